@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""A model on disk: a folder that says everything about itself and loads safely.
+
+    model.safetensors   weights (fp16 or fp32)
+    config.json         architecture, spectrogram spec, embedding size, labels, calibration, provenance
+    README.md           model card
+
+``load`` takes a path, the name of a shipped bundle, or a Hugging Face repository id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from radiofm_ml import models
+from radiofm_ml.spectrogram import SpectrogramSpec
+
+FORMAT_VERSION = 1
+PRETRAINED = Path(__file__).parent / "pretrained"
+FILES = ("model.safetensors", "config.json")
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be used; one line that names the file and the key."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle. ``config`` is the whole of config.json, validated."""
+
+    path: Path
+    config: dict
+    spec: SpectrogramSpec
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return self.config["name"]
+
+    @property
+    def id(self) -> str:
+        """``name@`` and the first 8 digits of the sha256 of the weights and the configuration."""
+        return f"{self.name}@{self.digest[:8]}"
+
+    @property
+    def embedding_size(self) -> int:
+        return self.config["embedding_size"]
+
+    @property
+    def labels(self) -> list[str]:
+        return self.config.get("labels", [])
+
+    @property
+    def calibration(self) -> dict:
+        return self.config.get("calibration", {})
+
+    @cached_property
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Every tensor of model.safetensors, as stored."""
+        return load_file(self.path / "model.safetensors")
+
+    @cached_property
+    def model(self) -> torch.nn.Module:
+        """The network in float32, in eval mode; built at first use."""
+        file = self.path / "model.safetensors"
+        try:
+            model = models.build(self.config["architecture"])
+        except ValueError as error:
+            raise BundleError(f"{self.path / 'config.json'}: architecture: {error}") from None
+        weights = {key.removeprefix("model."): value.float() for key, value in self.tensors.items()
+                   if key.startswith("model.")}
+        expected = model.state_dict()
+        for key in expected.keys() - weights.keys():
+            raise BundleError(f"{file}: tensor 'model.{key}' is missing; the file does not belong to this config.json")
+        for key, value in weights.items():
+            if key not in expected:
+                raise BundleError(f"{file}: tensor 'model.{key}' is not part of this architecture")
+            if value.shape != expected[key].shape:
+                raise BundleError(f"{file}: tensor 'model.{key}' is {tuple(value.shape)}, "
+                                  f"the architecture needs {tuple(expected[key].shape)}")
+            if not torch.isfinite(value).all():
+                raise BundleError(f"{file}: tensor 'model.{key}' holds NaN or infinite values; the file is damaged")
+        model.load_state_dict(weights)
+        return model.eval().requires_grad_(False)
+
+    @cached_property
+    def prototypes(self) -> np.ndarray | None:
+        """Shipped prototypes, float32 (len(labels), embedding_size), or None."""
+        value = self.tensors.get("prototypes")
+        return None if value is None else value.float().numpy()
+
+
+def shipped() -> list[str]:
+    """Names of the bundles that come with the package."""
+    return sorted(p.parent.name for p in PRETRAINED.glob("*/config.json"))
+
+
+def resolve(ref: str | os.PathLike) -> Path:
+    """Folder of a bundle: a path, a shipped name, or a Hugging Face id ``owner/name``."""
+    path = Path(ref)
+    if path.is_dir():
+        return path
+    if path.name == "config.json" and path.is_file():
+        return path.parent
+    name = str(ref)
+    if (PRETRAINED / name / "config.json").is_file() and "/" not in name:
+        return PRETRAINED / name
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return _from_hub(name)
+    raise BundleError(f"{name}: no such bundle; give the folder of one, a Hugging Face id (owner/name), "
+                      f"or one of: {', '.join(shipped()) or 'none is shipped'}")
+
+
+def _from_hub(repo_id: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise BundleError(f"{repo_id}: no such folder; to fetch it from Hugging Face: pip install huggingface_hub") from None
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=[*FILES, "README.md"]))
+    except Exception as error:  # the hub raises requests', its own and OS errors; all mean "not there"
+        raise BundleError(f"{repo_id}: not a folder, and Hugging Face did not deliver it: {str(error).splitlines()[0]}") from None
+
+
+def load(ref: str | os.PathLike | Bundle) -> Bundle:
+    """Open and check a bundle. Raises BundleError."""
+    if isinstance(ref, Bundle):
+        return ref
+    path = resolve(ref)
+    for file in FILES:
+        if not (path / file).is_file():
+            raise BundleError(f"{path / file}: missing; a bundle holds {' and '.join(FILES)}")
+    config = _read_config(path / "config.json")
+    try:
+        with safe_open(path / "model.safetensors", "pt") as weights:
+            if not any(True for _ in weights.keys()):
+                raise BundleError(f"{path / 'model.safetensors'}: holds no tensors")
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"{path / 'model.safetensors'}: not a safetensors file ({error}); fetch it again") from None
+    digest = hashlib.sha256()
+    for file in FILES:
+        digest.update((path / file).read_bytes())
+    return Bundle(path, config, SpectrogramSpec.from_dict(config["spectrogram"]), digest.hexdigest())
+
+
+_KEYS = {"format_version": int, "name": str, "architecture": dict, "spectrogram": dict, "embedding_size": int,
+         "licence": str}
+
+
+def _read_config(file: Path) -> dict:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleError(f"{file}: not valid JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise BundleError(f"{file}: must hold a JSON object")
+    for key, kind in _KEYS.items():
+        if key not in config:
+            raise BundleError(f"{file}: key '{key}' is missing")
+        if not isinstance(config[key], kind) or isinstance(config[key], bool):
+            raise BundleError(f"{file}: key '{key}' must be {kind.__name__}")
+    if config["format_version"] != FORMAT_VERSION:
+        raise BundleError(f"{file}: format_version is {config['format_version']}, this release reads {FORMAT_VERSION}")
+    labels = config.get("labels", [])
+    if not isinstance(labels, list) or not all(isinstance(v, str) and v for v in labels) or len(set(labels)) != len(labels):
+        raise BundleError(f"{file}: key 'labels' must be a list of different names")
+    if not isinstance(config.get("calibration", {}), dict):
+        raise BundleError(f"{file}: key 'calibration' must be an object")
+    try:
+        SpectrogramSpec.from_dict(config["spectrogram"])
+    except ValueError as error:
+        raise BundleError(f"{file}: {error}") from None
+    try:
+        size = models.embedding_size(config["architecture"])
+    except ValueError as error:
+        raise BundleError(f"{file}: architecture: {error}") from None
+    if size != config["embedding_size"]:
+        raise BundleError(f"{file}: key 'embedding_size' is {config['embedding_size']}, the architecture gives {size}")
+    return config
+
+
+def save(path: str | os.PathLike, *, name: str, model: torch.nn.Module, architecture: dict, spec: SpectrogramSpec,
+         card: str, licence: str = "GPL-3.0-or-later", labels: list[str] | None = None,
+         prototypes: np.ndarray | None = None, calibration: dict | None = None, provenance: dict | None = None,
+         half: bool = True) -> Bundle:
+    """Write a bundle and read it back. ``half`` stores the weights in fp16."""
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    tensors = {f"model.{key}": (value.half() if half and value.is_floating_point() else value).contiguous()
+               for key, value in model.state_dict().items()}
+    if prototypes is not None:
+        tensors["prototypes"] = torch.from_numpy(np.ascontiguousarray(prototypes, np.float32))
+    config = {"format_version": FORMAT_VERSION, "name": name, "licence": licence, "architecture": architecture,
+              "spectrogram": spec.to_dict(), "embedding_size": models.embedding_size(architecture),
+              "labels": labels or [], "calibration": calibration or {}, "provenance": provenance or {}}
+    save_file(tensors, path / "model.safetensors")
+    (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (path / "README.md").write_text(card, encoding="utf-8")
+    return load(path)

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Vision Transformer encoder for spectrogram tiles, and the masked autoencoder that pre-trains it.
+
+ViT: Dosovitskiy et al., arXiv 2010.11929; masked pre-training: He et al., arXiv 2111.06377; for radio
+spectrograms: Aboulfotouh et al., arXiv 2411.09996. N tiles, T tokens (patches), D dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+# encoder (dim, depth, heads); 'small' is the published 6.3 M encoder (arXiv 2511.15162), S, M and L those of 2411.09996
+PRESETS = {"tiny": (192, 6, 6), "small": (256, 8, 8), "S": (512, 12, 8), "M": (768, 12, 12), "L": (1024, 24, 16)}
+READ_OUTS = ("cls", "mean", "frequency")
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """Shape of an encoder.
+
+    tile_rows, tile_cols     the tile; patch_rows, patch_cols must divide it
+    dim, depth, heads        as in ``PRESETS``
+    read_out   'cls' token, 'mean' of the patch tokens, or 'frequency': mean over time for each
+               frequency patch, concatenated, so that the embedding keeps where the energy lies
+    projection length after a fitted linear map of the read-out (PCA whitening); 0 for none
+    """
+
+    tile_rows: int = 128
+    tile_cols: int = 256
+    patch_rows: int = 16
+    patch_cols: int = 16
+    dim: int = 256
+    depth: int = 8
+    heads: int = 8
+    mlp_ratio: float = 4.0
+    read_out: str = "mean"
+    projection: int = 0
+
+    def __post_init__(self):
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in ("mlp_ratio", "read_out"):
+                continue
+            low = 0 if f.name == "projection" else 1
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= 65536:
+                raise ValueError(f"{f.name} must be a whole number from {low} to 65536, got {value!r}")
+        if not isinstance(self.mlp_ratio, (int, float)) or not 0 < self.mlp_ratio <= 16:
+            raise ValueError(f"mlp_ratio must be a number up to 16, got {self.mlp_ratio!r}")
+        if self.read_out not in READ_OUTS:
+            raise ValueError(f"read_out must be one of {', '.join(READ_OUTS)}, got {self.read_out!r}")
+        if self.tile_rows % self.patch_rows or self.tile_cols % self.patch_cols:
+            raise ValueError(f"patches of {self.patch_rows}x{self.patch_cols} do not divide "
+                             f"a {self.tile_rows}x{self.tile_cols} tile")
+        if self.dim % self.heads or self.dim % 4:
+            raise ValueError(f"dim {self.dim} must be a multiple of 4 and of heads {self.heads}")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches down (time) and across (frequency)."""
+        return self.tile_rows // self.patch_rows, self.tile_cols // self.patch_cols
+
+    @property
+    def features(self) -> int:
+        """Length of the read-out before the projection."""
+        return self.dim * (self.grid[1] if self.read_out == "frequency" else 1)
+
+    @property
+    def embedding_size(self) -> int:
+        return self.projection or self.features
+
+    @classmethod
+    def from_dict(cls, values: dict) -> ViTConfig:
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown key {sorted(unknown)[0]!r}")
+        return cls(**values)
+
+    @classmethod
+    def preset(cls, name: str, **values) -> ViTConfig:
+        if name not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
+        dim, depth, heads = PRESETS[name]
+        return cls(dim=dim, depth=depth, heads=heads, **values)
+
+    def to_dict(self) -> dict:
+        return {"kind": "vit", **asdict(self)}
+
+
+def sincos_positions(rows: int, cols: int, dim: int) -> torch.Tensor:
+    """Fixed 2-D sine-cosine positions (rows*cols, dim): half the dimensions for time, half for frequency."""
+    omega = 1.0 / 10000 ** (torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij")
+    angles = [axis.flatten()[:, None] * omega for axis in (y, x)]
+    return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], 1).float()
+
+
+class Attention(nn.Module):
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        n, t, d = x.shape
+        q, k, v = self.qkv(x).view(n, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, t, d))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: float):
+        super().__init__()
+        hidden = int(dim * mlp_ratio)
+        self.norm1, self.attention = nn.LayerNorm(dim), Attention(dim, heads)
+        self.norm2, self.mlp = nn.LayerNorm(dim), nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+
+    def forward(self, x):
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+def initialise(module: nn.Module) -> None:
+    """Xavier-uniform linears, as in MAE."""
+    for m in module.modules():
+        if isinstance(m, nn.Linear):
+            nn.init.xavier_uniform_(m.weight)
+            nn.init.zeros_(m.bias)
+
+
+class ViT(nn.Module):
+    """Tile in, embedding out."""
+
+    def __init__(self, config: ViTConfig):
+        super().__init__()
+        self.config = config
+        self.patch_embed = nn.Linear(config.patch_rows * config.patch_cols, config.dim)
+        self.cls = nn.Parameter(torch.zeros(1, 1, config.dim))
+        self.register_buffer("positions", sincos_positions(*config.grid, config.dim), persistent=False)
+        self.blocks = nn.ModuleList(Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.dim)
+        self.projection = nn.Linear(config.features, config.projection) if config.projection else nn.Identity()
+        initialise(self)
+        nn.init.normal_(self.cls, std=0.02)
+
+    def patches(self, tiles: torch.Tensor) -> torch.Tensor:
+        """(N, rows, cols) -> (N, T, patch_rows*patch_cols), tokens in reading order."""
+        c, (down, across) = self.config, self.config.grid
+        x = tiles.reshape(-1, down, c.patch_rows, across, c.patch_cols).transpose(2, 3)
+        return x.reshape(-1, down * across, c.patch_rows * c.patch_cols)
+
+    def tokens(self, tiles: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        """Encoded tokens (N, 1 + T, dim), the CLS token first.
+
+        keep: int64 (N, T_kept), the patches to encode (the others are left out, as in MAE); None for all.
+        """
+        x = self.patch_embed(self.patches(tiles)) + self.positions
+        if keep is not None:
+            x = x.gather(1, keep[..., None].expand(-1, -1, x.shape[-1]))
+        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    def read_out(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(N, 1 + T, dim) -> (N, features), before the projection."""
+        if self.config.read_out == "cls":
+            return tokens[:, 0]
+        if self.config.read_out == "mean":
+            return tokens[:, 1:].mean(1)
+        return tokens[:, 1:].unflatten(1, self.config.grid).mean(1).flatten(1)
+
+    def forward(self, tiles: torch.Tensor) -> torch.Tensor:
+        """Embeddings (N, embedding_size) of tiles (N, tile_rows, tile_cols)."""
+        return self.projection(self.read_out(self.tokens(tiles)))
+
+
+class MaskedViT(nn.Module):
+    """Masked spectrogram modeling: encode the visible patches, predict the pixels of the others."""
+
+    def __init__(self, config: ViTConfig, decoder_dim: int = 128, decoder_depth: int = 4, decoder_heads: int = 8,
+                 norm_pixels: bool = False):
+        super().__init__()
+        self.encoder = ViT(config)
+        self.norm_pixels = norm_pixels
+        self.decoder_embed = nn.Linear(config.dim, decoder_dim)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_dim))
+        self.register_buffer("positions", sincos_positions(*config.grid, decoder_dim), persistent=False)
+        self.decoder = nn.ModuleList(Block(decoder_dim, decoder_heads, 4.0) for _ in range(decoder_depth))
+        self.decoder_norm = nn.LayerNorm(decoder_dim)
+        self.predict = nn.Linear(decoder_dim, config.patch_rows * config.patch_cols)
+        initialise(self)
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def decode(self, tokens: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+        """Pixels (N, T, patch size) for every patch from the encoded visible ones."""
+        x = self.decoder_embed(tokens[:, 1:])
+        full = self.mask_token.to(x.dtype).repeat(len(x), len(self.positions), 1)
+        full = full.scatter(1, keep[..., None].expand(-1, -1, x.shape[-1]), x) + self.positions
+        for block in self.decoder:
+            full = block(full)
+        return self.predict(self.decoder_norm(full))
+
+    def forward(self, tiles: torch.Tensor, keep: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """Mean squared error on the hidden patches. keep, hidden: int64 (N, ·), the patch indices of each kind."""
+        prediction = self.decode(self.encoder.tokens(tiles, keep), keep)
+        target = self.encoder.patches(tiles)
+        if self.norm_pixels:
+            target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
+        index = hidden[..., None].expand(-1, -1, target.shape[-1])
+        return F.mse_loss(prediction.gather(1, index).float(), target.gather(1, index))
+
+
+def random_masks(n: int, tokens: int, ratio: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices (n, kept) and (n, hidden) of uniformly random masks that hide ``ratio`` of the patches."""
+    order = torch.rand(n, tokens, generator=generator).argsort(1)
+    kept = max(1, math.floor(tokens * (1 - ratio)))
+    return order[:, :kept], order[:, kept:]

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Fixtures shared by the library tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real recordings (RADIOFM_DATA, or ../shared/data beside the project); skips without it."""
+    folder = Path(os.environ.get("RADIOFM_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "iq" / "index.csv").is_file():
+        pytest.skip(f"no real recordings in {folder}; set RADIOFM_DATA to run this test")
+    return folder
