@@ -35,8 +35,8 @@ class SampleType:
         """
         match = _DATATYPE.fullmatch(name) if isinstance(name, str) else None
         if match is None:
-            raise ValueError(f"unknown datatype {name!r}; SigMF has c or r with f32, f64, i8, i16, i32, u8, u16 "
-                             "or u32, and _le or _be, e.g. 'ci16_le'")
+            raise ValueError(f"unknown datatype {name!r}; SigMF has c or r with f32, f64, i8, i16, i32, u8, "
+                             "u16 or u32, and _le or _be, e.g. 'ci16_le'")
         number = match["number"]
         order = ">" if match["endian"] == "_be" else "<"
         return cls(name, np.dtype(f"{order}{number[0]}{int(number[1:]) // 8}"), match["kind"] == "c")
@@ -77,16 +77,18 @@ class SampleType:
         if self.is_float:
             with np.errstate(over="ignore", invalid="ignore"):
                 target[...] = raw
-            finite = np.isfinite(target).all(axis=1)
-            bad = len(out) - int(np.count_nonzero(finite))
-            if bad:
-                out[~finite] = 0.0
-            return bad
+            finite = np.isfinite(target)
+            if finite.all():
+                return 0
+            finite = finite.all(axis=1)
+            out[~finite] = 0.0
+            return len(out) - int(np.count_nonzero(finite))
         bits = 8 * self.component.itemsize
         exact = np.float32 if bits <= 16 else np.float64  # 32-bit codes do not fit float32's 24 bits
         if self.component.kind == "i":
             np.multiply(raw, exact(2.0 ** (1 - bits)), out=target, dtype=exact, casting="unsafe")
         else:
             half = exact((2.0**bits - 1.0) / 2.0)
-            np.divide(np.subtract(raw, half, dtype=exact, casting="unsafe"), half, out=target, casting="unsafe")
+            centred = np.subtract(raw, half, dtype=exact, casting="unsafe")
+            np.divide(centred, half, out=target, casting="unsafe")
         return 0
