@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Radio foundation models in GNU Radio: from I/Q to embeddings, labels and annotations."""
+
+# The C++ blocks. An import that fails here is an installation fault and must be seen.
+from .radiofm_python import *  # noqa: F403
+
+# import any pure python here

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Copyright 2026 gr-radiofm authors
+ */
+
+#include <pybind11/pybind11.h>
+
+namespace py = pybind11;
+
+// gr_modtool writes between these marks.
+// BINDING_FUNCTION_PROTOTYPES(
+void bind_stft(py::module& m);
+// ) END BINDING_FUNCTION_PROTOTYPES
+
+PYBIND11_MODULE(radiofm_python, m)
+{
+    // The base classes, and the types of arguments and defaults.
+    py::module::import("gnuradio.gr");
+    py::module::import("gnuradio.fft");
+
+    // BINDING_FUNCTION_CALLS(
+    bind_stft(m);
+    // ) END BINDING_FUNCTION_CALLS
+}
