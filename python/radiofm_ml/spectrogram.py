@@ -54,10 +54,10 @@ class SpectrogramSpec:
     resize: str = "none"
     scale: str = "db"
     reference: str = "noise_floor"
-    floor_quantile: float = 0.2
+    floor_quantile: float = 0.3
     absolute: tuple[float, float] = (0.0, 1.0)
-    clip_db: tuple[float, float] = (-12.0, 52.0)
-    mean: float = 8.0
+    clip_db: tuple[float, float] = (-20.0, 50.0)
+    mean: float = 6.0
     std: float = 10.0
 
     def __post_init__(self):
@@ -190,7 +190,7 @@ def noise_floor(rows: torch.Tensor, quantile: float) -> torch.Tensor:
 
     Bins more than 100 dB below the peak (gaps of exact zeros) do not count.
     """
-    ordered = rows.flatten(1).sort(1).values
+    ordered = torch.from_numpy(np.sort(rows.flatten(1).numpy(), axis=1))  # numpy sorts ten times faster than torch
     silent = (ordered < ordered[:, -1:] - GAP_DB).sum(1)
     index = silent + (quantile * (ordered.shape[1] - 1 - silent)).long()
     return ordered.gather(1, index[:, None]).squeeze(1)
