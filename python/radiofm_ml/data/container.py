@@ -113,7 +113,7 @@ def _meta_path(path: Path) -> Path:
 
 def _from_pair(meta: Path) -> Container:
     try:
-        metadata = _parse(meta.read_bytes(), str(meta))
+        metadata = parse_metadata(meta.read_bytes(), str(meta))
     except OSError as error:
         raise RecordingError(f"{meta}: cannot be read: {error.strerror}") from None
     data = meta.with_name(_dataset_name(metadata, meta.name[:-len(META)], str(meta)))
@@ -140,7 +140,8 @@ def _global(metadata: dict) -> dict:
     return section if isinstance(section, dict) else {}
 
 
-def _parse(content: bytes, where: str) -> dict:
+def parse_metadata(content: bytes, where: str) -> dict:
+    """The JSON object in ``content``. Raises RecordingError that names ``where``."""
     def refuse(constant):
         raise ValueError(f"{constant} is not a JSON number")
 
@@ -157,17 +158,18 @@ def _parse(content: bytes, where: str) -> dict:
 def _from_archive(path: Path, member: str | None) -> Container:
     with _open_archive(path) as archive:
         metas = [name for name in archive.files if name.endswith(META)]
+        if not metas:
+            raise RecordingError(f"{path}: holds no recording; an archive needs a .sigmf-meta member")
+        first = path / metas[0][:-len(META)]
         if member is not None:
             wanted = str(base_name(Path(member))) + META
             metas = [name for name in metas if name == wanted]
-        if not metas:
-            what = "no recording" if member is None else f"no recording {member!r}"
-            raise RecordingError(f"{path}: holds {what}; an archive needs a .sigmf-meta member")
+            if not metas:
+                raise RecordingError(f"{path}: holds no recording {member!r}; name one of its own, e.g. {first}")
         if len(metas) > 1:
-            first = path / metas[0][:-len(META)]
             raise RecordingError(f"{path}: holds {len(metas)} recordings; name one, e.g. {first}")
         where = f"{path}/{metas[0]}"
-        metadata = _parse(archive.read(metas[0], where), where)
+        metadata = parse_metadata(archive.read(metas[0], where), where)
         folder, _, name = metas[0].rpartition("/")
         data = _dataset_name(metadata, name[:-len(META)], where)
         data = f"{folder}/{data}" if folder else data
@@ -205,8 +207,8 @@ def _open_archive(path: Path):
         raise RecordingError(f"{path}: no such archive; check the name") from None
     except OSError as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, *_DAMAGED) as error:
-        raise RecordingError(f"{path}: is not a SigMF archive or damaged ({error}); fetch it again") from None
+    except (ValueError, *_DAMAGED):
+        raise RecordingError(f"{path}: is not an archive (tar, zip) or damaged; fetch it again") from None
 
 
 def _wanted(name: str) -> bool:

@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -136,8 +137,9 @@ class Recording:
         """
         if start < 0 or (count is not None and count < 0):
             raise ValueError(f"start and count must not be negative, got {start}, {count}")
+        start = min(start, self.n_samples)
         stop = self.n_samples if count is None else min(start + count, self.n_samples)
-        out = np.empty(max(0, stop - start), np.complex64)
+        out = np.empty(stop - start, np.complex64)
         self.read_into(start, out)
         return out
 
@@ -198,14 +200,18 @@ class Recording:
         labels = {a.label for a in self.annotations}
         return labels.pop() or None if len(labels) == 1 else None
 
-    def copy_dataset(self, target: BinaryIO) -> None:
-        """Write the dataset, byte by byte as it is stored (headers included), to ``target``."""
-        position, end = 0, self._stored_size()
-        while position < end:
-            piece = np.empty(min(1 << 20, end - position), np.uint8)
+    @property
+    def dataset_bytes(self) -> int:
+        """Size of the dataset as it is stored, headers included."""
+        return self._stored_size()
+
+    def dataset_pieces(self) -> Iterator[np.ndarray]:
+        """The dataset as it is stored, in pieces of uint8. Raises RecordingError."""
+        size = self._stored_size()
+        for position in range(0, size, 1 << 20):
+            piece = np.empty(min(1 << 20, size - position), np.uint8)
             self._read_bytes(position, piece)
-            target.write(piece)
-            position += len(piece)
+            yield piece
 
     # -- reading ------------------------------------------------------------------------------------
     @property
@@ -361,6 +367,8 @@ class Recording:
             if count is None:  # by the standard: up to the end of its capture
                 after = bisect.bisect_right(self._capture_starts, start)
                 count = (self._capture_starts + [self.n_samples])[after] - start
+            if start < 0:  # began in an earlier part of a split recording
+                start, count = 0, count + start
             annotations.append(Annotation(
                 start, max(0, int(count)), entry.get("core:label", ""), entry.get("core:freq_lower_edge"),
                 entry.get("core:freq_upper_edge"), entry.get("core:generator"), entry))
