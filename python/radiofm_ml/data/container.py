@@ -165,7 +165,7 @@ def _from_archive(path: Path, member: str | None) -> Container:
             wanted = str(base_name(Path(member))) + META
             metas = [name for name in metas if name == wanted]
             if not metas:
-                raise RecordingError(f"{path}: holds no recording {member!r}; name one of its own, e.g. {first}")
+                raise RecordingError(f"{path}: holds no recording {member!r}; it holds e.g. {first}")
         if len(metas) > 1:
             raise RecordingError(f"{path}: holds {len(metas)} recordings; name one, e.g. {first}")
         where = f"{path}/{metas[0]}"
