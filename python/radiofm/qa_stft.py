@@ -2,25 +2,418 @@
 # Copyright 2026 gr-radiofm authors
 """Tests of the stft block in a flowgraph."""
 
+import unittest
+from fractions import Fraction
+
 import numpy as np
+import pmt
 from gnuradio import blocks, gr, gr_unittest, radiofm
+from gnuradio.fft import window
+
+try:
+    from scipy.signal import ShortTimeFFT
+except ImportError:  # SciPy before 1.12
+    ShortTimeFFT = None
+
+FLOOR = 1e-20
+
+
+class chunked_source(gr.sync_block):
+    """Delivers `data` and `tags` in chunks of random size; calls `on_sample[n]()` before sample n."""
+
+    def __init__(self, data, tags=(), max_chunk=1000, seed=0, on_sample=()):
+        gr.sync_block.__init__(self, "chunked_source", None, [np.complex64])
+        self.data, self.tags = data, sorted(tags, key=lambda tag: tag[0])
+        self.max_chunk, self.seed = max_chunk, seed
+        self.on_sample = dict(on_sample)
+
+    def start(self):
+        self.sent, self.pending = 0, list(self.tags)
+        self.actions = sorted(self.on_sample.items())
+        self.random = np.random.default_rng(self.seed)
+        return True
+
+    def work(self, input_items, output_items):
+        out = output_items[0]
+        n = min(len(out), len(self.data) - self.sent, int(self.random.integers(1, self.max_chunk + 1)))
+        if n == 0:
+            return -1
+        if self.actions and self.actions[0][0] <= self.sent:
+            self.actions.pop(0)[1]()
+        while self.pending and self.pending[0][0] < self.sent + n:
+            self.add_item_tag(0, *self.pending.pop(0))
+        out[:n] = self.data[self.sent:self.sent + n]
+        self.sent += n
+        return n
+
+
+def count_rows(samples, fft_size, hop, averaging):
+    """The documented tail rule."""
+    transforms = 0 if samples < fft_size else (samples - fft_size) // hop + 1
+    return transforms // averaging
+
+
+def reference_bins(x, taps, hop, shift):
+    """Every complete transform by definition, in double precision: (transforms, fft_size)."""
+    transforms = count_rows(len(x), len(taps), hop, 1)
+    if transforms == 0:
+        return np.zeros((0, len(taps)), complex)
+    frames = np.lib.stride_tricks.sliding_window_view(x.astype(complex), len(taps))[::hop]
+    bins = np.fft.fft(frames * (taps / taps.sum()))
+    return np.fft.fftshift(bins, axes=1) if shift else bins
+
+
+def averaged_power(bins, averaging):
+    rows = len(bins) // averaging
+    power = np.abs(bins[:rows * averaging]) ** 2
+    return power.reshape(rows, averaging, bins.shape[1]).mean(axis=1)
+
+
+def on_scale(power, output):
+    if output == "db":
+        return 10 * np.log10(np.maximum(power, FLOOR))
+    return np.sqrt(power) if output == "magnitude" else power
+
+
+def signal(n, seed):
+    """Noise 60 dB below two tones."""
+    random = np.random.default_rng(seed)
+    t = np.arange(n)
+    x = np.exp(2j * np.pi * random.random() * t) + 0.3 * np.exp(2j * np.pi * random.random() * t)
+    x += 1e-3 * (random.standard_normal(n) + 1j * random.standard_normal(n))
+    return x.astype(np.complex64)
+
+
+def random_parameters(seed):
+    random = np.random.default_rng(seed)
+    fft_size = int(random.choice([8, 64, 256, 512, 1024, 4096, *random.integers(8, 1500, 6)]))
+    hop = int(random.choice([1, 7, fft_size // 4, fft_size // 2, fft_size, fft_size + 1,
+                             3 * fft_size, random.integers(1, 2 * fft_size)]))
+    averaging = int(random.choice([1, 1, 2, 5, 16]))
+    span = hop * averaging
+    samples = int(random.choice([0, fft_size - 1, fft_size, fft_size + random.integers(0, 8 * span)]))
+    return dict(fft_size=fft_size, hop=hop, averaging=averaging, samples=min(samples, 20000),
+                window=int(random.choice([window.WIN_HANN, window.WIN_BLACKMAN_HARRIS, window.WIN_KAISER,
+                                          window.WIN_RECTANGULAR, window.WIN_HAMMING])),
+                shift=bool(random.integers(2)), chunk=int(random.choice([30, 200, 5000, 1000000])))
 
 
 class qa_stft(gr_unittest.TestCase):
-    def test_full_scale_tone_reads_0_db(self):
-        fft_size, rows = 64, 5
-        n = np.arange(fft_size * rows)
-        tone = np.exp(2j * np.pi * 10 / fft_size * n).astype(np.complex64)
+    def rows(self, stft, x, tags=(), chunk=100000, seed=0, on_sample=(), max_rows=None):
+        """Run x through the block; return its rows and keep the sink for its tags."""
+        complex_rows = stft.output() == "complex"
+        if max_rows:
+            stft.set_max_noutput_items(max_rows)
         self.tb = gr.top_block()
-        self.source = blocks.vector_source_c(tone.tolist())
-        self.stft = radiofm.stft(fft_size, fft_size)
-        self.sink = blocks.vector_sink_f(fft_size)
+        self.source = chunked_source(x, tags, chunk, seed, on_sample)
+        self.stft = stft
+        self.sink = (blocks.vector_sink_c if complex_rows else blocks.vector_sink_f)(stft.fft_size())
         self.tb.connect(self.source, self.stft, self.sink)
         self.tb.run()
-        db = np.array(self.sink.data()).reshape(-1, fft_size)
-        self.assertEqual(db.shape, (rows, fft_size))
-        np.testing.assert_array_equal(db.argmax(axis=1), fft_size // 2 + 10)
-        np.testing.assert_allclose(db.max(axis=1), 0, atol=1e-4)
+        dtype = np.complex64 if complex_rows else np.float32
+        return np.array(self.sink.data(), dtype).reshape(-1, stft.fft_size())
+
+    def assert_db_close(self, measured, power):
+        """The accuracy that float32 can give, measured from each row's peak."""
+        self.assertEqual(measured.shape, power.shape)
+        if not len(power):
+            return
+        peak = power.max(axis=1, keepdims=True)
+        error = np.abs(measured - on_scale(power, "db"))
+        self.assertLessEqual(error[power >= peak * 1e-4].max(), 1e-4)
+        self.assertLessEqual(error[power >= peak * 1e-8].max(), 5e-3)
+
+    def assert_close(self, measured, bins, averaging, output):
+        power = averaged_power(bins, averaging)
+        if output == "db":
+            self.assert_db_close(measured, power)
+        elif output == "complex":
+            self.assertEqual(measured.shape, bins.shape)
+            np.testing.assert_allclose(measured, bins, rtol=0, atol=2e-6)
+        else:
+            self.assertEqual(measured.shape, power.shape)
+            np.testing.assert_allclose(measured, on_scale(power, output), rtol=2e-5, atol=1e-6)
+
+    # ---- values ---------------------------------------------------------------------
+
+    @unittest.skipIf(ShortTimeFFT is None, "needs scipy.signal.ShortTimeFFT (SciPy 1.12)")
+    def test_agrees_with_scipy(self):
+        for seed in range(40):
+            p = random_parameters(seed)
+            with self.subTest(seed=seed, **p):
+                taps = np.array(window.build(p["window"], p["fft_size"], 6.76))
+                x = signal(p["samples"], seed)
+                stft = radiofm.stft(p["fft_size"], p["hop"], p["window"], p["averaging"],
+                                    shift=p["shift"])
+                measured = self.rows(stft, x, chunk=p["chunk"], seed=seed)
+
+                scipy = ShortTimeFFT(taps / taps.sum(), p["hop"], fs=1, phase_shift=None,
+                                     fft_mode="centered" if p["shift"] else "twosided")
+                # SciPy centres slice q on sample q hop: zeros before x bring the starts together.
+                first = -(-scipy.m_num_mid // p["hop"])
+                padded = np.concatenate([np.zeros(first * p["hop"] - scipy.m_num_mid), x])
+                transforms = count_rows(len(x), p["fft_size"], p["hop"], 1)
+                bins = np.zeros((0, p["fft_size"]), complex)
+                if transforms:
+                    padded = np.concatenate([padded, np.zeros(2 * p["fft_size"])])
+                    bins = scipy.stft(padded, p0=first, p1=first + transforms).T
+                self.assert_db_close(measured, averaged_power(bins, p["averaging"]))
+
+    def test_every_output_follows_the_definition(self):
+        for seed in range(100, 125):
+            p = random_parameters(seed)
+            for output in ("db", "power", "magnitude", "complex"):
+                averaging = 1 if output == "complex" else p["averaging"]
+                with self.subTest(seed=seed, output=output, **p):
+                    taps = np.array(window.build(p["window"], p["fft_size"], 6.76))
+                    x = signal(p["samples"], seed)
+                    stft = radiofm.stft(p["fft_size"], p["hop"], p["window"], averaging, output,
+                                        p["shift"])
+                    measured = self.rows(stft, x, chunk=max(p["chunk"], 50), seed=seed)
+                    bins = reference_bins(x, taps, p["hop"], p["shift"])
+                    self.assert_close(measured, bins, averaging, output)
+
+    def test_full_scale_tone_reads_0_db(self):
+        for fft_size in (64, 100, 1024):
+            tone = np.exp(2j * np.pi * 10 / fft_size * np.arange(5 * fft_size)).astype(np.complex64)
+            db = self.rows(radiofm.stft(fft_size, fft_size), tone)
+            np.testing.assert_array_equal(db.argmax(axis=1), [fft_size // 2 + 10] * 5)
+            np.testing.assert_allclose(db.max(axis=1), 0, atol=1e-4)
+
+    def test_every_window_of_gnu_radio(self):
+        x = signal(1000, 1)
+        for kind in window.win_type.__members__.values():
+            with self.subTest(window=kind):
+                built = window.WIN_RECTANGULAR if int(kind) == -1 else kind
+                taps = np.array(window.build(built, 50, 0.8))
+                stft = radiofm.stft(50, 20, kind, output="complex", window_param=0.8)
+                np.testing.assert_allclose(stft.taps(), taps, rtol=1e-6)
+                self.assert_close(self.rows(stft, x), reference_bins(x, taps, 20, True), 1, "complex")
+
+    def test_own_taps(self):
+        x, taps = signal(500, 2), np.random.default_rng(2).standard_normal(37).astype(np.float32) + 1
+        measured = self.rows(radiofm.stft(37, 11, taps.tolist(), output="complex"), x)
+        self.assert_close(measured, reference_bins(x, taps.astype(float), 11, True), 1, "complex")
+
+    def test_huge_transform_and_huge_hop(self):
+        x = signal(1 << 19, 3)
+        for fft_size, hop, rows in ((1 << 18, 100000, 3), (8, 200000, 3), (1 << 19, 1, 1)):
+            with self.subTest(fft_size=fft_size, hop=hop):
+                taps = np.array(window.build(window.WIN_HANN, fft_size, 0))
+                measured = self.rows(radiofm.stft(fft_size, hop), x, chunk=1 << 20)
+                self.assertEqual(len(measured), rows)
+                self.assert_close(measured, reference_bins(x, taps, hop, True), 1, "db")
+
+    def test_silence_nan_inf_and_denormals(self):
+        fft_size, hop = 64, 32
+        x = signal(4096, 4)
+        clean = self.rows(radiofm.stft(fft_size, hop), x)
+        for value in (np.nan, np.inf, 1e30):
+            spoiled = x.copy()
+            spoiled[1000] = value
+            rows = self.rows(radiofm.stft(fft_size, hop), spoiled)
+            hit = [r for r in range(len(rows)) if r * hop <= 1000 < r * hop + fft_size]
+            self.assertFalse(np.isfinite(rows[hit]).all(axis=1).any())
+            np.testing.assert_array_equal(np.delete(rows, hit, 0), np.delete(clean, hit, 0))
+        for quiet in (0.0, 1e-42, 1e-20):
+            rows = self.rows(radiofm.stft(fft_size, hop), np.full(4096, quiet, np.complex64))
+            np.testing.assert_allclose(rows, -200, atol=1e-4)
+            rows = self.rows(radiofm.stft(fft_size, hop, output="power"),
+                             np.full(4096, quiet, np.complex64))
+            self.assertLess(rows.max(), FLOOR)
+
+    # ---- chunks, tail, restart ------------------------------------------------------
+
+    def test_chunking_changes_nothing(self):
+        for fft_size, hop, averaging in ((64, 16, 1), (64, 16, 3), (20, 64, 1), (20, 64, 4), (64, 64, 1)):
+            x = signal(3000, 5)
+            whole = self.rows(radiofm.stft(fft_size, hop, averaging=averaging), x)
+            self.assertEqual(len(whole), count_rows(len(x), fft_size, hop, averaging))
+            for chunk, max_rows in ((1, None), (3, 1), (fft_size, 2), (777, 7), (3000, 1)):
+                with self.subTest(fft_size=fft_size, hop=hop, chunk=chunk, max_rows=max_rows):
+                    stft = radiofm.stft(fft_size, hop, averaging=averaging)
+                    rows = self.rows(stft, x, chunk=chunk, seed=chunk, max_rows=max_rows)
+                    np.testing.assert_array_equal(rows, whole)
+
+    def test_flowgraph_wide_chunk_limit(self):
+        x = signal(5000, 6)
+        stft = radiofm.stft(64, 16)
+        whole = self.rows(stft, x)
+        self.sink.reset()
+        self.tb.run(3)
+        np.testing.assert_array_equal(np.array(self.sink.data()).reshape(-1, 64), whole)
+
+    def test_every_row_of_a_long_input_is_delivered(self):
+        self.tb = gr.top_block()
+        self.source = blocks.null_source(gr.sizeof_gr_complex)
+        self.head = blocks.head(gr.sizeof_gr_complex, 3000000 + 255)
+        self.stft = radiofm.stft(1024, 256)
+        self.sink = blocks.null_sink(4 * 1024)
+        self.tb.connect(self.source, self.head, self.stft, self.sink)
+        self.tb.run()
+        self.assertEqual(self.sink.nitems_read(0), count_rows(3000255, 1024, 256, 1))
+
+    def test_restart(self):
+        x = signal(10001, 7)
+        tags = [(5000, pmt.intern("rx_rate"), pmt.from_double(5.0)),
+                (20, pmt.intern("rx_time"), pmt.make_tuple(pmt.from_uint64(100), pmt.from_double(0.0)))]
+        stft = radiofm.stft(100, 30, averaging=3, samp_rate=10)
+        first = self.rows(stft, x, tags)
+        times = [(t.offset, pmt.to_python(t.value)) for t in self.sink.tags()]
+        self.sink.reset()
+        self.tb.run()
+        np.testing.assert_array_equal(np.array(self.sink.data()).reshape(-1, 100), first)
+        self.assertEqual([(t.offset, pmt.to_python(t.value)) for t in self.sink.tags()], times)
+
+    # ---- tags -----------------------------------------------------------------------
+
+    def test_tags_land_on_the_row_of_their_sample(self):
+        for seed in range(200, 225):
+            p = random_parameters(seed)
+            random = np.random.default_rng(seed)
+            samples = max(p["samples"], p["fft_size"])
+            tags = [(int(random.integers(samples)), pmt.intern(str(random.choice(["rx_freq", "burst"]))),
+                     pmt.from_long(i), pmt.intern(f"source {i}")) for i in range(50)]
+            with self.subTest(seed=seed, **p):
+                stft = radiofm.stft(p["fft_size"], p["hop"], averaging=p["averaging"])
+                rows = self.rows(stft, signal(samples, seed), tags, p["chunk"], seed,
+                                 max_rows=int(random.integers(1, 9)))
+                got = sorted((t.offset, pmt.to_python(t.key), pmt.to_python(t.value),
+                              pmt.to_python(t.srcid)) for t in self.sink.tags())
+                span = p["hop"] * p["averaging"]
+                expected = sorted((s // span, pmt.to_python(key), pmt.to_python(value), pmt.to_python(src))
+                                  for s, key, value, src in tags if s // span < len(rows))
+                self.assertEqual(got, expected)
+
+    def test_rx_time_is_moved_to_the_rows_first_sample(self):
+        def time_tag(sample, seconds, fraction):
+            return (sample, pmt.intern("rx_time"),
+                    pmt.make_tuple(pmt.from_uint64(seconds), pmt.from_double(fraction)))
+
+        def rate_tag(sample, rate):
+            return sample, pmt.intern("rx_rate"), pmt.from_double(rate)
+
+        # (sample, time as an exact fraction, the rate in force)
+        tags = [time_tag(0, 7, 0.5), time_tag(130, 1700000000, 0.25), time_tag(1003, 1700000001, 0.0),
+                # The rate comes after the time of the same sample, and belongs to it.
+                time_tag(2050, 1700000002, 1e-6), rate_tag(2050, 3.2e6),
+                time_tag(3999, 1700000003, 0.9999999), time_tag(4000, 1700000004, 0.1)]
+        rate = {0: 1000.0, 130: 1000.0, 1003: 1000.0, 2050: 3.2e6, 3999: 3.2e6, 4000: 3.2e6}
+        for chunk in (1, 64, 100000):
+            for fft_size, hop, averaging in ((64, 32, 1), (64, 32, 4), (16, 50, 2), (100, 400, 1)):
+                with self.subTest(chunk=chunk, fft_size=fft_size, hop=hop, averaging=averaging):
+                    stft = radiofm.stft(fft_size, hop, averaging=averaging, samp_rate=1000)
+                    self.rows(stft, signal(8000, 8), tags, chunk)
+                    got = sorted((t.offset, Fraction(pmt.to_uint64(pmt.tuple_ref(t.value, 0))) +
+                                  Fraction(pmt.to_double(pmt.tuple_ref(t.value, 1))),
+                                  pmt.to_double(pmt.tuple_ref(t.value, 1)))
+                                 for t in self.sink.tags() if pmt.eq(t.key, pmt.intern("rx_time")))
+                    span, expected = hop * averaging, []
+                    for sample, key, value in tags:
+                        if pmt.eq(key, pmt.intern("rx_time")):
+                            time = (Fraction(pmt.to_uint64(pmt.tuple_ref(value, 0))) +
+                                    Fraction(pmt.to_double(pmt.tuple_ref(value, 1))))
+                            row = sample // span
+                            expected.append((row, time - (sample - row * span) / Fraction(rate[sample])))
+                    self.assertEqual([g[0] for g in got], sorted(e[0] for e in expected))
+                    for (_, time, fraction), (_, wanted) in zip(got, sorted(expected)):
+                        self.assertLess(abs(time - wanted), Fraction(1, 10**12))
+                        self.assertTrue(0 <= fraction < 1)
+
+    def test_odd_times_and_rates_are_carried_as_they_are(self):
+        time, rate = pmt.intern("rx_time"), pmt.intern("rx_rate")
+        tags = [(10, time, pmt.from_double(3.0)), (10, rate, pmt.intern("fast")), (40, time, pmt.PMT_NIL),
+                (70, rate, pmt.from_double(-1.0)), (70, rate, pmt.from_complex(1j)),
+                (80, time, pmt.make_tuple(pmt.from_uint64(0), pmt.from_double(0.001)))]
+        self.rows(radiofm.stft(32, 32, samp_rate=1000), signal(320, 9), tags)
+        got = [(t.offset, t.key, t.value) for t in self.sink.tags()]
+        self.assertEqual(len(got), len(tags))
+        for sample, key, value in tags[:-1]:
+            self.assertTrue(any(o == sample // 32 and pmt.eq(k, key) and pmt.equal(v, value)
+                                for o, k, v in got))
+        # A row that began before the clock's zero begins at zero.
+        zero = pmt.make_tuple(pmt.from_uint64(0), pmt.from_double(0.0))
+        self.assertTrue(any(o == 2 and pmt.equal(v, zero) for o, k, v in got))
+
+    # ---- setters --------------------------------------------------------------------
+
+    def test_setters_before_the_run(self):
+        x = signal(4000, 10)
+        stft = radiofm.stft(64, 32)
+        stft.set_window(window.WIN_KAISER, 9.0)
+        stft.set_averaging(3)
+        stft.set_output("magnitude")
+        taps = np.array(window.build(window.WIN_KAISER, 64, 9.0))
+        self.assertEqual((stft.averaging(), stft.output(), stft.hop(), stft.shift()), (3, "magnitude", 32, True))
+        self.assert_close(self.rows(stft, x), reference_bins(x, taps, 32, True), 3, "magnitude")
+
+    def test_setters_in_a_run_take_effect_at_a_row(self):
+        fft_size, hop = 64, 48
+        x = signal(60000, 11)
+        before = np.array(window.build(window.WIN_HANN, fft_size, 0))
+        after = np.array(window.build(window.WIN_FLATTOP, fft_size, 0))
+        for seed in range(5):
+            stft = radiofm.stft(fft_size, hop, averaging=4, output="power")
+
+            def change():
+                stft.set_taps(after.tolist())
+                stft.set_averaging(3)
+
+            rows = self.rows(stft, x, chunk=500, seed=seed, on_sample={30000: change})
+            power_before = averaged_power(reference_bins(x, before, hop, True), 4)
+            same = np.isclose(rows[:len(power_before)], power_before[:len(rows)],
+                              rtol=1e-4, atol=1e-9).all(axis=1)
+            switch = len(same) if same.all() else int(np.argmin(same))
+            self.assertGreater(switch, 100)
+            self.assertLess(switch, len(rows) - 100)
+            # The two settings arrive together or taps first: one row of 4 with the new taps.
+            rest = x[switch * 4 * hop:]
+            bins = reference_bins(rest, after, hop, True)
+            mixed = averaged_power(bins, 4)[0]
+            if np.allclose(rows[switch], mixed, rtol=1e-4, atol=1e-9):
+                switch, bins = switch + 1, reference_bins(rest[4 * hop:], after, hop, True)
+            expected = averaged_power(bins, 3)
+            self.assertEqual(len(rows) - switch, len(expected))
+            np.testing.assert_allclose(rows[switch:], expected, rtol=1e-4, atol=1e-9)
+
+    def test_tags_follow_a_change_of_averaging(self):
+        hop, n = 16, 40000
+        stft = radiofm.stft(16, hop, averaging=4, output="power")
+        tags = [(s, pmt.intern("sample"), pmt.from_long(s)) for s in range(0, n, 16)]
+        x = np.repeat(np.arange(n // 16), 16).astype(np.complex64)  # every transform shows its number
+        rows = self.rows(stft, x, tags, chunk=300, on_sample={20000: lambda: stft.set_averaging(7)})
+        peaks = np.sqrt(rows.max(axis=1).astype(float))
+        of_row = [[] for _ in rows]
+        for tag in self.sink.tags():
+            of_row[tag.offset].append(pmt.to_long(tag.value) // 16)
+        self.assertEqual({len(r) for r in of_row}, {4, 7})
+        self.assertEqual(sum(of_row, []), list(range(sum(map(len, of_row)))))
+        np.testing.assert_allclose(peaks, [np.sqrt(np.mean(np.square(r))) for r in of_row], rtol=1e-5)
+
+    # ---- refusals -------------------------------------------------------------------
+
+    def test_bad_parameters_are_refused(self):
+        for message, arguments in (
+                ("fft_size", dict(fft_size=7, hop=1)), ("fft_size", dict(fft_size=-1, hop=1)),
+                ("fft_size", dict(fft_size=1 << 25, hop=1)), ("hop", dict(fft_size=8, hop=0)),
+                ("averaging", dict(fft_size=8, hop=1, averaging=0)), ("output", dict(fft_size=8, hop=1, output="dB")),
+                ("averaged", dict(fft_size=8, hop=1, averaging=2, output="complex")),
+                ("samp_rate", dict(fft_size=8, hop=1, samp_rate=0)),
+                ("samp_rate", dict(fft_size=8, hop=1, samp_rate=float("nan"))),
+                ("taps", dict(fft_size=8, hop=1, taps=[1.0] * 7)), ("zero", dict(fft_size=8, hop=1, taps=[0.0] * 8)),
+                ("finite", dict(fft_size=8, hop=1, taps=[float("nan")] * 8))):
+            with self.subTest(**arguments), self.assertRaisesRegex(ValueError, message):
+                radiofm.stft(**arguments)
+
+    def test_bad_settings_are_refused_and_change_nothing(self):
+        stft = radiofm.stft(8, 8, averaging=2)
+        taps = stft.taps()
+        for call in (lambda: stft.set_taps([1.0]), lambda: stft.set_averaging(0), lambda: stft.set_samp_rate(-1),
+                     lambda: stft.set_output("complex"), lambda: stft.set_output("")):
+            self.assertRaises(ValueError, call)
+        self.assertEqual((stft.taps(), stft.averaging(), stft.output(), stft.samp_rate()), (taps, 2, "db", 1.0))
+        self.assertRaises(ValueError, radiofm.stft(8, 8, output="complex").set_averaging, 2)
+        self.assertRaises(ValueError, radiofm.stft(8, 8, output="complex").set_output, "db")
 
 
 if __name__ == "__main__":
