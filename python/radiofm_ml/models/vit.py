@@ -110,7 +110,7 @@ class Attention(nn.Module):
     def forward(self, x):
         n, t, d = x.shape
         q, k, v = self.qkv(x).view(n, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        if x.is_cuda:
+        if x.is_cuda or not torch.is_grad_enabled():
             y = F.scaled_dot_product_attention(q, k, v)
         else:  # torch's fused CPU kernel takes ten times as long backwards in bf16
             y = ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(-1) @ v
