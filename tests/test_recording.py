@@ -623,7 +623,7 @@ def test_archive_of_several_recordings(tmp_path):
         recording = open_recording(path / member)
         assert recording.n_samples == 20 and recording.name == "two"
     with pytest.raises(
-        RecordingError, match="holds no recording 'd/three'; name one of its own, e.g. .*d/one"
+        RecordingError, match="holds no recording 'd/three'; it holds e.g. .*d/one"
     ):
         open_recording(path / "d/three")
     for meta in metas:
