@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Tiles in, embeddings out: the inference engines behind one call.
+
+    engine = open_engine("radiofm-small")
+    embeddings = engine.embed(tiles)        # float32 (N, tile_rows, tile_cols) -> float32 (N, D)
+
+An engine is a class in ``ENGINES``; ``open_engine(..., engine="auto")`` takes the first that runs here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import contextmanager
+
+if "torch" not in sys.modules:
+    # OpenMP's idle threads spin by default and take the cores that the flowgraph's threads need.
+    # It reads this once, when torch loads it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+
+from radiofm_ml import bundle as bundles  # noqa: E402
+from radiofm_ml.bundle import BundleError  # noqa: E402
+
+PRECISIONS = ("auto", "fp32", "bf16")
+MAX_TILE_VALUE = 1e4  # far above any real tile, and safe to square and sum in float32
+_MAX_BATCH = 32  # tiles in one pass; bounds the memory of a pass
+
+
+class EngineError(RuntimeError):
+    """An engine that cannot run here; one line that says what to do."""
+
+
+class Engine:
+    """A bundle's encoder, ready to run. Subclasses fill in ``available``, ``__init__`` and ``_run``.
+
+    name    as in ``ENGINES``, with the precision: 'torch-bf16'
+    bundle  the bundle whose encoder it runs
+    """
+
+    name = ""
+
+    def __init__(self, bundle: bundles.Bundle):
+        self.bundle = bundle
+        self.spec = bundle.spec
+        self.embedding_size = bundle.embedding_size
+
+    @staticmethod
+    def available() -> bool:
+        """Is everything here that this engine needs?"""
+        raise NotImplementedError
+
+    def _run(self, tiles: np.ndarray) -> np.ndarray:
+        """float32 (n, tile_rows, tile_cols), finite, 1 <= n <= 32 -> float32 (n, D)."""
+        raise NotImplementedError
+
+    def embed(self, tiles: np.ndarray) -> np.ndarray:
+        """Embeddings, float32 (N, D), of model-ready tiles.
+
+        tiles: float32 (N, tile_rows, tile_cols) or (N, tile_rows*tile_cols), N may be 0. NaN counts as 0
+        and infinite or absurdly large values as +-1e4, so that one bad tile spoils neither its own
+        embedding nor its neighbours'. Safe to call from several threads. Raises ValueError for another shape.
+        """
+        spec = self.spec
+        tiles = np.asarray(tiles, np.float32)
+        if tiles.shape[1:] not in ((spec.tile_rows, spec.tile_cols), (spec.tile_size,)):
+            raise ValueError(f"tiles must be (N, {spec.tile_rows}, {spec.tile_cols}) or "
+                             f"(N, {spec.tile_size}) for {self.bundle.id}, got {tiles.shape}")
+        tiles = tiles.reshape(-1, spec.tile_rows, spec.tile_cols)
+        embeddings = np.empty((len(tiles), self.embedding_size), np.float32)
+        for i in range(0, len(tiles), _MAX_BATCH):
+            clean = np.nan_to_num(tiles[i:i + _MAX_BATCH], nan=0.0)
+            np.clip(clean, -MAX_TILE_VALUE, MAX_TILE_VALUE, out=clean)
+            embeddings[i:i + _MAX_BATCH] = self._run(clean)
+        return embeddings
+
+
+class TorchEngine(Engine):
+    """PyTorch on the CPU, in bf16 where the CPU multiplies bf16 matrices, else in fp32.
+
+    threads: torch threads of a pass. One is best beside a flowgraph, whose own threads want the cores.
+    """
+
+    def __init__(self, bundle: bundles.Bundle, threads: int = 1, precision: str = "auto"):
+        super().__init__(bundle)
+        if precision == "auto":
+            precision = "bf16" if cpu_has_bf16() else "fp32"
+        self.name = f"torch-{precision}"
+        self._threads = threads
+        self._model = _pack_bf16(bundle.model) if precision == "bf16" else bundle.model
+
+    @staticmethod
+    def available() -> bool:
+        return True  # this package depends on torch
+
+    def _run(self, tiles: np.ndarray) -> np.ndarray:
+        with torch_threads(self._threads), torch.inference_mode():
+            return self._model(torch.from_numpy(tiles)).float().numpy()
+
+
+# In order of preference for "auto".
+ENGINES: dict[str, type[Engine]] = {"torch": TorchEngine}
+
+
+def open_engine(ref, engine: str = "auto", threads: int = 1, precision: str = "auto") -> Engine:
+    """The encoder of a bundle, loaded and warmed up.
+
+    ref        a Bundle, or what ``bundle.load`` takes
+    engine     'auto' or a key of ``ENGINES``
+    threads    of one pass
+    precision  'fp32', 'bf16', or 'auto' for the fastest that keeps the embeddings (cosine to fp32 >= 0.999)
+
+    Raises BundleError for a bundle that cannot be used, ValueError for other arguments, EngineError for an
+    engine that does not run here.
+    """
+    if engine != "auto" and engine not in ENGINES:
+        raise ValueError(f"engine must be one of auto, {', '.join(ENGINES)}, got {engine!r}")
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ValueError(f"threads must be a whole number of at least 1, got {threads!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if engine == "auto":
+        engine = next(name for name, kind in ENGINES.items() if kind.available())
+    elif not ENGINES[engine].available():
+        raise EngineError(f"engine {engine!r} is not installed; install it, or use engine 'auto'")
+    bundle = bundles.load(ref)
+    opened = ENGINES[engine](bundle, threads, precision)
+    try:  # the first pass is slow, and shows whether encoder and spectrogram fit each other
+        opened.embed(np.zeros((1, bundle.spec.tile_size), np.float32))
+    except (RuntimeError, ValueError) as error:
+        tile = f"{bundle.spec.tile_rows}x{bundle.spec.tile_cols}"
+        raise BundleError(f"{bundle.path / 'config.json'}: the architecture does not take the {tile} tiles of "
+                          f"the spectrogram ({str(error).splitlines()[0]})") from None
+    return opened
+
+
+def cpu_has_bf16() -> bool:
+    """Does this CPU multiply bf16 matrices in hardware (AVX512_BF16, AMX)?"""
+    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(torch.backends.mkldnn.is_available() and has_bf16 is not None and has_bf16())
+
+
+# -- torch threads --------------------------------------------------------------------------------------
+_threads_lock = threading.Lock()
+_threads_depth = 0
+_threads_before = 1
+
+
+@contextmanager
+def torch_threads(n: int):
+    """Run torch with ``n`` threads in the calling thread, and leave no trace.
+
+    torch keeps a number for every thread and one that new threads begin with; setting it sets both. So the
+    number from before the first of several overlapping uses is what each of them puts back.
+    """
+    global _threads_depth, _threads_before
+    with _threads_lock:
+        if _threads_depth == 0:
+            _threads_before = torch.get_num_threads()
+        _threads_depth += 1
+    try:
+        torch.set_num_threads(n)
+        yield
+    finally:
+        with _threads_lock:
+            torch.set_num_threads(_threads_before)
+            _threads_depth -= 1
+
+
+# -- bf16 ------------------------------------------------------------------------------------------------
+class _PackedLinear(nn.Module):
+    """nn.Linear, optionally with the GELU behind it, in bf16 with its weight laid out for oneDNN once.
+
+    The layers between stay in the type that comes in (float32): they cost little, and the residual stream
+    and the read-out keep their digits.
+    """
+
+    def __init__(self, linear: nn.Linear, gelu: bool = False):
+        super().__init__()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach().bfloat16())
+        self.bias = None if linear.bias is None else linear.bias.detach().bfloat16()
+        self.activation = "gelu" if gelu else "none"
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x.bfloat16(), self.weight, self.bias,
+                                                  self.activation, [], "none")
+
+
+def _pack_bf16(model: nn.Module) -> nn.Module:
+    """The model with its linear layers packed; ``model`` itself stays as it is.
+
+    A final ``projection`` stays in float32: whitening magnifies small differences, and it costs little.
+    """
+    packed = _shallow_copy(model)
+    for name, child in model.named_children():
+        if name != "projection":
+            setattr(packed, name, _packed(child))
+    return packed
+
+
+def _packed(module: nn.Module) -> nn.Module:
+    if isinstance(module, nn.Linear):
+        return _PackedLinear(module)
+    if isinstance(module, nn.Sequential):
+        return _packed_sequence(list(module))
+    copy = _shallow_copy(module)
+    for name, child in module.named_children():
+        setattr(copy, name, _packed(child))
+    return copy
+
+
+def _packed_sequence(layers: list[nn.Module]) -> nn.Sequential:
+    packed, i = [], 0
+    while i < len(layers):
+        after = layers[i + 1] if i + 1 < len(layers) else None
+        gelu = isinstance(after, nn.GELU) and after.approximate == "none"
+        if isinstance(layers[i], nn.Linear) and gelu:
+            packed.append(_PackedLinear(layers[i], gelu=True))
+            i += 2
+        else:
+            packed.append(_packed(layers[i]))
+            i += 1
+    return nn.Sequential(*packed)
+
+
+def _shallow_copy(module: nn.Module) -> nn.Module:
+    """A module of its own over the same parameters and buffers, whose children can be replaced."""
+    copy = module.__new__(type(module))
+    copy.__dict__ = dict(module.__dict__)
+    copy._modules = dict(module._modules)
+    return copy
