@@ -54,7 +54,7 @@ class Prediction:
     unit: str | None = None
 
 
-def to_pmt_vector(values) -> pmt.pmt_t:
+def to_pmt_vector(values) -> pmt.pmt_base:
     """f32vector of a one-dimensional array (much faster than pmt.to_pmt)."""
     values = np.ascontiguousarray(values, np.float32)
     return pmt.init_f32vector(len(values), values.tolist())
@@ -73,12 +73,12 @@ def _info_dict(info: TileInfo):
     return pmt.dict_add(meta, pmt.intern("model"), pmt.intern(info.model))
 
 
-def embedding_pdu(info: TileInfo, embedding) -> pmt.pmt_t:
+def embedding_pdu(info: TileInfo, embedding) -> pmt.pmt_base:
     """(dict . f32vector[D])"""
     return pmt.cons(_info_dict(info), to_pmt_vector(embedding))
 
 
-def prediction_pdu(prediction: Prediction) -> pmt.pmt_t:
+def prediction_pdu(prediction: Prediction) -> pmt.pmt_base:
     """(dict . f32vector): scores in the order of ``labels``, or a regression's value."""
     meta = _info_dict(prediction.info)
     meta = pmt.dict_add(meta, pmt.intern("task"), pmt.intern(prediction.task))
@@ -94,7 +94,7 @@ def prediction_pdu(prediction: Prediction) -> pmt.pmt_t:
     return pmt.cons(meta, to_pmt_vector(prediction.scores))
 
 
-def time_to_pmt(seconds: int, fraction: float) -> pmt.pmt_t:
+def time_to_pmt(seconds: int, fraction: float) -> pmt.pmt_base:
     """{uint64 seconds, double fraction}, as UHD writes rx_time."""
     return pmt.make_tuple(pmt.from_uint64(int(seconds)), pmt.from_double(float(fraction)))
 
@@ -232,7 +232,7 @@ def _labels(value) -> tuple[str, ...]:
     return tuple(text(pmt.vector_ref(value, i)) for i in range(pmt.length(value)))
 
 
-def status(command: str, ok: bool, reason: str = "", **values) -> pmt.pmt_t:
+def status(command: str, ok: bool, reason: str = "", **values) -> pmt.pmt_base:
     """Answer on port ``status``: {command, ok, reason, ...}; int, float, bool and str values."""
     meta = pmt.make_dict()
     for key, value in {"command": command, "ok": ok, "reason": reason, **values}.items():
