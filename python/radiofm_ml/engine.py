@@ -134,8 +134,8 @@ def open_engine(ref, engine: str = "auto", threads: int = 1, precision: str = "a
         opened.embed(np.zeros((1, bundle.spec.tile_size), np.float32))
     except (RuntimeError, ValueError) as error:
         tile = f"{bundle.spec.tile_rows}x{bundle.spec.tile_cols}"
-        raise BundleError(f"{bundle.path / 'config.json'}: the architecture does not take the {tile} tiles of "
-                          f"the spectrogram ({str(error).splitlines()[0]})") from None
+        raise BundleError(f"{bundle.path / 'config.json'}: the architecture does not take the {tile} tiles "
+                          f"of the spectrogram ({str(error).splitlines()[0]})") from None
     return opened
 
 
