@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 # encoder (dim, depth, heads); 'small' is the published 6.3 M encoder (arXiv 2511.15162), S, M and L those of 2411.09996
 PRESETS = {"tiny": (192, 6, 6), "small": (256, 8, 8), "S": (512, 12, 8), "M": (768, 12, 12), "L": (1024, 24, 16)}
-READ_OUTS = ("cls", "mean", "frequency")
+READ_OUTS = ("cls", "mean", "frequency", "statistics")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class ViTConfig:
     tile_rows, tile_cols     the tile; patch_rows, patch_cols must divide it
     dim, depth, heads        as in ``PRESETS``
     read_out   'cls' token, 'mean' of the patch tokens, or 'frequency': mean over time for each
-               frequency patch, concatenated, so that the embedding keeps where the energy lies
+               frequency patch, concatenated, so that the embedding keeps where the energy lies;
+               'statistics': mean, standard deviation and maximum over the patches, concatenated,
+               so that a short burst in a tile of noise is not averaged away
     projection length after a fitted linear map of the read-out (PCA whitening); 0 for none
     """
 
@@ -68,7 +70,7 @@ class ViTConfig:
     @property
     def features(self) -> int:
         """Length of the read-out before the projection."""
-        return self.dim * (self.grid[1] if self.read_out == "frequency" else 1)
+        return self.dim * {"frequency": self.grid[1], "statistics": 3}.get(self.read_out, 1)
 
     @property
     def embedding_size(self) -> int:
@@ -179,6 +181,9 @@ class ViT(nn.Module):
             return tokens[:, 0]
         if self.config.read_out == "mean":
             return tokens[:, 1:].mean(1)
+        if self.config.read_out == "statistics":
+            patches = tokens[:, 1:].float()  # a spread of nearly equal values needs the digits
+            return torch.cat([patches.mean(1), patches.std(1), patches.amax(1)], 1).to(tokens.dtype)
         return tokens[:, 1:].unflatten(1, self.config.grid).mean(1).flatten(1)
 
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:

@@ -65,11 +65,12 @@ def front_end(x: np.ndarray, rng: Rng) -> np.ndarray:
     return x.astype(np.complex64)
 
 
-def random_stream(n: int, rng: Rng, family: str | None = None, neighbours: bool = True) -> Stream:
+def random_stream(n: int, rng: Rng, family: str | None = None, neighbours: bool = True,
+                  snr_db: tuple[float, float] = (-3, 35)) -> Stream:
     """A stream of ``n`` samples around one main emitter of ``family`` (random if None)."""
     family = family or str(rng.choice(list(FAMILIES)))
-    snr_db = float(rng.uniform(-3, 35))
-    gain = 10 ** (snr_db / 20)
+    snr = float(rng.uniform(*snr_db))
+    gain = 10 ** (snr / 20)
     offset = 0.0 if rng.random() < 0.4 else rng.uniform(-0.35, 0.35)
     x = gain * place(channel(waveform(family, n, rng), rng), offset + rng.normal(0, 0.005))
     for _ in range(int(rng.choice([0, 0, 0, 1, 2])) if neighbours and family != "noise" else 0):
@@ -79,4 +80,4 @@ def random_stream(n: int, rng: Rng, family: str | None = None, neighbours: bool 
     if rng.random() < 0.2:  # squelched or gated captures: noise that comes and goes in level
         level = np.float32(log_uniform(rng, 0.05, 1.0)) + rng.random(8, np.float32)
         noise = noise * np.repeat(level, n // 8 + 1)[:n]
-    return Stream(front_end(x + noise, rng), family, snr_db)
+    return Stream(front_end(x + noise, rng), family, snr)
