@@ -21,6 +21,8 @@ import numpy as np
 import torch
 
 POWER_FLOOR = 1e-20  # -200 dB: below what any float32 chain resolves, and keeps log10 finite
+SKIRT_DB = 20.0  # columns this far below the strongest one are a signal's skirts
+SPUR_DB = 15.0  # a thin line below this is more often a receiver's spur than the signal
 GAP_DB = 100.0  # bins this far below a tile's peak are digital silence, not noise
 
 
@@ -230,14 +232,28 @@ def tile_db(tile: np.ndarray, spec: SpectrogramSpec) -> np.ndarray:
 
 
 def occupied_band(tile: np.ndarray, spec: SpectrogramSpec, margin_db: float = 6.0) -> tuple[float, float]:
-    """Band that holds the energy of a model-ready tile, as fractions of the sample rate around DC.
+    """Band of the signal in a model-ready tile, as fractions of the sample rate around DC.
 
-    A column counts where its power (averaged over time) stands ``margin_db`` above the median column's;
-    where none does, or nearly all do, the whole band (-0.5, 0.5) is returned: a band that fills the
-    tile cannot be told from one that is empty.
+    tile: float32 (tile_rows, tile_cols) or flat. A column counts where its power (mean over time) stands
+    ``margin_db`` above the noise and is within 20 dB of the strongest column, so that skirts stay outside.
+    The noise is the median of the columns below the middle (in dB) between the quietest and the strongest.
+    Columns less than 1/16 of the band apart belong together; of several such groups the one with the largest
+    sum of dB above the noise is the signal. Where no column counts, or only a weak thin line as receivers
+    make them, or a NaN, the whole band (-0.5, 0.5) is returned: one that is full cannot be told from one that is empty.
     """
-    power = (10.0 ** (tile_db(tile, spec)[0] / 10.0)).mean(0)
-    above = np.flatnonzero(10.0 * np.log10(np.maximum(power / np.median(power), 1e-12)) > margin_db)
+    db = tile_db(tile, spec)[0].clip(-200.0, 200.0)
+    level = 10.0 * np.log10(np.exp(db * (math.log(10.0) / 10.0)).mean(0))
+    peak, columns = level.max(), spec.tile_cols
+    if math.isnan(peak):
+        return -0.5, 0.5
+    noise = np.median(level[level <= (np.quantile(level, 0.1) + peak) / 2])
+    above = np.flatnonzero(level > max(noise + margin_db, peak - SKIRT_DB))
     if len(above) == 0:
         return -0.5, 0.5
-    return float(above[0] / spec.tile_cols - 0.5), float((above[-1] + 1) / spec.tile_cols - 0.5)
+    groups = np.split(above, np.flatnonzero(np.diff(above) > max(1, columns // 16)) + 1)
+    group = max(groups, key=lambda g: (level[g] - noise).sum())
+    if len(group) <= columns // 64 and level[group].max() - noise < SPUR_DB:
+        return -0.5, 0.5
+    # Bin i of a row is centred on i / fft_size - 0.5, so its edges lie half a bin to either side.
+    lower, upper = (edge / columns - 0.5 - 0.5 / spec.fft_size for edge in (group[0], group[-1] + 1))
+    return max(float(lower), -0.5), min(float(upper), 0.5)
