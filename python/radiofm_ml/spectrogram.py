@@ -239,7 +239,7 @@ def occupied_band(tile: np.ndarray, spec: SpectrogramSpec, margin_db: float = 6.
     The noise is the median of the columns below the middle (in dB) between the quietest and the strongest.
     Columns less than 1/16 of the band apart belong together; of several such groups the one with the largest
     sum of dB above the noise is the signal. Where no column counts, or only a weak thin line as receivers
-    make them, or a NaN, the whole band (-0.5, 0.5) is returned: one that is full cannot be told from one that is empty.
+    make them, or a NaN, the whole band (-0.5, 0.5) is returned: a full one cannot be told from an empty one.
     """
     db = tile_db(tile, spec)[0].clip(-200.0, 200.0)
     level = 10.0 * np.log10(np.exp(db * (math.log(10.0) / 10.0)).mean(0))
