@@ -78,19 +78,28 @@ class Bundle:
             model = models.build(self.config["architecture"])
         except ValueError as error:
             raise BundleError(f"{self.path / 'config.json'}: architecture: {error}") from None
-        weights = {key.removeprefix("model."): value.float() for key, value in self.tensors.items()
-                   if key.startswith("model.")}
+        weights = {
+            key.removeprefix("model."): value.float()
+            for key, value in self.tensors.items()
+            if key.startswith("model.")
+        }
         expected = model.state_dict()
         for key in expected.keys() - weights.keys():
-            raise BundleError(f"{file}: tensor 'model.{key}' is missing; the file does not belong to this config.json")
+            raise BundleError(
+                f"{file}: tensor 'model.{key}' is missing; the file does not belong to this config.json"
+            )
         for key, value in weights.items():
             if key not in expected:
                 raise BundleError(f"{file}: tensor 'model.{key}' is not part of this architecture")
             if value.shape != expected[key].shape:
-                raise BundleError(f"{file}: tensor 'model.{key}' is {tuple(value.shape)}, "
-                                  f"the architecture needs {tuple(expected[key].shape)}")
+                raise BundleError(
+                    f"{file}: tensor 'model.{key}' is {tuple(value.shape)}, "
+                    f"the architecture needs {tuple(expected[key].shape)}"
+                )
             if not torch.isfinite(value).all():
-                raise BundleError(f"{file}: tensor 'model.{key}' holds NaN or infinite values; the file is damaged")
+                raise BundleError(
+                    f"{file}: tensor 'model.{key}' holds NaN or infinite values; the file is damaged"
+                )
         model.load_state_dict(weights)
         return model.eval().requires_grad_(False)
 
@@ -118,19 +127,25 @@ def resolve(ref: str | os.PathLike) -> Path:
         return PRETRAINED / name
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _from_hub(name)
-    raise BundleError(f"{name}: no such bundle; give the folder of one, a Hugging Face id (owner/name), "
-                      f"or one of: {', '.join(shipped()) or 'none is shipped'}")
+    raise BundleError(
+        f"{name}: no such bundle; give the folder of one, a Hugging Face id (owner/name), "
+        f"or one of: {', '.join(shipped()) or 'none is shipped'}"
+    )
 
 
 def _from_hub(repo_id: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise BundleError(f"{repo_id}: no such folder; to fetch it from Hugging Face: pip install huggingface_hub") from None
+        raise BundleError(
+            f"{repo_id}: no such folder; to fetch it from Hugging Face: pip install huggingface_hub"
+        ) from None
     try:
         return Path(snapshot_download(repo_id, allow_patterns=[*FILES, "README.md"]))
     except Exception as error:  # the hub raises requests', its own and OS errors; all mean "not there"
-        raise BundleError(f"{repo_id}: not a folder, and Hugging Face did not deliver it: {str(error).splitlines()[0]}") from None
+        raise BundleError(
+            f"{repo_id}: not a folder, and Hugging Face did not deliver it: {str(error).splitlines()[0]}"
+        ) from None
 
 
 def load(ref: str | os.PathLike | Bundle) -> Bundle:
@@ -147,15 +162,23 @@ def load(ref: str | os.PathLike | Bundle) -> Bundle:
             if not any(True for _ in weights.keys()):
                 raise BundleError(f"{path / 'model.safetensors'}: holds no tensors")
     except (SafetensorError, OSError) as error:
-        raise BundleError(f"{path / 'model.safetensors'}: not a safetensors file ({error}); fetch it again") from None
+        raise BundleError(
+            f"{path / 'model.safetensors'}: not a safetensors file ({error}); fetch it again"
+        ) from None
     digest = hashlib.sha256()
     for file in FILES:
         digest.update((path / file).read_bytes())
     return Bundle(path, config, SpectrogramSpec.from_dict(config["spectrogram"]), digest.hexdigest())
 
 
-_KEYS = {"format_version": int, "name": str, "architecture": dict, "spectrogram": dict, "embedding_size": int,
-         "licence": str}
+_KEYS = {
+    "format_version": int,
+    "name": str,
+    "architecture": dict,
+    "spectrogram": dict,
+    "embedding_size": int,
+    "licence": str,
+}
 
 
 def _read_config(file: Path) -> dict:
@@ -171,9 +194,15 @@ def _read_config(file: Path) -> dict:
         if not isinstance(config[key], kind) or isinstance(config[key], bool):
             raise BundleError(f"{file}: key '{key}' must be {kind.__name__}")
     if config["format_version"] != FORMAT_VERSION:
-        raise BundleError(f"{file}: format_version is {config['format_version']}, this release reads {FORMAT_VERSION}")
+        raise BundleError(
+            f"{file}: format_version is {config['format_version']}, this release reads {FORMAT_VERSION}"
+        )
     labels = config.get("labels", [])
-    if not isinstance(labels, list) or not all(isinstance(v, str) and v for v in labels) or len(set(labels)) != len(labels):
+    if (
+        not isinstance(labels, list)
+        or not all(isinstance(v, str) and v for v in labels)
+        or len(set(labels)) != len(labels)
+    ):
         raise BundleError(f"{file}: key 'labels' must be a list of different names")
     if not isinstance(config.get("calibration", {}), dict):
         raise BundleError(f"{file}: key 'calibration' must be an object")
@@ -186,24 +215,47 @@ def _read_config(file: Path) -> dict:
     except ValueError as error:
         raise BundleError(f"{file}: architecture: {error}") from None
     if size != config["embedding_size"]:
-        raise BundleError(f"{file}: key 'embedding_size' is {config['embedding_size']}, the architecture gives {size}")
+        raise BundleError(
+            f"{file}: key 'embedding_size' is {config['embedding_size']}, the architecture gives {size}"
+        )
     return config
 
 
-def save(path: str | os.PathLike, *, name: str, model: torch.nn.Module, architecture: dict, spec: SpectrogramSpec,
-         card: str, licence: str = "GPL-3.0-or-later", labels: list[str] | None = None,
-         prototypes: np.ndarray | None = None, calibration: dict | None = None, provenance: dict | None = None,
-         half: bool = True) -> Bundle:
+def save(
+    path: str | os.PathLike,
+    *,
+    name: str,
+    model: torch.nn.Module,
+    architecture: dict,
+    spec: SpectrogramSpec,
+    card: str,
+    licence: str = "GPL-3.0-or-later",
+    labels: list[str] | None = None,
+    prototypes: np.ndarray | None = None,
+    calibration: dict | None = None,
+    provenance: dict | None = None,
+    half: bool = True,
+) -> Bundle:
     """Write a bundle and read it back. ``half`` stores the weights in fp16."""
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    tensors = {f"model.{key}": (value.half() if half and value.is_floating_point() else value).contiguous()
-               for key, value in model.state_dict().items()}
+    tensors = {
+        f"model.{key}": (value.half() if half and value.is_floating_point() else value).contiguous()
+        for key, value in model.state_dict().items()
+    }
     if prototypes is not None:
         tensors["prototypes"] = torch.from_numpy(np.ascontiguousarray(prototypes, np.float32))
-    config = {"format_version": FORMAT_VERSION, "name": name, "licence": licence, "architecture": architecture,
-              "spectrogram": spec.to_dict(), "embedding_size": models.embedding_size(architecture),
-              "labels": labels or [], "calibration": calibration or {}, "provenance": provenance or {}}
+    config = {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "licence": licence,
+        "architecture": architecture,
+        "spectrogram": spec.to_dict(),
+        "embedding_size": models.embedding_size(architecture),
+        "labels": labels or [],
+        "calibration": calibration or {},
+        "provenance": provenance or {},
+    }
     save_file(tensors, path / "model.safetensors")
     (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (path / "README.md").write_text(card, encoding="utf-8")

@@ -16,7 +16,13 @@ from torch import nn
 from torch.nn import functional as F
 
 # encoder (dim, depth, heads); 'small' is the published 6.3 M encoder (arXiv 2511.15162), S, M and L those of 2411.09996
-PRESETS = {"tiny": (192, 6, 6), "small": (256, 8, 8), "S": (512, 12, 8), "M": (768, 12, 12), "L": (1024, 24, 16)}
+PRESETS = {
+    "tiny": (192, 6, 6),
+    "small": (256, 8, 8),
+    "S": (512, 12, 8),
+    "M": (768, 12, 12),
+    "L": (1024, 24, 16),
+}
 READ_OUTS = ("cls", "mean", "frequency", "statistics")
 
 
@@ -57,8 +63,10 @@ class ViTConfig:
         if self.read_out not in READ_OUTS:
             raise ValueError(f"read_out must be one of {', '.join(READ_OUTS)}, got {self.read_out!r}")
         if self.tile_rows % self.patch_rows or self.tile_cols % self.patch_cols:
-            raise ValueError(f"patches of {self.patch_rows}x{self.patch_cols} do not divide "
-                             f"a {self.tile_rows}x{self.tile_cols} tile")
+            raise ValueError(
+                f"patches of {self.patch_rows}x{self.patch_cols} do not divide "
+                f"a {self.tile_rows}x{self.tile_cols} tile"
+            )
         if self.dim % self.heads or self.dim % 4:
             raise ValueError(f"dim {self.dim} must be a multiple of 4 and of heads {self.heads}")
 
@@ -126,7 +134,10 @@ class Block(nn.Module):
         super().__init__()
         hidden = int(dim * mlp_ratio)
         self.norm1, self.attention = nn.LayerNorm(dim), Attention(dim, heads)
-        self.norm2, self.mlp = nn.LayerNorm(dim), nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        self.norm2, self.mlp = (
+            nn.LayerNorm(dim),
+            nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim)),
+        )
 
     def forward(self, x):
         x = x + self.attention(self.norm1(x))
@@ -150,9 +161,13 @@ class ViT(nn.Module):
         self.patch_embed = nn.Linear(config.patch_rows * config.patch_cols, config.dim)
         self.cls = nn.Parameter(torch.zeros(1, 1, config.dim))
         self.register_buffer("positions", sincos_positions(*config.grid, config.dim), persistent=False)
-        self.blocks = nn.ModuleList(Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(
+            Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth)
+        )
         self.norm = nn.LayerNorm(config.dim)
-        self.projection = nn.Linear(config.features, config.projection) if config.projection else nn.Identity()
+        self.projection = (
+            nn.Linear(config.features, config.projection) if config.projection else nn.Identity()
+        )
         initialise(self)
         nn.init.normal_(self.cls, std=0.02)
 
@@ -194,8 +209,14 @@ class ViT(nn.Module):
 class MaskedViT(nn.Module):
     """Masked spectrogram modeling: encode the visible patches, predict the pixels of the others."""
 
-    def __init__(self, config: ViTConfig, decoder_dim: int = 128, decoder_depth: int = 4, decoder_heads: int = 8,
-                 norm_pixels: bool = False):
+    def __init__(
+        self,
+        config: ViTConfig,
+        decoder_dim: int = 128,
+        decoder_depth: int = 4,
+        decoder_heads: int = 8,
+        norm_pixels: bool = False,
+    ):
         super().__init__()
         self.encoder = ViT(config)
         self.norm_pixels = norm_pixels
@@ -227,7 +248,9 @@ class MaskedViT(nn.Module):
         return F.mse_loss(prediction.gather(1, index).float(), target.gather(1, index))
 
 
-def random_masks(n: int, tokens: int, ratio: float, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def random_masks(
+    n: int, tokens: int, ratio: float, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Indices (n, kept) and (n, hidden) of uniformly random masks that hide ``ratio`` of the patches."""
     order = torch.rand(n, tokens, generator=generator).argsort(1)
     kept = max(1, math.floor(tokens * (1 - ratio)))

@@ -38,7 +38,9 @@ def channel(x: np.ndarray, rng: Rng) -> np.ndarray:
 
 def place(x: np.ndarray, offset: float) -> np.ndarray:
     """Shift by ``offset`` cycles per sample."""
-    phase = (offset * np.arange(len(x), dtype=np.float64)) % 1.0  # wrapped in double, turned in single precision
+    phase = (
+        offset * np.arange(len(x), dtype=np.float64)
+    ) % 1.0  # wrapped in double, turned in single precision
     return x * np.exp(np.complex64(2j * np.pi) * phase.astype(np.float32))
 
 
@@ -46,7 +48,9 @@ def front_end(x: np.ndarray, rng: Rng) -> np.ndarray:
     """Receiver: anti-alias shape, IQ imbalance, DC, phase noise, spurs, quantisation and clipping."""
     n = len(x)
     if rng.random() < 0.6:  # the roll-off towards the band edges that most receivers show
-        x = oaconvolve(x, firwin(int(rng.choice([15, 31, 63])), rng.uniform(0.72, 0.97)).astype(np.float32), "same")
+        x = oaconvolve(
+            x, firwin(int(rng.choice([15, 31, 63])), rng.uniform(0.72, 0.97)).astype(np.float32), "same"
+        )
     if rng.random() < 0.5:
         gain, skew = rng.normal(0, 0.03), rng.normal(0, 0.03)
         x = x + (gain + 1j * skew) * np.conj(x)
@@ -61,12 +65,19 @@ def front_end(x: np.ndarray, rng: Rng) -> np.ndarray:
     if rng.random() < 0.6:  # 8-bit converters, driven from far too low to clipping
         full_scale = np.abs(x).max() * log_uniform(rng, 0.4, 30)
         step = full_scale / 127
-        x = step * (np.clip(np.round(x.real / step), -127, 127) + 1j * np.clip(np.round(x.imag / step), -127, 127))
+        x = step * (
+            np.clip(np.round(x.real / step), -127, 127) + 1j * np.clip(np.round(x.imag / step), -127, 127)
+        )
     return x.astype(np.complex64)
 
 
-def random_stream(n: int, rng: Rng, family: str | None = None, neighbours: bool = True,
-                  snr_db: tuple[float, float] = (-3, 35)) -> Stream:
+def random_stream(
+    n: int,
+    rng: Rng,
+    family: str | None = None,
+    neighbours: bool = True,
+    snr_db: tuple[float, float] = (-3, 35),
+) -> Stream:
     """A stream of ``n`` samples around one main emitter of ``family`` (random if None)."""
     family = family or str(rng.choice(list(FAMILIES)))
     snr = float(rng.uniform(*snr_db))

@@ -23,7 +23,11 @@ def _unit_power(x: np.ndarray) -> np.ndarray:
     """Scale to mean power 1 over the samples that are on (within 30 dB of the peak)."""
     power = np.abs(x) ** 2
     on = power > power.max() * 1e-3
-    return (x / np.sqrt(max(power[on].mean(), 1e-12))).astype(np.complex64) if on.any() else x.astype(np.complex64)
+    return (
+        (x / np.sqrt(max(power[on].mean(), 1e-12))).astype(np.complex64)
+        if on.any()
+        else x.astype(np.complex64)
+    )
 
 
 def _root_raised_cosine(sps: int, beta: float, span: int = 8) -> np.ndarray:
@@ -52,7 +56,7 @@ def bursts(n: int, rng: Rng, length: tuple[float, float] | None = None) -> np.nd
     jitter = rng.choice([0.0, 0.0, 1.0])
     gate, at = np.zeros(n, np.float32), int(rng.uniform(-on, off))
     while at < n:
-        gate[max(at, 0): max(at + on, 0)] = 1
+        gate[max(at, 0) : max(at + on, 0)] = 1
         at += on + max(8, int(off * (1 + jitter * rng.uniform(-0.9, 2))))
     return gate
 
@@ -65,8 +69,10 @@ def linear(n: int, rng: Rng) -> np.ndarray:
         symbols = np.exp(2j * np.pi * rng.integers(0, order, count) / order)
     else:
         side = int(np.sqrt(order))
-        symbols = (2 * rng.integers(0, side, count) - side + 1) + 1j * (2 * rng.integers(0, side, count) - side + 1)
-    return upfirdn(_root_raised_cosine(sps, rng.uniform(0.15, 0.5)), symbols, sps)[4 * sps: 4 * sps + n]
+        symbols = (2 * rng.integers(0, side, count) - side + 1) + 1j * (
+            2 * rng.integers(0, side, count) - side + 1
+        )
+    return upfirdn(_root_raised_cosine(sps, rng.uniform(0.15, 0.5)), symbols, sps)[4 * sps : 4 * sps + n]
 
 
 def fsk(n: int, rng: Rng) -> np.ndarray:
@@ -85,16 +91,31 @@ def ook(n: int, rng: Rng) -> np.ndarray:
     """On-off keying with PWM, PPM, Manchester or plain bits, in repeated packets."""
     unit, coding = int(log_uniform(rng, 8, 600)), rng.choice(["pwm", "ppm", "manchester", "nrz"])
     bits = rng.integers(0, 2, int(rng.integers(12, 90)))
-    one, zero = {"pwm": ([1, 0, 0], [1, 1, 0]), "ppm": ([1, 0, 0], [1, 0, 0, 0, 0]),
-                 "manchester": ([1, 0], [0, 1]), "nrz": ([1], [0])}[coding]
-    chips = np.concatenate([[1, 0] * int(rng.integers(0, 8)), *[one if b else zero for b in bits],
-                            [0] * int(rng.integers(4, 60))])
+    one, zero = {
+        "pwm": ([1, 0, 0], [1, 1, 0]),
+        "ppm": ([1, 0, 0], [1, 0, 0, 0, 0]),
+        "manchester": ([1, 0], [0, 1]),
+        "nrz": ([1], [0]),
+    }[coding]
+    chips = np.concatenate(
+        [
+            [1, 0] * int(rng.integers(0, 8)),
+            *[one if b else zero for b in bits],
+            [0] * int(rng.integers(4, 60)),
+        ]
+    )
     packet = np.repeat(chips, unit).astype(np.float32)
     packet = np.tile(packet, max(1, int(rng.integers(1, 12))))
-    period = len(packet) + int(log_uniform(rng, 2, 10) * unit) + int(n * rng.choice([0.0, 0.3, 1.0]) * rng.random())
+    period = (
+        len(packet)
+        + int(log_uniform(rng, 2, 10) * unit)
+        + int(n * rng.choice([0.0, 0.3, 1.0]) * rng.random())
+    )
     gate = np.zeros(n, np.float32)
     for at in range(int(rng.uniform(-len(packet), n / 3)), n, period):
-        gate[max(at, 0): max(at + len(packet), 0)] = packet[max(-at, 0): max(-at, 0) + n - max(at, 0)][: n - max(at, 0)]
+        gate[max(at, 0) : max(at + len(packet), 0)] = packet[max(-at, 0) : max(-at, 0) + n - max(at, 0)][
+            : n - max(at, 0)
+        ]
     edge = max(1, unit // 10)
     gate = np.convolve(gate, np.ones(edge) / edge, "same")
     drift = _fm(np.full(n, 0.0) + np.linspace(0, log_uniform(rng, 1e-5, 3e-3), n))
@@ -114,13 +135,15 @@ def ofdm(n: int, rng: Rng) -> np.ndarray:
         grid = grid * np.repeat(np.repeat(load, 7, 0)[:count], 12, 1)[:, :used]
     if rng.random() < 0.7:
         every = int(rng.integers(3, 15))
-        grid[:: int(rng.choice([1, 3, 4, 7])), rng.integers(0, every):: every] = log_uniform(rng, 0.7, 2.0)
+        grid[:: int(rng.choice([1, 3, 4, 7])), rng.integers(0, every) :: every] = log_uniform(rng, 0.7, 2.0)
     if rng.random() < 0.5:  # synchronisation in the centre of the band at regular symbols
         width = min(used, max(8, used // int(rng.integers(1, 17))))
         centre = slice(used // 2 - width // 2, used // 2 + width // 2)
-        grid[int(rng.integers(0, 20)):: int(rng.integers(10, 140)), centre] = np.exp(2j * np.pi * rng.random())
+        grid[int(rng.integers(0, 20)) :: int(rng.integers(10, 140)), centre] = np.exp(
+            2j * np.pi * rng.random()
+        )
     bins = np.zeros((count, nfft), np.complex64)
-    bins[:, np.r_[1: used // 2 + 1, nfft - used // 2: nfft]] = grid[:, : used // 2 * 2]
+    bins[:, np.r_[1 : used // 2 + 1, nfft - used // 2 : nfft]] = grid[:, : used // 2 * 2]
     symbols = np.fft.ifft(bins, axis=1)
     x = np.concatenate([symbols[:, -prefix:], symbols], 1).ravel()
     x = np.resize(x, n)
@@ -169,18 +192,24 @@ def pulses(n: int, rng: Rng) -> np.ndarray:
         chips = int(rng.integers(56, 121))
         for at in rng.integers(0, n, int(log_uniform(rng, 2, 200))):
             bits = rng.integers(0, 2, chips)
-            packet = np.repeat(np.stack([bits, 1 - bits], 1).ravel(), half)[: n - at] * log_uniform(rng, 0.1, 1)
-            x[at: at + len(packet)] += packet * np.exp(2j * np.pi * (rng.random() + rng.normal(0, 0.02) * np.arange(len(packet))))
+            packet = np.repeat(np.stack([bits, 1 - bits], 1).ravel(), half)[: n - at] * log_uniform(
+                rng, 0.1, 1
+            )
+            x[at : at + len(packet)] += packet * np.exp(
+                2j * np.pi * (rng.random() + rng.normal(0, 0.02) * np.arange(len(packet)))
+            )
         return x
     width, period = int(log_uniform(rng, 4, 400)), int(log_uniform(rng, 200, 20000))
     t = np.arange(width * 4)
     pulse = (t < width).astype(float) if kind == "radar" else (t / width) ** 2 * np.exp(-2 * t / width)
-    pulse = pulse * np.exp(2j * np.pi * (rng.uniform(-0.1, 0.1) * t + rng.choice([0, 0.1]) * t**2 / width / 8))
+    pulse = pulse * np.exp(
+        2j * np.pi * (rng.uniform(-0.1, 0.1) * t + rng.choice([0, 0.1]) * t**2 / width / 8)
+    )
     for at in range(int(rng.integers(0, period)), n, period):
         for k in range(int(rng.integers(1, 9)) if kind == "group" else 1):
             start = at + k * width * 6
             piece = pulse[: max(0, n - start)]
-            x[start: start + len(piece)] += piece
+            x[start : start + len(piece)] += piece
     return x
 
 
@@ -201,7 +230,7 @@ def spread(n: int, rng: Rng) -> np.ndarray:
     if rng.random() < 0.5:
         return np.repeat(chips, sps)[:n] + 0j
     half_sine = np.sin(np.pi * (np.arange(2 * sps) + 0.5) / (2 * sps))
-    i, q = (upfirdn(half_sine, c, 2 * sps)[:n + sps] for c in (chips[0::2], chips[1::2]))
+    i, q = (upfirdn(half_sine, c, 2 * sps)[: n + sps] for c in (chips[0::2], chips[1::2]))
     m = min(len(i), len(q) + sps, n)
     x = np.zeros(n, np.complex64)
     x[:m] = i[:m] + 1j * np.concatenate([np.zeros(sps), q])[:m]
@@ -217,10 +246,16 @@ def tone(n: int, rng: Rng) -> np.ndarray:
         x = x * np.repeat(rng.choice([0, 1, 1, 1], n // unit + 1), unit)[:n]
     elif kind == "dips":
         period = int(log_uniform(rng, 2000, 60000))
-        x = np.where(np.arange(n) % period < period * rng.choice([0.1, 0.2]), rng.uniform(0.05, 0.5), 1.0) + 0j
+        x = (
+            np.where(np.arange(n) % period < period * rng.choice([0.1, 0.2]), rng.uniform(0.05, 0.5), 1.0)
+            + 0j
+        )
     elif kind == "several":
         k = np.arange(n)
-        x = sum(np.exp(2j * np.pi * (rng.uniform(-0.3, 0.3) * k + rng.random())) for _ in range(int(rng.integers(2, 8))))
+        x = sum(
+            np.exp(2j * np.pi * (rng.uniform(-0.3, 0.3) * k + rng.random()))
+            for _ in range(int(rng.integers(2, 8)))
+        )
     return x
 
 
@@ -228,7 +263,11 @@ def tdma(n: int, rng: Rng) -> np.ndarray:
     """Gaussian-shaped constant envelope in time slots with guard ramps and slot powers, pure-tone slots among them."""
     sps = int(log_uniform(rng, 2, 30))
     slot = int(156.25 * sps)
-    x = _fm(np.convolve(np.repeat(rng.choice([-1, 1], n // sps + 2), sps)[:n], np.ones(sps) / sps, "same") / 4 / sps)
+    x = _fm(
+        np.convolve(np.repeat(rng.choice([-1, 1], n // sps + 2), sps)[:n], np.ones(sps) / sps, "same")
+        / 4
+        / sps
+    )
     power = rng.choice([1.0, 1.0, rng.choice([0.0, 0.3, 1.0])], 8)
     if rng.random() < 0.4:
         tone_slot = (np.arange(n) // slot) % int(rng.choice([10, 8, 51])) == 0
@@ -248,7 +287,7 @@ def hopping(n: int, rng: Rng) -> np.ndarray:
         length = min(int(slot * rng.uniform(0.3, 0.9)), n - at)
         bits = np.repeat(rng.choice([-1, 1], length // sps + 1), sps)[:length]
         hop = (rng.integers(0, channels) - channels // 2) * spacing
-        x[at: at + length] = _fm(hop + 0.25 / sps * np.convolve(bits, np.ones(sps) / sps, "same")[:length])
+        x[at : at + length] = _fm(hop + 0.25 / sps * np.convolve(bits, np.ones(sps) / sps, "same")[:length])
         at += slot
     return x
 
@@ -258,8 +297,25 @@ def noise(n: int, rng: Rng) -> np.ndarray:
     return np.zeros(n, np.complex64)
 
 
-FAMILIES = {f.__name__: f for f in (linear, fsk, ook, ofdm, analog_fm, video_fm, analog_am, pulses, chirp, spread, tone,
-                                    tdma, hopping, noise)}
+FAMILIES = {
+    f.__name__: f
+    for f in (
+        linear,
+        fsk,
+        ook,
+        ofdm,
+        analog_fm,
+        video_fm,
+        analog_am,
+        pulses,
+        chirp,
+        spread,
+        tone,
+        tdma,
+        hopping,
+        noise,
+    )
+}
 BURSTY = {"linear", "fsk", "chirp", "spread", "tone", "analog_fm"}  # the others bring their own framing
 
 

@@ -42,8 +42,16 @@ class PretrainConfig:
         return peak * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
 
 
-def pretrain(folder: Path, vit: ViTConfig, spec: SpectrogramSpec, config: PretrainConfig, reader: ShardReader,
-             checkpoint_every: float = 120.0, stop_after: int | None = None, on_step=lambda step, loss, rate: None) -> MaskedViT:
+def pretrain(
+    folder: Path,
+    vit: ViTConfig,
+    spec: SpectrogramSpec,
+    config: PretrainConfig,
+    reader: ShardReader,
+    checkpoint_every: float = 120.0,
+    stop_after: int | None = None,
+    on_step=lambda step, loss, rate: None,
+) -> MaskedViT:
     """Train, or go on training, in ``folder``, and return the model.
 
     Writes ``log.jsonl`` (step, loss, learning rate, seconds) and a checkpoint every ``checkpoint_every`` seconds and at
@@ -55,15 +63,19 @@ def pretrain(folder: Path, vit: ViTConfig, spec: SpectrogramSpec, config: Pretra
     settings = {"vit": vit.to_dict(), "spectrogram": spec.to_dict(), "config": asdict(config)}
     note = folder / "run.json"
     if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(settings)):
-        raise ValueError(f"{note}: this folder holds a run with other settings; choose another folder or remove it")
+        raise ValueError(
+            f"{note}: this folder holds a run with other settings; choose another folder or remove it"
+        )
     note.write_text(json.dumps(settings, indent=2))
 
     torch.manual_seed(config.seed)
     model = MaskedViT(vit, config.decoder_dim, config.decoder_depth, norm_pixels=config.norm_pixels)
     decayed = [p for p in model.parameters() if p.ndim == 2]
     others = [p for p in model.parameters() if p.ndim != 2]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": config.weight_decay},
-                                   {"params": others, "weight_decay": 0.0}], betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        betas=(0.9, 0.95),
+    )
     first = _resume(folder, model, optimizer)
     last = config.steps if stop_after is None else min(stop_after, config.steps)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -75,20 +87,34 @@ def pretrain(folder: Path, vit: ViTConfig, spec: SpectrogramSpec, config: Pretra
         for step in range(first, last):
             tiles = reader.batch(step).to(device)
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-            keep, hidden = (m.to(device) for m in random_masks(len(tiles), tokens, config.mask_ratio, generator))
+            keep, hidden = (
+                m.to(device) for m in random_masks(len(tiles), tokens, config.mask_ratio, generator)
+            )
             for group in optimizer.param_groups:
                 group["lr"] = config.rate(step)
             with torch.autocast(device.type, torch.bfloat16):
                 loss = model(tiles, keep, hidden)
             if not torch.isfinite(loss):
-                raise FloatingPointError(f"step {step}: the loss is not finite; lower the learning rate and resume")
+                raise FloatingPointError(
+                    f"step {step}: the loss is not finite; lower the learning rate and resume"
+                )
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
 
             value, now = loss.item(), time.monotonic()
-            log.write(json.dumps({"step": step, "loss": value, "rate": config.rate(step), "seconds": round(now - started, 2)}) + "\n")
+            log.write(
+                json.dumps(
+                    {
+                        "step": step,
+                        "loss": value,
+                        "rate": config.rate(step),
+                        "seconds": round(now - started, 2),
+                    }
+                )
+                + "\n"
+            )
             log.flush()
             on_step(step, value, config.rate(step))
             if now - saved > checkpoint_every or step + 1 == last:

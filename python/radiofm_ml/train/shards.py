@@ -26,7 +26,9 @@ STREAM_TILES = 8
 
 def _limits(spec: SpectrogramSpec) -> tuple[float, float]:
     if spec.reference != "noise_floor":
-        raise ValueError("shards need a spec with reference 'noise_floor', whose values are bounded by clip_db")
+        raise ValueError(
+            "shards need a spec with reference 'noise_floor', whose values are bounded by clip_db"
+        )
     low, high = ((v - spec.mean) / spec.std for v in spec.clip_db)
     return low, high
 
@@ -61,8 +63,14 @@ def recording_tiles(recording, spec: SpectrogramSpec, views: int, seed: int) -> 
     rng = np.random.default_rng(seed)
     iq = recording.read(0, recording.n_samples)
     for view in range(views):
-        x = iq if view == 0 else place(iq[int(rng.integers(0, min(len(iq) // 2, spec.stride) + 1)):], rng.uniform(-0.3, 0.3))
-        padded = np.concatenate([x, np.resize(x[spec.tail_start(len(x)):], spec.padded_length(len(x)) - len(x))])
+        x = (
+            iq
+            if view == 0
+            else place(iq[int(rng.integers(0, min(len(iq) // 2, spec.stride) + 1)) :], rng.uniform(-0.3, 0.3))
+        )
+        padded = np.concatenate(
+            [x, np.resize(x[spec.tail_start(len(x)) :], spec.padded_length(len(x)) - len(x))]
+        )
         yield pack(tiles_from_iq(torch.from_numpy(padded), spec), spec)
 
 
@@ -74,8 +82,15 @@ def write_array(path: Path, array: np.ndarray) -> None:
     os.replace(partial, path)
 
 
-def prepare(folder: Path, spec: SpectrogramSpec, n_tiles: int, seed: int, recordings: Path | None = None,
-            views: int = 4, track=lambda items, label: items) -> list[Path]:
+def prepare(
+    folder: Path,
+    spec: SpectrogramSpec,
+    n_tiles: int,
+    seed: int,
+    recordings: Path | None = None,
+    views: int = 4,
+    track=lambda items, label: items,
+) -> list[Path]:
     """Make what is missing of the shards of a run and return their paths.
 
     recordings: a folder of SigMF recordings (pre-training reads no labels); sessions that ``held_out``
@@ -86,7 +101,9 @@ def prepare(folder: Path, spec: SpectrogramSpec, n_tiles: int, seed: int, record
     made_with = {"spec": spec.to_dict(), "seed": seed, "views": views}
     note = folder / "spec.json"
     if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(made_with)):
-        raise ValueError(f"{note}: these shards were made with another spec or seed; choose another folder or remove it")
+        raise ValueError(
+            f"{note}: these shards were made with another spec or seed; choose another folder or remove it"
+        )
     note.write_text(json.dumps(made_with, indent=2))
     paths = [folder / f"synthetic-{i:05d}.npy" for i in range(-(-n_tiles // SHARD_TILES))]
     for i in track([i for i, path in enumerate(paths) if not path.exists()], "synthesising"):
@@ -115,17 +132,30 @@ def _recordings_shard(folder: Path, spec, views: int, seed: int, track) -> np.nd
 class ShardReader:
     """Endless random batches from shards; a position restores them exactly (``batch(step)`` is a pure function)."""
 
-    def __init__(self, paths: list[Path], spec: SpectrogramSpec, batch_size: int, seed: int, copies: dict[str, int] | None = None):
+    def __init__(
+        self,
+        paths: list[Path],
+        spec: SpectrogramSpec,
+        batch_size: int,
+        seed: int,
+        copies: dict[str, int] | None = None,
+    ):
         """copies: how many times a shard counts in an epoch, by the name before the dash ('recordings')."""
         self.spec, self.batch_size, self.seed = spec, batch_size, seed
         self.arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
         shape = (spec.tile_rows, spec.tile_cols)
         for path, array in zip(paths, self.arrays, strict=True):
             if array.dtype != np.uint8 or array.shape[1:] != shape:
-                raise ValueError(f"{path}: holds {array.dtype} {array.shape[1:]}, the spec needs uint8 {shape}; remove it")
+                raise ValueError(
+                    f"{path}: holds {array.dtype} {array.shape[1:]}, the spec needs uint8 {shape}; remove it"
+                )
         weights = [(copies or {}).get(path.name.split("-")[0], 1) for path in paths]
-        self.index = np.concatenate([np.tile(np.stack([np.full(len(a), i), np.arange(len(a))], 1), (w, 1))
-                                     for i, (a, w) in enumerate(zip(self.arrays, weights, strict=True))])
+        self.index = np.concatenate(
+            [
+                np.tile(np.stack([np.full(len(a), i), np.arange(len(a))], 1), (w, 1))
+                for i, (a, w) in enumerate(zip(self.arrays, weights, strict=True))
+            ]
+        )
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -136,7 +166,10 @@ class ShardReader:
         epoch, at = divmod(step, len(self))
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.index))
         rng = np.random.default_rng([self.seed, epoch, at])
-        tiles = [self._augment(self.arrays[i][j], rng) for i, j in self.index[order[at * self.batch_size:][: self.batch_size]]]
+        tiles = [
+            self._augment(self.arrays[i][j], rng)
+            for i, j in self.index[order[at * self.batch_size :][: self.batch_size]]
+        ]
         return unpack(np.stack(tiles), self.spec)
 
     @staticmethod

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""radiofm info"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(info)
+
+
+def info(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a bundle, a shipped name, or a Hugging Face id. Left out: list what is shipped."
+        ),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print config.json and the id as JSON.")] = False,
+) -> None:
+    """Say what a model bundle is: its id, what a tile of it covers, its labels, where it comes from.
+
+    Checks the whole bundle, the weights too: a damaged one ends in an error.
+    """
+    from radiofm_ml import bundle as bundles
+
+    if not model:
+        for name in bundles.shipped():
+            typer.echo(bundles.load(name).id)
+        return
+    bundle = bundles.load(model)
+    parameters = sum(p.numel() for p in bundle.model.parameters())
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"id": bundle.id, "path": str(bundle.path), "parameters": parameters, **bundle.config},
+                indent=2,
+            )
+        )
+        return
+    spec = bundle.spec
+    table = Table(title=bundle.id, show_header=False, title_justify="left")
+    rows = {
+        "folder": str(bundle.path),
+        "licence": bundle.config["licence"],
+        "encoder": f"{bundle.config['architecture']['kind']}, {parameters / 1e6:.2f} M parameters",
+        "embedding": f"{bundle.embedding_size} values",
+        "tile": f"{spec.tile_rows} x {spec.tile_cols}, from {spec.samples_per_tile} samples, one every {spec.stride}",
+        "rows": f"FFT {spec.fft_size}, hop {spec.hop}, {spec.window} window, averaging {spec.averaging}",
+        "reference": spec.reference,
+        "labels": ", ".join(bundle.labels) or "none (teach it: radiofm enroll)",
+        "calibrated": "yes" if bundle.calibration else "no",
+    }
+    for key, value in rows.items():
+        table.add_row(key, value)
+    Console().print(table)

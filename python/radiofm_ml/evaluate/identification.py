@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Few-shot identification of real recordings: which signal is this, taught with a few tiles from other sessions?
+
+A benchmark is a folder with ``index.csv`` (label, session, file, sample_rate) and SigMF recordings. For every episode the
+sessions of each label are halved at random: the shots come from one half (spread over its recordings), all tiles of
+the other half are queries. Balanced accuracy: tiles are averaged in a recording, recordings in a label, labels in the end.
+The classifier is that of the blocks (``geometry``); its mean for 'cl2n' is that of the episode's shots. No feature sees the sample rate, except the baseline that sees nothing else.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from radiofm_ml import bundle as bundles
+from radiofm_ml import geometry, models
+from radiofm_ml.data.recording import open_recording
+from radiofm_ml.prototypes import Prototype
+from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
+from radiofm_ml.train.export import add_projection, encode
+from radiofm_ml.train.shards import held_out
+
+TILES_PER_RECORDING = 8
+# What two recordings of the same physical kind are called in the index; on-off keying is one label.
+MERGED = {"ism_ook_sensor": "ism_ook", "ism_ook_remote": "ism_ook"}
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Tiles of all recordings: tiles float32 (N, rows, cols), then N labels, sessions, recording numbers and rates."""
+
+    tiles: torch.Tensor
+    labels: np.ndarray
+    sessions: np.ndarray
+    recordings: np.ndarray
+    rates: np.ndarray
+
+    def usable(self, sessions: int = 2) -> list[str]:
+        """Labels that were recorded in at least so many sessions."""
+        return [
+            label
+            for label in np.unique(self.labels)
+            if len(np.unique(self.sessions[self.labels == label])) >= sessions
+        ]
+
+
+def load_benchmark(folder: Path, spec: SpectrogramSpec, track=lambda items, label: items) -> Benchmark:
+    """Read the recordings that ``folder/index.csv`` lists, evenly spaced tiles of each. Raises ValueError."""
+    index = folder / "index.csv"
+    if not index.is_file():
+        raise ValueError(f"{index}: missing; a benchmark folder lists its recordings there")
+    with index.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    missing = {"label", "session", "file", "sample_rate"} - set(rows[0] if rows else ())
+    if missing:
+        raise ValueError(f"{index}: column {sorted(missing)[0]!r} is missing")
+    tiles, labels, sessions, recordings, rates = [], [], [], [], []
+    for number, row in enumerate(track(rows, "reading recordings")):
+        recording = open_recording(folder / row["file"])
+        made = recording_tiles(recording, spec)
+        tiles.append(made)
+        labels += [MERGED.get(row["label"], row["label"])] * len(made)
+        sessions += [row["session"]] * len(made)
+        recordings += [number] * len(made)
+        rates += [float(row["sample_rate"])] * len(made)
+    return Benchmark(
+        torch.cat(tiles), np.array(labels), np.array(sessions), np.array(recordings), np.array(rates)
+    )
+
+
+def recording_tiles(recording, spec: SpectrogramSpec) -> torch.Tensor:
+    """At most TILES_PER_RECORDING evenly spaced tiles of a recording, the completed last one among them."""
+    n = recording.n_samples
+    starts = np.unique(np.linspace(0, spec.n_tiles(n) - 1, TILES_PER_RECORDING).astype(int)) * spec.stride
+    pieces = (recording.read(int(s), min(spec.samples_per_tile, n - int(s))) for s in starts)
+    return torch.cat(
+        [tiles_from_iq(torch.from_numpy(np.resize(p, spec.samples_per_tile)), spec) for p in pieces]
+    )
+
+
+def draw_episode(bench: Benchmark, labels: Sequence[str], shots: int, rng: np.random.Generator):
+    """Indices of the shots and of the queries, a list of each with an entry a label."""
+    support, queries = [], []
+    for label in labels:
+        members = np.flatnonzero(bench.labels == label)
+        sessions = rng.permutation(np.unique(bench.sessions[members]))
+        taught = np.isin(bench.sessions[members], sessions[: max(1, len(sessions) // 2)])
+        support.append(_spread(members[taught], bench.recordings, shots, rng))
+        queries.append(members[~taught])
+    return support, queries
+
+
+def _spread(members: np.ndarray, recordings: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """``count`` of the members (all if there are fewer), from as many recordings as possible."""
+    members = rng.permutation(members)
+    seen: dict[int, int] = {}
+    turn = [seen.setdefault(r, 0) or 0 for r in recordings[members]]
+    for i, r in enumerate(recordings[members]):
+        turn[i] = seen[r]
+        seen[r] += 1
+    return members[np.argsort(turn, kind="stable")][:count]
+
+
+def balanced_accuracy(
+    features: np.ndarray,
+    bench: Benchmark,
+    labels: Sequence[str],
+    shots: int,
+    seed: int,
+    episodes: int,
+    normalisation: str = "cl2n",
+    queries_held_out: bool = False,
+) -> float:
+    """Mean over episodes. queries_held_out: judge only sessions that pre-training never reads (``shards.held_out``)."""
+    rng = np.random.default_rng(seed)
+    unseen = np.array([held_out(s) for s in bench.sessions])
+    scores = []
+    for _ in range(episodes):
+        support, queries = draw_episode(bench, labels, shots, rng)
+        mean = features[np.concatenate(support)].mean(0)
+        taught = [
+            Prototype(label, features[s].mean(0), len(s), features[s])
+            for label, s in zip(labels, support, strict=True)
+        ]
+        nearest = geometry.fit(taught, normalisation, mean).distances(features).argmin(1)
+        per_label = []
+        for k, members in enumerate(queries):
+            members = members[unseen[members]] if queries_held_out else members
+            owner = bench.recordings[members]
+            if len(members):
+                per_label.append(
+                    np.mean([(nearest[members[owner == r]] == k).mean() for r in np.unique(owner)])
+                )
+        scores.append(np.mean(per_label))
+    return float(np.mean(scores))
+
+
+def random_encoder(bundle: bundles.Bundle, background: torch.Tensor, seed: int) -> torch.nn.Module:
+    """The bundle's architecture with random weights; its projection is fitted as the bundle's was, on ``background`` tiles."""
+    torch.manual_seed(seed)
+    architecture = {**bundle.config["architecture"], "projection": 0}
+    encoder = models.build(architecture).eval()
+    size = bundle.config["architecture"]["projection"]
+    if not size:
+        return encoder
+    power = bundle.config.get("provenance", {}).get("projection_power", 0.5)
+    return add_projection(encoder, encode(encoder, background), size, power)
+
+
+def evaluate(
+    ref,
+    folder: Path,
+    shots: Sequence[int] = (1, 5),
+    seeds: Sequence[int] = (0, 1, 2),
+    episodes: int = 40,
+    track: Callable = lambda items, label: items,
+) -> dict:
+    """All numbers: {labels, rows: [{method, shots, queries, mean, std, seeds}]}; ``std`` is over the seeds."""
+    from radiofm_ml.train.export import CALIBRATION_SEED, labelled_tiles
+
+    bundle = bundles.load(ref)
+    bench = load_benchmark(folder, bundle.spec, track)
+    labels = bench.usable()
+    if len(labels) < 2:
+        raise ValueError(f"{folder}: fewer than two labels were recorded in two sessions or more")
+    background, _, _ = labelled_tiles(bundle.spec, 20, CALIBRATION_SEED + 1, track)
+    own = encode(bundle.model, bench.tiles)
+    randoms = [
+        encode(random_encoder(bundle, background, seed), bench.tiles)
+        for seed in track(list(seeds), "random encoders")
+    ]
+    spectrum = bench.tiles.mean(1).numpy()
+    rate = np.log(bench.rates)[:, None]
+    methods = {
+        bundle.id: ([own] * len(seeds), "cl2n"),
+        "random encoder": (randoms, "cl2n"),
+        "log power spectrum": ([spectrum] * len(seeds), "cl2n"),
+        "sample rate alone": ([rate] * len(seeds), "none"),
+    }
+    rows = []
+    for method, (features, normalisation) in track(list(methods.items()), "episodes"):
+        for count in shots:
+            for held in (False, True):
+                values = [
+                    balanced_accuracy(f, bench, labels, count, seed, episodes, normalisation, held)
+                    for f, seed in zip(features, seeds, strict=True)
+                ]
+                rows.append(
+                    {
+                        "method": method,
+                        "shots": count,
+                        "queries": "held out of pre-training" if held else "all",
+                        "mean": float(np.mean(values)),
+                        "std": float(np.std(values)),
+                        "seeds": values,
+                    }
+                )
+    return {
+        "model": bundle.id,
+        "folder": folder.name,
+        "recordings": len(np.unique(bench.recordings)),
+        "tiles": len(bench.tiles),
+        "labels": [str(label) for label in labels],
+        "episodes": episodes,
+        "chance": 1 / len(labels),
+        "rows": rows,
+    }
+
+
+def print_table(result: dict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"balanced accuracy, {len(result['labels'])} labels, shots and queries from different sessions",
+        caption=f"mean ± spread over seeds, {result['episodes']} episodes each; chance {result['chance']:.2f}",
+    )
+    columns = [
+        (s, q)
+        for s in dict.fromkeys(r["shots"] for r in result["rows"])
+        for q in dict.fromkeys(r["queries"] for r in result["rows"])
+    ]
+    table.add_column("features")
+    for count, queries in columns:
+        table.add_column(f"{count} shot{'s' * (count > 1)}\nqueries: {queries}", justify="right")
+    for method in dict.fromkeys(r["method"] for r in result["rows"]):
+        cells = {(r["shots"], r["queries"]): r for r in result["rows"] if r["method"] == method}
+        table.add_row(method, *(f"{cells[c]['mean']:.3f} ± {cells[c]['std']:.3f}" for c in columns))
+    Console().print(table)
