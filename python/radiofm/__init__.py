@@ -6,3 +6,4 @@
 from .radiofm_python import *  # noqa: F403
 
 # import any pure python here
+from .waveform_source import waveform_source  # noqa: F401
