@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""A trained head on disk: from a frozen embedding to a class or to numbers.
+
+    head.safetensors   layers.0.weight, layers.0.bias, layers.1.weight …, and 'mean' for 'cl2n'
+    head.json          what it is for and whose embeddings it reads
+
+The name of the second file differs from a bundle's config.json, so that a head may lie in a bundle's folder.
+Weights are (out, in), as in torch.nn.Linear. Needs numpy, and safetensors to read and write.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from radiofm_ml.calibration import softmax
+from radiofm_ml.geometry import NORMALISATIONS, normalise
+
+FORMAT = "radiofm-head"
+FORMAT_VERSION = 1
+FILES = ("head.safetensors", "head.json")
+KINDS = ("classification", "regression")
+ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0.0)}
+
+
+class HeadError(ValueError):
+    """A head that cannot be used; one line that names the file and the key."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head, ready to use.
+
+    kind            'classification' or 'regression'
+    task            a word for what is decided, such as 'modulation' or 'position'
+    model           id of the bundle whose embeddings it reads
+    labels          the classes, or the names of the numbers
+    layers          ((weight (out, in), bias (out,)), ...): one for a linear head, more for an MLP
+    activation      between the layers: 'relu'
+    normalisation   of the embedding: 'none', 'l2', or 'cl2n' with ``mean`` (see ``geometry.normalise``)
+    temperature     classification: probabilities are softmax(output / temperature)
+    unit            regression: of the numbers, such as 'm' or 'deg'
+    scale, offset   regression: number = output * scale + offset, each one number or one for each
+    """
+
+    kind: str
+    task: str
+    model: str
+    labels: tuple[str, ...]
+    layers: tuple[tuple[np.ndarray, np.ndarray], ...]
+    activation: str = "relu"
+    normalisation: str = "none"
+    mean: np.ndarray | None = None
+    temperature: float = 1.0
+    unit: str = ""
+    scale: tuple[float, ...] = (1.0,)
+    offset: tuple[float, ...] = (0.0,)
+
+    def __post_init__(self):
+        _validate(self)
+
+    @property
+    def embedding_size(self) -> int:
+        return self.layers[0][0].shape[1]
+
+    def __call__(self, embeddings) -> np.ndarray:
+        """Probabilities or numbers, float64 (N, len(labels)), of raw embeddings (N, D)."""
+        x = normalise(embeddings, self.normalisation, self.mean)
+        for i, (weight, bias) in enumerate(self.layers):
+            if i:
+                x = ACTIVATIONS[self.activation](x)
+            x = x @ weight.T + bias
+        if self.kind == "classification":
+            return softmax(x / self.temperature)
+        return x * np.array(self.scale) + np.array(self.offset)
+
+
+def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "", labels: Sequence[str] = (),
+               normalisation: str = "none", penalty: float = 1e-2) -> Head:
+    """Linear head on frozen embeddings, fitted to the end (logistic regression, or ridge regression).
+
+    embeddings  float (N, D)
+    targets     N names for classification; float (N,) or (N, M) for regression
+    labels      names of the M numbers of a regression; 'value' if there is one
+    penalty     weight of the squared weights (of standardised embeddings) against the mean loss
+    """
+    x = np.asarray(embeddings, np.float64)
+    mean = x.mean(0).astype(np.float32) if normalisation == "cl2n" else None
+    x = normalise(x, normalisation, mean)
+    centre, spread = x.mean(0), np.maximum(x.std(0), 1e-9)
+    x = (x - centre) / spread
+    targets = np.asarray(targets)
+    if targets.dtype.kind in "US":
+        labels, index = np.unique(targets, return_inverse=True)
+        weight, bias = _fit_logistic(x, index, len(labels), penalty)
+        options = {}
+    else:
+        y = targets.reshape(len(x), -1).astype(np.float64)
+        labels = labels or ("value",)
+        offset, scale = y.mean(0), np.maximum(y.std(0), 1e-9)
+        gram = x.T @ x / len(x) + penalty * np.eye(x.shape[1])
+        weight, bias = np.linalg.solve(gram, x.T @ ((y - offset) / scale) / len(x)).T, np.zeros(y.shape[1])
+        options = {"unit": unit, "scale": tuple(scale.tolist()), "offset": tuple(offset.tolist())}
+    weight = weight / spread
+    bias = bias - weight @ centre
+    layer = weight.astype(np.float32), bias.astype(np.float32)
+    return Head("regression" if options else "classification", task, model, tuple(map(str, labels)), (layer,),
+                normalisation=normalisation, mean=mean, **options)
+
+
+def _fit_logistic(x: np.ndarray, index: np.ndarray, classes: int, penalty: float):
+    from scipy.optimize import minimize
+
+    n, size = x.shape
+    truth = np.eye(classes)[index]
+
+    def loss(flat: np.ndarray):
+        w = flat.reshape(classes, size + 1)
+        logits = x @ w[:, :-1].T + w[:, -1]
+        p = softmax(logits)
+        value = -np.log(np.maximum(p[np.arange(n), index], 1e-300)).mean()
+        value += penalty / 2 * (w[:, :-1]**2).sum()
+        slope = (p - truth).T @ np.column_stack([x, np.ones(n)]) / n
+        slope[:, :-1] += penalty * w[:, :-1]
+        return value, slope.ravel()
+
+    best = minimize(loss, np.zeros(classes * (size + 1)), jac=True, method="L-BFGS-B")
+    w = best.x.reshape(classes, size + 1)
+    return w[:, :-1], w[:, -1]
+
+
+def save(path: str | os.PathLike, head: Head) -> Head:
+    """Write a head into a folder (made if need be) and read it back."""
+    from safetensors.numpy import save_file
+
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    tensors = {} if head.mean is None else {"mean": np.ascontiguousarray(head.mean, np.float32)}
+    for i, (weight, bias) in enumerate(head.layers):
+        tensors[f"layers.{i}.weight"] = np.ascontiguousarray(weight, np.float32)
+        tensors[f"layers.{i}.bias"] = np.ascontiguousarray(bias, np.float32)
+    config = {"format": FORMAT, "format_version": FORMAT_VERSION, "kind": head.kind, "task": head.task,
+              "model": head.model, "embedding_size": head.embedding_size, "labels": list(head.labels),
+              "layers": len(head.layers), "activation": head.activation, "normalisation": head.normalisation}
+    if head.kind == "classification":
+        config["temperature"] = head.temperature
+    else:
+        config |= {"unit": head.unit, "scale": list(head.scale), "offset": list(head.offset)}
+    save_file(tensors, path / FILES[0])
+    (path / FILES[1]).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return load(path)
+
+
+def load(path: str | os.PathLike) -> Head:
+    """Open and check a head: its folder or its head.json. Raises HeadError."""
+    path = Path(path)
+    path = path.parent if path.name == FILES[1] else path
+    for name in FILES:
+        if not (path / name).is_file():
+            raise HeadError(f"{path / name}: missing; a head is a folder with {' and '.join(FILES)}")
+    config = _read_config(path / FILES[1])
+    tensors = _read_tensors(path / FILES[0])
+    names = [f"layers.{i}.{part}" for i in range(config["layers"]) for part in ("weight", "bias")]
+    names += ["mean"] if config["normalisation"] == "cl2n" else []
+    for name in names:
+        if name not in tensors:
+            raise HeadError(f"{path / FILES[0]}: tensor '{name}' is missing")
+    for name in tensors.keys() - set(names):
+        raise HeadError(f"{path / FILES[0]}: tensor '{name}' is not part of this head")
+    options = {key: config[key] for key in ("temperature", "unit") if key in config}
+    for key in ("scale", "offset"):
+        if key in config:
+            options[key] = tuple(config[key]) if isinstance(config[key], list) else config[key]
+    parts = [tensors[name] for name in names[:2 * config["layers"]]]
+    layers = tuple(zip(parts[::2], parts[1::2], strict=True))
+    try:
+        head = Head(config["kind"], config["task"], config["model"], tuple(config["labels"]), layers,
+                    config["activation"], config["normalisation"], tensors.get("mean"), **options)
+    except HeadError as error:
+        raise HeadError(f"{path / FILES[1]}: {error}") from None
+    if head.embedding_size != config["embedding_size"]:
+        raise HeadError(f"{path / FILES[1]}: key 'embedding_size' is {config['embedding_size']}, "
+                        f"the weights read {head.embedding_size} values")
+    return head
+
+
+_KEYS = {"format": str, "format_version": int, "kind": str, "task": str, "model": str, "embedding_size": int,
+         "labels": list, "layers": int, "activation": str, "normalisation": str}
+
+
+def _read_config(file: Path) -> dict:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise HeadError(f"{file}: not valid JSON: {error}") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise HeadError(f"{file}: key 'format' must be '{FORMAT}'")
+    for key, kind in _KEYS.items():
+        if not isinstance(config.get(key), kind) or isinstance(config.get(key), bool):
+            raise HeadError(f"{file}: key '{key}' must be {kind.__name__}")
+    if config["format_version"] != FORMAT_VERSION:
+        raise HeadError(f"{file}: key 'format_version' is {config['format_version']}, this release reads "
+                        f"{FORMAT_VERSION}")
+    if not 1 <= config["layers"] <= 100:
+        raise HeadError(f"{file}: key 'layers' must lie in 1..100")
+    return config
+
+
+def _read_tensors(file: Path) -> dict[str, np.ndarray]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError:
+        raise HeadError("heads need the Python package safetensors: pip install safetensors") from None
+    try:
+        tensors = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise HeadError(f"{file}: not a safetensors file ({error})") from None
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind != "f" or not np.isfinite(tensor).all():
+            raise HeadError(f"{file}: tensor '{name}' must hold finite floating-point numbers")
+    return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+
+
+def _validate(head: Head) -> None:
+    if head.kind not in KINDS:
+        raise HeadError(f"key 'kind' must be one of {', '.join(KINDS)}, got {head.kind!r}")
+    if not isinstance(head.task, str) or not head.task:
+        raise HeadError("key 'task' must be a word for what the head decides")
+    if head.activation not in ACTIVATIONS:
+        raise HeadError(f"key 'activation' must be one of {', '.join(ACTIVATIONS)}, got {head.activation!r}")
+    if head.normalisation not in NORMALISATIONS:
+        raise HeadError(f"key 'normalisation' must be one of {', '.join(NORMALISATIONS)}, "
+                        f"got {head.normalisation!r}")
+    size = _validate_layers(head.layers)
+    if (head.normalisation == "cl2n") != (head.mean is not None):
+        raise HeadError("normalisation 'cl2n' needs a mean, and no other has one")
+    if head.mean is not None and head.mean.shape != (head.embedding_size,):
+        raise HeadError(f"the mean is {head.mean.shape}, the embedding has {head.embedding_size} values")
+    labels = head.labels
+    named = all(isinstance(v, str) and v for v in labels)
+    if not named or len(set(labels)) != len(labels) or len(labels) != size:
+        raise HeadError(f"key 'labels' must be {size} different names, one for each output of the last layer")
+    if head.kind == "classification":
+        if len(labels) < 2 or not _finite(head.temperature) or head.temperature <= 0:
+            raise HeadError("a classification head needs two labels or more and a 'temperature' above 0")
+        return
+    if not isinstance(head.unit, str):
+        raise HeadError("key 'unit' must be a word")
+    for key in ("scale", "offset"):
+        values = getattr(head, key)
+        if not isinstance(values, tuple) or len(values) not in (1, size) or not all(map(_finite, values)):
+            raise HeadError(f"key '{key}' must be a list of 1 or {size} finite numbers")
+
+
+def _validate_layers(layers: Sequence) -> int:
+    """Number of outputs. Raises HeadError where the layers do not fit one another."""
+    if not layers:
+        raise HeadError("a head needs a layer")
+    before = None
+    for i, (weight, bias) in enumerate(layers):
+        if weight.ndim != 2 or not weight.size or bias.shape != weight.shape[:1]:
+            raise HeadError(f"layers.{i}: weight {weight.shape} and bias {bias.shape} do not fit")
+        if before not in (None, weight.shape[1]):
+            raise HeadError(f"layers.{i}: reads {weight.shape[1]} values, layer {i - 1} gives {before}")
+        before = weight.shape[0]
+    return before
+
+
+def _finite(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
