@@ -5,7 +5,10 @@
 import os
 from pathlib import Path
 
-import pytest
+# Small networks only: a second OpenMP thread costs more, by waiting, than it brings.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -52,7 +52,8 @@ def info(
         "licence": bundle.config["licence"],
         "encoder": f"{bundle.config['architecture']['kind']}, {parameters / 1e6:.2f} M parameters",
         "embedding": f"{bundle.embedding_size} values",
-        "tile": f"{spec.tile_rows} x {spec.tile_cols}, from {spec.samples_per_tile} samples, one every {spec.stride}",
+        "tile": f"{spec.tile_rows} x {spec.tile_cols}, from {spec.samples_per_tile} samples, "
+        f"one every {spec.stride}",
         "rows": f"FFT {spec.fft_size}, hop {spec.hop}, {spec.window} window, averaging {spec.averaging}",
         "reference": spec.reference,
         "labels": ", ".join(bundle.labels) or "none (teach it: radiofm enroll)",

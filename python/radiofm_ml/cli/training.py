@@ -87,7 +87,8 @@ def pretrain(
         )
     name = name or f"msm-{preset}"
     card = (
-        f"# {name}\n\nA `{preset}` ViT encoder pre-trained by masked spectrogram modeling with `radiofm pretrain`: "
+        f"# {name}\n\nA `{preset}` ViT encoder pre-trained by masked spectrogram modeling "
+        f"with `radiofm pretrain`: "
         f"{steps} steps of {batch_size} tiles, {tiles} synthetic tiles"
         + (", real recordings too" if recordings else "")
         + ". No evaluation has been run; `radiofm evaluate` runs one.\n"
@@ -109,7 +110,8 @@ def evaluate(
 ) -> None:
     """Few-shot identification of real recordings, split by session, beside its baselines.
 
-    Shots and queries come from different sessions, and the sample rate is withheld: no feature sees it. Printed beside
+    Shots and queries come from different sessions, and the sample rate is withheld: no feature sees it.
+    Printed beside
     the model: the same network with random weights, the log power spectrum, and the sample rate alone.
     """
     from radiofm_ml.cli.progress import track

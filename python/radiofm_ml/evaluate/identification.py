@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""Few-shot identification of real recordings: which signal is this, taught with a few tiles from other sessions?
+"""Few-shot identification of real recordings: which signal is this, taught with a few tiles from other
+sessions?
 
-A benchmark is a folder with ``index.csv`` (label, session, file, sample_rate) and SigMF recordings. For every episode the
-sessions of each label are halved at random: the shots come from one half (spread over its recordings), all tiles of
-the other half are queries. Balanced accuracy: tiles are averaged in a recording, recordings in a label, labels in the end.
-The classifier is that of the blocks (``geometry``); its mean for 'cl2n' is that of the episode's shots. No feature sees the sample rate, except the baseline that sees nothing else.
+A benchmark is a folder with ``index.csv`` (label, session, file, sample_rate) and SigMF recordings. For
+every episode the
+sessions of each label are halved at random: the shots come from one half (spread over its recordings), all
+tiles of
+the other half are queries. Balanced accuracy: tiles are averaged in a recording, recordings in a label,
+labels in the end.
+The classifier is that of the blocks (``geometry``); its mean for 'cl2n' is that of the episode's shots. No
+feature sees the sample rate, except the baseline that sees nothing else.
 """
 
 from __future__ import annotations
@@ -33,7 +38,8 @@ MERGED = {"ism_ook_sensor": "ism_ook", "ism_ook_remote": "ism_ook"}
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Tiles of all recordings: tiles float32 (N, rows, cols), then N labels, sessions, recording numbers and rates."""
+    """Tiles of all recordings: tiles float32 (N, rows, cols), then N labels, sessions, recording numbers and
+    rates."""
 
     tiles: torch.Tensor
     labels: np.ndarray
@@ -117,7 +123,8 @@ def balanced_accuracy(
     normalisation: str = "cl2n",
     queries_held_out: bool = False,
 ) -> float:
-    """Mean over episodes. queries_held_out: judge only sessions that pre-training never reads (``shards.held_out``)."""
+    """Mean over episodes. queries_held_out: judge only sessions that pre-training never reads
+    (``shards.held_out``)."""
     rng = np.random.default_rng(seed)
     unseen = np.array([held_out(s) for s in bench.sessions])
     scores = []
@@ -142,7 +149,8 @@ def balanced_accuracy(
 
 
 def random_encoder(bundle: bundles.Bundle, background: torch.Tensor, seed: int) -> torch.nn.Module:
-    """The bundle's architecture with random weights; its projection is fitted as the bundle's was, on ``background`` tiles."""
+    """The bundle's architecture with random weights; its projection is fitted as the bundle's was, on
+    ``background`` tiles."""
     torch.manual_seed(seed)
     architecture = {**bundle.config["architecture"], "projection": 0}
     encoder = models.build(architecture).eval()
@@ -161,7 +169,8 @@ def evaluate(
     episodes: int = 40,
     track: Callable = lambda items, label: items,
 ) -> dict:
-    """All numbers: {labels, rows: [{method, shots, queries, mean, std, seeds}]}; ``std`` is over the seeds."""
+    """All numbers: {labels, rows: [{method, shots, queries, mean, std, seeds}]}; ``std`` is over the
+    seeds."""
     from radiofm_ml.train.export import CALIBRATION_SEED, labelled_tiles
 
     bundle = bundles.load(ref)
@@ -219,7 +228,7 @@ def print_table(result: dict) -> None:
 
     table = Table(
         title=f"balanced accuracy, {len(result['labels'])} labels, shots and queries from different sessions",
-        caption=f"mean ± spread over seeds, {result['episodes']} episodes each; chance {result['chance']:.2f}",
+        caption=f"mean ± spread over seeds, {result['episodes']} episodes; chance {result['chance']:.2f}",
     )
     columns = [
         (s, q)

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# encoder (dim, depth, heads); 'small' is the published 6.3 M encoder (arXiv 2511.15162), S, M and L those of 2411.09996
+# encoder (dim, depth, heads); 'small' is the published 6.3 M encoder (arXiv 2511.15162), S, M and L those of
+# 2411.09996
 PRESETS = {
     "tiny": (192, 6, 6),
     "small": (256, 8, 8),
@@ -239,7 +240,8 @@ class MaskedViT(nn.Module):
         return self.predict(self.decoder_norm(full))
 
     def forward(self, tiles: torch.Tensor, keep: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """Mean squared error on the hidden patches. keep, hidden: int64 (N, ·), the patch indices of each kind."""
+        """Mean squared error on the hidden patches. keep, hidden: int64 (N, ·), the patch indices of each
+        kind."""
         prediction = self.decode(self.encoder.tokens(tiles, keep), keep)
         target = self.encoder.patches(tiles)
         if self.norm_pixels:

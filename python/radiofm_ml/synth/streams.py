@@ -14,7 +14,8 @@ from radiofm_ml.synth.waveforms import FAMILIES, Rng, log_uniform, waveform
 
 @dataclass(frozen=True)
 class Stream:
-    """iq: complex64 (n,). family: the main emitter's. snr_db: its power while on over the noise in the whole band."""
+    """iq: complex64 (n,). family: the main emitter's. snr_db: its power while on over the noise in the whole
+    band."""
 
     iq: np.ndarray
     family: str

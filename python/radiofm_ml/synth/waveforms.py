@@ -123,7 +123,8 @@ def ook(n: int, rng: Rng) -> np.ndarray:
 
 
 def ofdm(n: int, rng: Rng) -> np.ndarray:
-    """OFDM: cyclic prefix, unused edges and DC, pilots; downlink-like (always on, blocks that come and go) or packets."""
+    """OFDM: cyclic prefix, unused edges and DC, pilots; downlink-like (always on, blocks that come and go)
+    or packets."""
     nfft = int(2 ** rng.integers(5, 12))
     used = int(nfft * rng.uniform(0.15, 0.95)) // 2 * 2
     prefix = max(1, int(nfft * rng.choice([1 / 4, 1 / 8, 1 / 14, 1 / 16, 1 / 32])))
@@ -223,7 +224,8 @@ def chirp(n: int, rng: Rng) -> np.ndarray:
 
 
 def spread(n: int, rng: Rng) -> np.ndarray:
-    """Direct sequence: a repeated chip code carries slow symbols (offset QPSK with half-sine chips, or BPSK)."""
+    """Direct sequence: a repeated chip code carries slow symbols (offset QPSK with half-sine chips, or
+    BPSK)."""
     sps, code = int(log_uniform(rng, 2, 40)), rng.choice([-1.0, 1.0], int(rng.choice([11, 32, 64, 127])))
     count = n // (sps * len(code)) + 2
     chips = (rng.choice([-1.0, 1.0], count)[:, None] * code).ravel()
@@ -260,7 +262,8 @@ def tone(n: int, rng: Rng) -> np.ndarray:
 
 
 def tdma(n: int, rng: Rng) -> np.ndarray:
-    """Gaussian-shaped constant envelope in time slots with guard ramps and slot powers, pure-tone slots among them."""
+    """Gaussian-shaped constant envelope in time slots with guard ramps and slot powers, pure-tone slots
+    among them."""
     sps = int(log_uniform(rng, 2, 30))
     slot = int(156.25 * sps)
     x = _fm(

@@ -31,7 +31,8 @@ def encode(model: torch.nn.Module, tiles: torch.Tensor, batch: int = 64) -> np.n
 
 
 def load_encoder(run: Path, read_out: str) -> tuple[ViT, SpectrogramSpec, dict]:
-    """Encoder of a run's last checkpoint with the given read-out and no projection; its spec; its settings and step."""
+    """Encoder of a run's last checkpoint with the given read-out and no projection; its spec; its settings
+    and step."""
     try:
         settings = json.loads((run / "run.json").read_text())
         tensors = load_file(run / "checkpoint.safetensors")
@@ -55,7 +56,8 @@ def load_encoder(run: Path, read_out: str) -> tuple[ViT, SpectrogramSpec, dict]:
 
 
 def add_projection(encoder: ViT, features: np.ndarray, size: int, power: float = 0.5) -> ViT:
-    """The encoder followed by principal components of unlabelled ``features`` (N, D), each divided by its standard
+    """The encoder followed by principal components of unlabelled ``features`` (N, D), each divided by its
+    standard
     deviation to ``power`` (1 whitens, 0 only rotates)."""
     size = min(size, *features.shape)
     mean = features.mean(0, dtype=np.float64)
@@ -106,7 +108,8 @@ def export(
 ) -> bundles.Bundle:
     """Make a bundle of a run.
 
-    The projection is fitted on tiles of ``shards`` (no labels); default prototypes and the calibration come from
+    The projection is fitted on tiles of ``shards`` (no labels); default prototypes and the calibration come
+    from
     synthetic streams with other seeds than the training's. Raises ValueError for a folder that holds no run.
     """
     encoder, spec, trained = load_encoder(run, read_out)

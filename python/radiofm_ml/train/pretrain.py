@@ -54,10 +54,12 @@ def pretrain(
 ) -> MaskedViT:
     """Train, or go on training, in ``folder``, and return the model.
 
-    Writes ``log.jsonl`` (step, loss, learning rate, seconds) and a checkpoint every ``checkpoint_every`` seconds and at
+    Writes ``log.jsonl`` (step, loss, learning rate, seconds) and a checkpoint every ``checkpoint_every``
+    seconds and at
     the end. A run that was stopped goes on from its last checkpoint with the same losses as one that was not.
     stop_after: leave after this step, as if interrupted (the schedule stays that of ``config.steps``).
-    Raises ValueError if the folder holds a run with other settings, FloatingPointError if the loss is not finite.
+    Raises ValueError if the folder holds a run with other settings, FloatingPointError if the loss is not
+    finite.
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"vit": vit.to_dict(), "spectrogram": spec.to_dict(), "config": asdict(config)}

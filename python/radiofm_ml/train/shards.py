@@ -59,7 +59,8 @@ def held_out(session: str) -> bool:
 
 
 def recording_tiles(recording, spec: SpectrogramSpec, views: int, seed: int) -> Iterator[np.ndarray]:
-    """Tiles of one real recording: as it is, and ``views - 1`` times from another start, shifted in frequency."""
+    """Tiles of one real recording: as it is, and ``views - 1`` times from another start, shifted in
+    frequency."""
     rng = np.random.default_rng(seed)
     iq = recording.read(0, recording.n_samples)
     for view in range(views):
@@ -95,7 +96,8 @@ def prepare(
 
     recordings: a folder of SigMF recordings (pre-training reads no labels); sessions that ``held_out``
     names, and recordings without a session whose path it names, are left out.
-    track: ``track(sequence, label)`` shows progress. Raises ValueError if the folder was made with another spec.
+    track: ``track(sequence, label)`` shows progress. Raises ValueError if the folder was made with another
+    spec.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made_with = {"spec": spec.to_dict(), "seed": seed, "views": views}
@@ -130,7 +132,8 @@ def _recordings_shard(folder: Path, spec, views: int, seed: int, track) -> np.nd
 
 
 class ShardReader:
-    """Endless random batches from shards; a position restores them exactly (``batch(step)`` is a pure function)."""
+    """Endless random batches from shards; a position restores them exactly (``batch(step)`` is a pure
+    function)."""
 
     def __init__(
         self,
