@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Pictures, drawn with matplotlib's Agg backend: no display is needed."""
+
+from radiofm_ml.plots.embedding import draw_embedding
+from radiofm_ml.plots.waterfall import Box, draw_waterfall
+
+__all__ = ["Box", "draw_embedding", "draw_waterfall"]

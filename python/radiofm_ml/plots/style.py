@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Colours and figures that all pictures share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+BACKGROUND, TEXT, FAINT = "#10141c", "#e8ecf2", "#8b95a5"
+UNKNOWN = "#9aa3ae"
+# Bright on dark, told apart in the common kinds of colour blindness for the first six.
+PALETTE = ("#56b4e9", "#ffb000", "#2fd39b", "#ff6b8b", "#c18bff", "#f0e442", "#ff8a4c", "#7ee0ff", "#b6e04a",
+           "#ff9bd6", "#6d9bff", "#d9b38c")
+
+
+def colours(labels: Iterable[str]) -> dict[str, str]:
+    """A colour for each label, in their order; more labels than colours begin again."""
+    return {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(dict.fromkeys(labels))}
+
+
+def figure(width: float, height: float) -> Figure:
+    """A dark figure of ``width`` x ``height`` pixels / 100, with a canvas of its own."""
+    fig = Figure(figsize=(width, height), dpi=100, facecolor=BACKGROUND)
+    FigureCanvasAgg(fig)
+    return fig
+
+
+def dress(axes, grid: bool = False) -> None:
+    """Colours of an axes' frame, ticks and names."""
+    axes.set_facecolor(BACKGROUND)
+    for spine in axes.spines.values():
+        spine.set_color("#3a4352")
+    axes.tick_params(colors=FAINT, labelsize=10)
+    axes.xaxis.label.set(color=TEXT, size=11)
+    axes.yaxis.label.set(color=TEXT, size=11)
+    if grid:
+        axes.grid(color="#232a36", linewidth=0.8)
+        axes.set_axisbelow(True)
+
+
+def si(span: float, unit: str) -> tuple[float, str]:
+    """(factor, unit with prefix) in which a quantity of about ``span`` reads best: (1e-3, 'kHz')."""
+    for limit, factor, prefix in ((1e9, 1e-9, "G"), (1e6, 1e-6, "M"), (1e3, 1e-3, "k"), (1.0, 1.0, ""),
+                                  (1e-3, 1e3, "m"), (1e-6, 1e6, "µ")):
+        if abs(span) >= limit:
+            return factor, prefix + unit
+    return 1.0, unit
