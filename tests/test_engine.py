@@ -7,21 +7,10 @@ import threading
 import numpy as np
 import pytest
 import torch
-from radiofm_ml import bundle, engine, models
+from radiofm_ml import engine
 from radiofm_ml.engine import BundleError, EngineError, cpu_has_bf16, open_engine, torch_threads
-from radiofm_ml.models.vit import ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec
-
-SPEC = SpectrogramSpec(fft_size=64, hop=32, rows=32, tile_rows=32, tile_cols=64)
-
-
-def make_bundle(path, spec=SPEC, **config):
-    torch.manual_seed(7)
-    values = {"tile_rows": spec.tile_rows, "tile_cols": spec.tile_cols, "patch_rows": 8, "patch_cols": 8,
-              "dim": 64, "depth": 3, "heads": 4, **config}
-    architecture = ViTConfig(**values).to_dict()
-    return bundle.save(path, name="random", model=models.build(architecture), architecture=architecture,
-                       spec=spec, card="random weights")
+from tiny_bundle import SPEC, make_bundle
 
 
 @pytest.fixture(scope="module")

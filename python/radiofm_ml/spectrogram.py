@@ -204,7 +204,7 @@ def tiles_from_rows(rows: torch.Tensor, spec: SpectrogramSpec) -> torch.Tensor:
     rows: float32 dB (n, spec.rows, fft_size) as ``rows_from_iq`` or the C++ STFT makes them; non-finite
     values count as -200 dB. Returns float32 (n, tile_rows, tile_cols).
     """
-    rows = torch.nan_to_num(rows, nan=-200.0, posinf=200.0, neginf=-200.0)
+    rows = torch.nan_to_num(rows, nan=-200.0, posinf=-200.0, neginf=-200.0)
     if spec.reference == "noise_floor":
         floor = noise_floor(rows, spec.floor_quantile)
         values = (rows - floor[:, None, None]).clamp(*spec.clip_db)

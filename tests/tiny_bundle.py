@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""A small encoder with random weights, for tests."""
+
+import torch
+from radiofm_ml import bundle, models
+from radiofm_ml.models.vit import ViTConfig
+from radiofm_ml.spectrogram import SpectrogramSpec
+
+SPEC = SpectrogramSpec(fft_size=64, hop=32, rows=32, tile_rows=32, tile_cols=64)
+
+
+def make_bundle(path, spec: SpectrogramSpec = SPEC, **config) -> bundle.Bundle:
+    """A bundle in the folder ``path``; ``config`` are values of ViTConfig."""
+    torch.manual_seed(7)
+    values = {"tile_rows": spec.tile_rows, "tile_cols": spec.tile_cols, "patch_rows": 8, "patch_cols": 8,
+              "dim": 64, "depth": 3, "heads": 4, **config}
+    architecture = ViTConfig(**values).to_dict()
+    return bundle.save(path, name="random", model=models.build(architecture), architecture=architecture,
+                       spec=spec, card="random weights")
