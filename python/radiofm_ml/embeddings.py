@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Embeddings with the place they come from, and the ``.npz`` file they are kept in.
+
+N tiles, D values in an embedding.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+SUFFIX = ".npz"
+
+
+class EmbeddingsError(ValueError):
+    """A file of embeddings that cannot be read or written; one line that names it and the cure."""
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Embeddings and where they come from: the arrays of an ``.npz`` file, and ``model``.
+
+    embedding        float32 (N, D)
+    sample_start     int64 (N,): first sample of the tile
+    sample_count     int64 (N,): samples in the tile, less padding
+    sample_rate      float64 (N,): in samples per second; NaN where not known, like the following
+    rx_freq          float64 (N,): centre frequency in Hz, of the last capture that the tile touches
+    freq_lower_edge  float64 (N,): band of the strongest signal in Hz (see ``band_edges``)
+    freq_upper_edge  float64 (N,)
+    model            id of the bundle
+    """
+
+    embedding: np.ndarray
+    sample_start: np.ndarray
+    sample_count: np.ndarray
+    sample_rate: np.ndarray
+    rx_freq: np.ndarray
+    freq_lower_edge: np.ndarray
+    freq_upper_edge: np.ndarray
+    model: str
+
+    def __len__(self) -> int:
+        return len(self.embedding)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write an ``.npz`` file, as a whole or not at all. Raises EmbeddingsError."""
+        file = EmbeddingFile(path, self.embedding.shape[1], self.model)
+        file.add(self)
+        file.close()
+
+    @classmethod
+    def join(cls, parts: list[Embeddings]) -> Embeddings:
+        """Parts that follow one another, of one model; at least one."""
+        columns = (np.concatenate([getattr(part, name) for part in parts]) for name, _ in _COLUMNS)
+        return cls(*columns, parts[0].model)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Embeddings:
+        """Read what ``save`` wrote. Raises EmbeddingsError."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                loaded = cls(*(arrays[name].astype(kind) for name, kind in _COLUMNS), str(arrays["model"]))
+            size = (len(loaded.embedding),)
+            for name, _ in _COLUMNS:
+                shape = getattr(loaded, name).shape
+                if (shape if name != "embedding" else shape[:-1]) != size:
+                    raise ValueError(f"array {name!r} has shape {shape}")
+            return loaded
+        except FileNotFoundError:
+            raise EmbeddingsError(f"{path}: no such file; check the name") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+            raise EmbeddingsError(f"{path}: not an .npz of embeddings ({error}); "
+                                "write it again with 'radiofm embed'") from None
+
+
+_COLUMNS = (("embedding", "f4"), ("sample_start", "i8"), ("sample_count", "i8"), ("sample_rate", "f8"),
+            ("rx_freq", "f8"), ("freq_lower_edge", "f8"), ("freq_upper_edge", "f8"))
+
+
+class EmbeddingFile:
+    """An ``.npz`` that is written while embeddings come in, without keeping them in memory.
+
+    They wait in a nameless temporary file beside it; ``close`` writes the ``.npz`` and puts it in place.
+    Raises EmbeddingsError when it cannot be written, in the constructor where that can be seen then.
+    """
+
+    def __init__(self, path: str | os.PathLike, embedding_size: int, model: str):
+        self.path, self.model = Path(path), model
+        self._dtype = np.dtype([(name, kind, (embedding_size,) if name == "embedding" else ())
+                                for name, kind in _COLUMNS])
+        if self.path.is_dir():
+            raise EmbeddingsError(f"{self.path}: is a folder; name an .npz file")
+        if not self.path.parent.is_dir():
+            raise EmbeddingsError(f"{self.path}: folder {self.path.parent} does not exist; create it")
+        try:
+            self._rows = tempfile.TemporaryFile(dir=self.path.parent)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def add(self, embeddings: Embeddings) -> None:
+        rows = np.empty(len(embeddings), self._dtype)
+        for name, _ in _COLUMNS:
+            rows[name] = getattr(embeddings, name)
+        try:
+            self._rows.write(rows.tobytes())
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def close(self) -> None:
+        """Write the file. Calling it again does nothing."""
+        if self._rows.closed:
+            return
+        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            with self._rows, open(part, "wb") as file:
+                np.savez(file, model=np.array(self.model), **self._columns())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, self.path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise self._unwritable(error) from None
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        self._rows.flush()
+        count = os.fstat(self._rows.fileno()).st_size // self._dtype.itemsize
+        rows = np.memmap(self._rows, self._dtype, "r", shape=(count,)) if count else np.empty(0, self._dtype)
+        return {name: rows[name] for name, _ in _COLUMNS}
+
+    def _unwritable(self, error: OSError) -> EmbeddingsError:
+        reason = error.strerror or error
+        return EmbeddingsError(f"{self.path}: cannot be written: {reason}; choose another place")
+
+
+def band_edges(band: tuple[float, float], sample_rate: float | None,
+               frequency: float | None) -> tuple[float, float]:
+    """Edges in Hz of a band given in fractions of the sample rate; NaN where the rate is not known.
+
+    Relative to baseband where the centre frequency is not known, as SigMF has it.
+    """
+    if sample_rate is None or not math.isfinite(sample_rate):
+        return math.nan, math.nan
+    centre = 0.0 if frequency is None or math.isnan(frequency) else frequency
+    return centre + band[0] * sample_rate, centre + band[1] * sample_rate
