@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 
 from radiofm_ml import models
 from radiofm_ml.spectrogram import SpectrogramSpec
@@ -256,7 +257,7 @@ def save(
         "calibration": calibration or {},
         "provenance": provenance or {},
     }
-    save_file(tensors, path / "model.safetensors")
+    (path / "model.safetensors").write_bytes(to_bytes(tensors))
     (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (path / "README.md").write_text(card, encoding="utf-8")
     return load(path)

@@ -14,6 +14,7 @@ rejection of unknown signals at a stated false-alarm rate. The parts: ``prototyp
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
 from typing import NamedTuple
 
@@ -86,6 +87,23 @@ class FewShot:
         self.set_metric(metric)
         self.set_normalisation(normalisation)
         self.set_false_alarm_rate(false_alarm_rate)
+
+    @classmethod
+    def for_bundle(cls, bundle, prototypes: str | os.PathLike = "", shipped: bool = True, **settings) -> FewShot:
+        """A classifier of a bundle's embeddings, with its id and calibration.
+
+        It begins with what the file ``prototypes`` holds, or else, if ``shipped``, with the prototypes that
+        the
+        bundle brings, each counting as one shot. settings: as for the constructor. Raises ValueError.
+        """
+        few = cls(bundle.embedding_size, model=bundle.id, calibration=bundle.calibration, **settings)
+        if prototypes:
+            few.prototypes.load(prototypes)
+        elif shipped and bundle.prototypes is not None:
+            for label, vector in zip(bundle.labels, bundle.prototypes, strict=True):
+                few.prototypes.set(label, vector)
+        few.prototypes.forget_history()
+        return few
 
     # -- settings ---------------------------------------------------------------------------------
     @property
