@@ -297,7 +297,7 @@ def test_refuses_what_it_cannot_write(recording, tmp_path):
         assert "\n" not in str(caught.value)
     assert (tmp_path / "text.sigmf-meta").read_text() == "my notes"
     with pytest.raises(ValueError, match="data must be one of"):
-        AnnotationWriter(tmp_path / "y", recording, data="teleport").start()
+        AnnotationWriter(tmp_path / "y", recording, data="teleport")
     with pytest.raises(ValueError, match="give the recording"):
         AnnotationWriter(tmp_path / "y")
 
@@ -333,6 +333,8 @@ def test_in_another_folder(tmp_path, mode):
     if mode != "copy":
         assert os.readlink(data) == "../in/x.sigmf-data"
     np.testing.assert_array_equal(open_recording(tmp_path / "out" / "y").read(), ramp(10))
+    annotate(path, tmp_path / "out" / "y", data="copy")
+    assert not data.is_symlink() and data.stat().st_size == 80
 
 
 def test_without_samples(tmp_path):
@@ -474,7 +476,7 @@ def test_failed_write_keeps_the_file_and_loses_nothing(recording, tmp_path, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr(os, "replace", full)
         with pytest.raises(AnnotationError, match="y.sigmf-meta: cannot be written: No space left"):
             writer.flush()
     assert ours(writer.path) == [(0, 10, "a")]

@@ -2,7 +2,8 @@
 # Copyright 2026 gr-radiofm authors
 """Decisions written as SigMF annotations while they are made.
 
-The metadata file is replaced as a whole, atomically, so it is valid at every moment, also after a crash.
+The metadata file is replaced as a whole, atomically, so it is valid at every moment, also when the program
+is killed.
 What the ``radiofm:`` fields say is in docs/radiofm.sigmf-ext.md.
 """
 
@@ -23,7 +24,7 @@ from pathlib import Path
 from radiofm_ml import __version__
 from radiofm_ml.data import metadata_schema
 from radiofm_ml.data.container import ARCHIVES, META, base_name, parse_metadata
-from radiofm_ml.data.dataset_placement import AnnotationError, place_dataset, same_file
+from radiofm_ml.data.dataset_placement import AnnotationError, check_placement, place_dataset, same_file
 from radiofm_ml.data.recording import Capture, Recording
 
 __all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "output_path"]
@@ -127,6 +128,8 @@ class AnnotationWriter:
         self._set_runs(recording.captures if recording is not None else [])
         self._kept = [] if replace else self._foreign_annotations()
         self._check()
+        if recording is not None:
+            check_placement(recording, self.path, data)
 
     # -- use ----------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -389,9 +392,7 @@ def _replace_file(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            file.write(text)  # no fsync: it can take seconds, and file systems order it before the rename
         if path.exists():
             shutil.copymode(path, part)
         os.replace(part, path)

@@ -40,37 +40,58 @@ def place_dataset(info: dict, recording: Recording, path: Path, mode: str = "aut
     Metadata that replace the recording's own find what those found. A file that is there and holds other
     samples is never touched: AnnotationError.
     """
-    if mode not in MODES:
-        raise ValueError(f"data must be one of {', '.join(MODES)}, got {mode!r}")
-    if mode == "link" and recording.archived:
-        raise AnnotationError(f"{recording.path}: nothing can link into an archive; use data='copy'")
+    check_placement(recording, path, mode)
     info.pop("core:metadata_only", None)
     if same_file(path, recording.path):
         return
-    beside = not recording.archived and same_file(recording.data_path.parent, path.parent)
-    name = _name(info, recording, path)
-    target = path.with_name(name)
-    if beside and (target == recording.data_path or same_file(target, recording.data_path)):
-        return _refer(info, name)
+    target = _target(recording, path)
+    if mode == "copy" and target.is_symlink() and target != recording.data_path:
+        target.unlink()  # a link of an earlier run
+    if same_file(target, recording.data_path):
+        return _refer(info, target.name)
     if mode == "none":
         return _without(info)
-    if beside and mode == "auto":
+    if mode == "auto" and _beside(recording, path):
         return _refer(info, recording.data_path.name, always=True)
     if mode == "copy" or recording.archived:
         _copy(recording, target)
     elif not _link(recording.data_path, target):
         _log.warning("%s: links cannot be made here; written without samples (core:metadata_only)", path)
         return _without(info)
-    return _refer(info, name)
+    return _refer(info, target.name)
 
 
-def _name(info: dict, recording: Recording, path: Path) -> str:
+def check_placement(recording: Recording, path: Path, mode: str) -> None:
+    """Raises what ``place_dataset`` would raise, as far as it can be seen without reading the samples."""
+    if mode not in MODES:
+        raise ValueError(f"data must be one of {', '.join(MODES)}, got {mode!r}")
+    if mode == "link" and recording.archived:
+        raise AnnotationError(f"{recording.path}: nothing can link into an archive; use data='copy'")
+    if mode == "none" or same_file(path, recording.path) or (mode == "auto" and _beside(recording, path)):
+        return
+    target = _target(recording, path)
+    if not target.exists() or same_file(target, recording.data_path):
+        return
+    copied = mode == "copy" or recording.archived
+    if not (copied and target.is_file() and target.stat().st_size == recording.dataset_bytes):
+        raise _taken(target)
+
+
+def _beside(recording: Recording, path: Path) -> bool:
+    return not recording.archived and same_file(recording.data_path.parent, path.parent)
+
+
+def _target(recording: Recording, path: Path) -> Path:
     """What the dataset is called beside ``path``: .sigmf-data, or its own suffix if of another format."""
-    base = path.name[:-len(META)]
+    info = recording.meta["global"]
     headers = any(c.get("core:header_bytes") for c in recording.meta["captures"])
     foreign = headers or info.get("core:trailing_bytes")
     suffix = Path(info.get("core:dataset", "")).suffix
-    return base + (suffix if foreign and suffix else DATA)
+    return path.with_name(path.name[:-len(META)] + (suffix if foreign and suffix else DATA))
+
+
+def _taken(target: Path) -> AnnotationError:
+    return AnnotationError(f"{target}: is there and holds other samples; choose another output name")
 
 
 def _refer(info: dict, name: str, always: bool = False) -> None:
@@ -95,12 +116,8 @@ def same_file(one: Path, other: Path) -> bool:
 
 def _link(data: Path, target: Path) -> bool:
     """True if ``target`` now leads to ``data``, False where the file system has no links."""
-    if same_file(data, target):
-        return True
     if target.is_symlink() and not target.exists():
         target.unlink()  # leads nowhere
-    if target.exists():
-        raise AnnotationError(f"{target}: is there and holds other samples; choose another output name")
     try:
         target.symlink_to(os.path.relpath(data.resolve(), target.parent.resolve()))
     except OSError:
@@ -112,7 +129,7 @@ def _copy(recording: Recording, target: Path) -> None:
     if target.exists():
         if _holds(target, recording):
             return
-        raise AnnotationError(f"{target}: is there and holds other samples; choose another output name")
+        raise _taken(target)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with open(part, "wb") as file:

@@ -36,7 +36,8 @@ from radiofm_ml.data.container import (
 )
 from radiofm_ml.data.sample_types import SampleType
 
-__all__ = ["Annotation", "Capture", "Recording", "RecordingError", "find_recordings", "open_recording"]
+__all__ = ["Annotation", "Capture", "Recording", "RecordingError", "find_recordings", "later",
+           "open_recording", "parse_datetime"]
 
 _log = logging.getLogger(__name__)
 _BLOCK = 1 << 18  # samples read from the file at once
@@ -183,7 +184,7 @@ class Recording:
     def time_at(self, sample: int) -> tuple[int, float] | None:
         """(seconds since 1970, fraction) of ``sample``; None where its capture or the rate says nothing."""
         capture = self.capture_at(sample)
-        return _later(capture.time, sample - capture.sample_start, self.sample_rate)
+        return later(capture.time, sample - capture.sample_start, self.sample_rate)
 
     @property
     def name(self) -> str:
@@ -341,7 +342,7 @@ class Recording:
                 break
             time = self._time(entry.get("core:datetime"))
             if start < 0:  # began in an earlier part of a split recording
-                start, time = 0, _later(time, -start, self.sample_rate)
+                start, time = 0, later(time, -start, self.sample_rate)
             if captures and captures[-1].sample_start == start:
                 captures.pop()  # an empty segment
             frequency = entry.get("core:frequency")
@@ -445,8 +446,11 @@ def parse_datetime(text: str) -> tuple[int, float]:
     return seconds, float(f"0.{match[7]}") if match[7] else 0.0
 
 
-def _later(time: tuple[int, float] | None, samples: int, rate: float | None) -> tuple[int, float] | None:
-    """``time`` plus ``samples`` at ``rate``; divided into whole seconds first, so that no digit is lost."""
+def later(time: tuple[int, float] | None, samples: int, rate: float | None) -> tuple[int, float] | None:
+    """``time`` (seconds, fraction) plus ``samples`` at ``rate``; None where either is not known.
+
+    Divided into whole seconds first, so that no digit is lost.
+    """
     if time is None or samples == 0:
         return time
     if rate is None:

@@ -1,0 +1,452 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Tests of the SigMF Annotation Sink: annotations, own recordings, bad messages, the end."""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pmt
+from gnuradio import blocks, gr, gr_unittest, radiofm
+from gnuradio.radiofm import messages
+from qa_sigmf_source import CAPTURES, RATE, ramp, rx_tags, write_recording
+
+try:
+    import sigmf
+except ImportError:
+    sigmf = None
+
+
+def prediction(start: int, count: int, label: str = "a", **values):
+    """A prediction PDU; ``values`` are those of TileInfo and Prediction."""
+    info = {k: values.pop(k) for k in tuple(values) if k in messages.TileInfo.__dataclass_fields__}
+    info = messages.TileInfo(sample_start=start, sample_count=count, **info)
+    return messages.prediction_pdu(messages.Prediction(info, label=label, **values))
+
+
+def wait_for(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("waited in vain")
+        time.sleep(0.001)
+
+
+class qa_sigmf_annotation_sink(gr_unittest.TestCase):
+
+    def setUp(self):
+        self.tb = gr.top_block()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name)
+        self.x = ramp(10_000)
+        self.meta = write_recording(self.path / "x", self.x, CAPTURES, sample_rate=RATE)
+        self.out = str(self.path / "y.sigmf-meta")
+
+    def tearDown(self):
+        self.tb = None
+        self.folder.cleanup()
+
+    def run_messages(self, sink, pdus, keep=False):
+        """Post the PDUs, run until the sink has seen them, stop. Returns what came on ``status``."""
+        if not keep:
+            self.tb = gr.top_block()
+            self.answers = blocks.message_debug()
+            self.tb.msg_connect((sink, "status"), (self.answers, "store"))
+        seen = sink.received() + len(pdus)
+        for pdu in pdus:
+            sink.to_basic_block()._post(messages.PREDICTIONS, pdu)
+        self.tb.start()
+        wait_for(lambda: sink.received() == seen and self.answers.num_messages() >= sink.refused())
+        self.tb.stop()
+        self.tb.wait()
+        return [pmt.to_python(self.answers.get_message(i)) for i in range(self.answers.num_messages())]
+
+    def written(self, path=None) -> dict:
+        path = path or self.out
+        if sigmf is not None:
+            sigmf.sigmffile.fromfile(path).validate()
+        return json.loads(Path(path).read_text())
+
+    def notes(self, path=None) -> list[tuple]:
+        return [(a["core:sample_start"], a["core:sample_count"], a["core:label"])
+                for a in self.written(path)["annotations"]]
+
+    # -- beside a recording -------------------------------------------------------------------------
+    def test_annotates_a_recording(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        known = dict(sample_rate=RATE, rx_freq=100e6, model="m@1", task="t")
+        pdus = [prediction(0, 1000, "a", confidence=0.5, **known),
+                prediction(1000, 1000, "a", confidence=0.7, **known),
+                prediction(2000, 1000, "b", freq_lower_edge=99.9e6, freq_upper_edge=100.1e6),
+                prediction(3000, 500, "b", unknown=True, confidence=0.9),
+                prediction(4000, 500, "", scores=np.float32([12.5]), unit="m")]
+        self.assertEqual(self.run_messages(self.sink, pdus), [])
+        self.assertEqual(self.notes(), [(0, 2000, "a"), (2000, 1000, "b"), (3000, 500, "unknown"),
+                                        (4000, 500, "12.5 m")])
+        first, second, third, _ = self.written()["annotations"]
+        self.assertEqual((first["core:freq_lower_edge"], first["core:freq_upper_edge"]),
+                         (100e6 - RATE / 2, 100e6 + RATE / 2))
+        self.assertEqual([first[f"radiofm:{key}"] for key in ("confidence", "model", "task")],
+                         [0.6, "m@1", "t"])
+        self.assertEqual((second["core:freq_lower_edge"], second["core:freq_upper_edge"]), (99.9e6, 100.1e6))
+        # without edges and rx_freq: the band of the capture it lies in
+        self.assertEqual(third["core:freq_lower_edge"], 200e6 - RATE / 2)
+        self.assertEqual((third["radiofm:unknown"], third["radiofm:nearest"]), (True, "b"))
+        self.assertEqual((self.sink.received(), self.sink.refused(), self.sink.annotations()), (5, 0, 4))
+        self.assertEqual(self.written()["captures"], CAPTURES)
+
+    def test_options(self):
+        pdus = [prediction(0, 100), prediction(110, 100)]
+        apart = [(0, 100, "a"), (110, 100, "a")]
+        for options, wanted in ((dict(), apart), (dict(merge_gap=10), [(0, 210, "a")]),
+                                (dict(merge_gap=10, merge=False), apart)):
+            self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta, **options)
+            self.run_messages(self.sink, pdus)
+            self.assertEqual(self.notes(), wanted)
+
+    def test_own_metadata_and_second_run(self):
+        meta = json.loads(Path(self.meta).read_text())
+        meta["annotations"] = [{"core:sample_start": 5, "core:sample_count": 1, "core:label": "by hand"}]
+        Path(self.meta).write_text(json.dumps(meta))
+        both = [(0, 10, "a"), (5, 1, "by hand")]
+        for replace, wanted in ((False, both), (False, both), (True, both[:1])):
+            self.sink = radiofm.sigmf_annotation_sink(self.meta, self.meta, replace=replace)
+            self.run_messages(self.sink, [prediction(0, 10)])
+            self.assertEqual(self.notes(self.meta), wanted)
+
+    def test_beyond_the_end(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        self.run_messages(self.sink, [prediction(9_900, 500), prediction(10_000, 5), prediction(20_000, 5)])
+        self.assertEqual(self.notes(), [(9_900, 100, "a")])
+        self.assertEqual((self.sink.outside(), self.sink.refused()), (2, 0))
+
+    def test_restart_annotates_anew(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        self.run_messages(self.sink, [prediction(0, 10, "a")])
+        self.run_messages(self.sink, [prediction(20, 10, "b")], keep=True)
+        self.assertEqual(self.notes(), [(20, 10, "b")])
+
+    def test_valid_from_the_start(self):
+        """Before the first prediction the file is there, and nothing is before the flowgraph starts."""
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        self.assertFalse(os.path.exists(self.out))
+        self.answers = blocks.message_debug()
+        self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
+        self.tb.start()
+        wait_for(lambda: os.path.exists(self.out))
+        self.assertEqual(self.notes(), [])
+        self.tb.stop()
+        self.tb.wait()
+
+    # -- in a flowgraph -----------------------------------------------------------------------------
+    def test_last_annotations_are_not_lost(self):
+        """The flowgraph ends by itself, hundreds of predictions arriving at its very end."""
+        class predictor(gr.sync_block):
+            def __init__(self, n):
+                gr.sync_block.__init__(self, "predictor", [np.complex64], None)
+                self.message_port_register_out(messages.PREDICTIONS)
+                self.n, self.done = n, 0
+
+            def work(self, input_items, output_items):
+                self.done += len(input_items[0])
+                if self.done == 10_000:
+                    for k in range(self.n):
+                        self.message_port_pub(messages.PREDICTIONS, prediction(k, 1, str(k)))
+                return len(input_items[0])
+
+        for _ in range(5):
+            self.tb = gr.top_block()
+            self.source, self.predictor = radiofm.sigmf_source(self.meta), predictor(500)
+            self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+            self.tb.connect(self.source, self.predictor)
+            self.tb.msg_connect((self.predictor, "predictions"), (self.sink, "predictions"))
+            self.tb.run()
+            self.assertEqual(self.notes(), [(k, 1, str(k)) for k in range(500)])
+            self.assertEqual(self.sink.dropped(), 0)
+
+    # -- own recordings -----------------------------------------------------------------------------
+    def record(self, max_items=100_000_000, **kwargs):
+        self.tb = gr.top_block()
+        self.source = radiofm.sigmf_source(self.meta)
+        self.sink = radiofm.sigmf_annotation_sink(self.out, record=True, **kwargs)
+        self.tb.connect(self.source, self.sink)
+        pdu = prediction(100, 50, sample_rate=RATE, rx_freq=100e6)
+        self.sink.to_basic_block()._post(messages.PREDICTIONS, pdu)
+        self.tb.run(max_items)
+
+    def test_records_the_stream_with_its_captures(self):
+        for max_items in (17, 1000, 100_000):
+            self.record(max_items, overwrite=True)
+            meta = self.written()
+            self.assertEqual((self.path / "y.sigmf-data").read_bytes(), self.x.tobytes())
+            self.assertEqual(meta["global"]["core:datatype"], "cf32_le")
+            self.assertEqual(meta["global"]["core:sample_rate"], RATE)
+            self.assertNotIn("core:metadata_only", meta["global"])
+            captures = [tuple(c[f"core:{key}"] for key in ("sample_start", "frequency", "datetime"))
+                        for c in meta["captures"]]
+            self.assertEqual(captures, [(0, 100e6, "2001-09-09T01:46:40.250000000Z"),
+                                        (3000, 200e6, "2001-09-09T01:46:43.250000000Z"),
+                                        (7001, 300e6, "2001-09-09T01:46:50.000000001Z")])
+            self.assertEqual(self.notes(), [(100, 50, "a")])
+
+    def test_recording_plays_back_with_the_same_tags(self):
+        self.record()
+        sinks = []
+        for meta in (self.meta, self.out):
+            self.tb = gr.top_block()
+            self.source, self.sink = radiofm.sigmf_source(meta), blocks.vector_sink_c()
+            self.tb.connect(self.source, self.sink)
+            self.tb.run()
+            sinks.append(rx_tags(self.sink))
+        sinks[1].remove((3000, "rx_time", (1_000_000_003, 0.25)))  # stated now, was not
+        self.assertEqual(*sinks)
+
+    def test_stream_without_tags(self):
+        self.source, self.sink = blocks.vector_source_c(self.x.tolist()), None
+        self.sink = radiofm.sigmf_annotation_sink(self.out, record=True, samp_rate=2e6)
+        self.tb.connect(self.source, self.sink)
+        self.tb.run()
+        meta = self.written()
+        self.assertEqual(meta["captures"], [{"core:sample_start": 0}])
+        self.assertEqual(meta["global"]["core:sample_rate"], 2e6)
+        self.assertEqual((self.path / "y.sigmf-data").stat().st_size, 80_000)
+
+    def test_odd_tags_and_a_second_rate(self):
+        def tag(offset, key, value):
+            return gr.tag_utils.python_to_tag((offset, pmt.intern(key), value, pmt.PMT_F))
+
+        tags = [tag(0, "rx_rate", pmt.from_double(1e6)), tag(10, "rx_rate", pmt.from_double(2e6)),
+                tag(20, "rx_freq", pmt.intern("x")), tag(30, "rx_time", pmt.from_double(1.0)),
+                tag(40, "rx_freq", pmt.from_double(5.0)), tag(50, "rx_freq", pmt.from_double(5.0)),
+                tag(60, "burst", pmt.PMT_T), (tag(70, "rx_freq", pmt.from_uint64(7)))]
+        self.source = blocks.vector_source_c(self.x.tolist(), False, 1, tags)
+        self.sink = radiofm.sigmf_annotation_sink(self.out, record=True)
+        self.tb.connect(self.source, self.sink)
+        self.tb.run()
+        meta = self.written()
+        self.assertEqual([(c["core:sample_start"], c.get("core:frequency")) for c in meta["captures"]],
+                         [(0, None), (40, 5.0), (70, 7.0)])
+        self.assertEqual(meta["global"]["core:sample_rate"], 1e6)
+        self.assertEqual(self.sink.failed(), 3)
+
+    def test_restart_continues_a_recording(self):
+        """Nothing recorded is lost; the second run's sample indexes are moved behind the first's."""
+        self.record()
+        self.sink.to_basic_block()._post(messages.PREDICTIONS, prediction(100, 50, "second"))
+        self.tb.run()
+        self.assertEqual((self.path / "y.sigmf-data").read_bytes(), 2 * self.x.tobytes())
+        self.assertEqual(self.notes(), [(100, 50, "a"), (10_100, 50, "second")])
+        self.assertEqual([c["core:sample_start"] for c in self.written()["captures"]],
+                         [0, 3000, 7001, 10_000, 13_000, 17_001])
+
+    def test_nothing_is_overwritten_unasked(self):
+        self.record()
+        before = Path(self.out).read_bytes(), (self.path / "y.sigmf-data").read_bytes()
+        with self.assertRaisesRegex(ValueError, "y.sigmf-meta: is there already; choose another name"):
+            self.record()
+        os.unlink(self.out)
+        with self.assertRaisesRegex(ValueError, "y.sigmf-data: is there already"):
+            self.record()
+        self.assertEqual((self.path / "y.sigmf-data").read_bytes(), before[1])
+        self.record(overwrite=True)
+        self.assertEqual(Path(self.out).read_bytes(), before[0])
+
+    def test_full_disk_ends_the_recording_and_keeps_what_is_there(self):
+        self.source = radiofm.sigmf_source(self.meta, repeat=True)
+        self.sink = radiofm.sigmf_annotation_sink(self.out, record=True)
+        self.tb.connect(self.source, self.sink)
+        real, calls = self.sink._store, []
+
+        def store(samples):
+            calls.append(len(samples))
+            if len(calls) > 3:
+                raise OSError(28, "No space left on device")
+            real(samples)
+
+        self.sink._store = store
+        self.tb.run()  # ends
+        self.assertEqual((self.path / "y.sigmf-data").stat().st_size, 8 * sum(calls[:3]))
+        self.assertEqual(self.written()["captures"][0]["core:frequency"], 100e6)
+
+    def test_metadata_only(self):
+        """Of a stream that is not kept: captures as the predictions tell."""
+        self.sink = radiofm.sigmf_annotation_sink(self.out)
+        self.run_messages(self.sink, [
+            prediction(500, 100, sample_rate=RATE, rx_freq=1e6, rx_time=(1_000_000_000, 0.5)),
+            prediction(600, 100, sample_rate=RATE, rx_freq=1e6, rx_time=(1_000_000_000, 0.6)),
+            prediction(700, 100, sample_rate=RATE, rx_freq=2e6, rx_time=(1_000_000_000, 0.7))])
+        meta = self.written()
+        self.assertIs(meta["global"]["core:metadata_only"], True)
+        self.assertEqual(meta["global"]["core:sample_rate"], RATE)
+        self.assertEqual(meta["captures"], [
+            {"core:sample_start": start, "core:frequency": frequency,
+             "core:datetime": f"2001-09-09T01:46:40.{start}000000Z"}
+            for start, frequency in ((500, 1e6), (700, 2e6))])
+        self.assertEqual([(a["core:sample_start"], a["core:freq_lower_edge"]) for a in meta["annotations"]],
+                         [(500, 1e6 - RATE / 2), (700, 2e6 - RATE / 2)])
+        self.run_messages(self.sink, [prediction(0, 100, "later", sample_rate=RATE)], keep=True)
+        self.assertEqual(self.notes()[-1], (800, 100, "later"))
+
+    # -- what goes wrong ----------------------------------------------------------------------------
+    def test_bad_messages_are_refused_and_a_good_one_follows(self):
+        def changed(key, value, label="a"):
+            pdu = prediction(0, 10, label, sample_rate=RATE, rx_freq=1e6)
+            return pmt.cons(pmt.dict_add(pmt.car(pdu), pmt.intern(key), value), pmt.cdr(pdu))
+
+        nan, inf = pmt.from_double(float("nan")), pmt.from_double(float("inf"))
+        vector = pmt.init_f32vector(2, [1.0, 2.0])
+        bad = [pmt.PMT_T, pmt.PMT_NIL, pmt.intern("x"), pmt.from_long(3), pmt.make_dict(), vector,
+               pmt.cons(pmt.PMT_T, pmt.PMT_NIL), pmt.cons(pmt.make_dict(), vector),
+               pmt.cons(pmt.make_dict(), pmt.PMT_NIL),
+               changed("sample_start", pmt.from_long(-1)), changed("sample_start", pmt.intern("0")),
+               changed("sample_count", pmt.from_uint64(0)), changed("sample_count", pmt.from_uint64(2**63)),
+               changed("label", pmt.from_long(1)), changed("confidence", nan), changed("confidence", inf),
+               changed("unknown", pmt.from_long(1)), changed("rx_freq", nan), changed("sample_rate", inf),
+               changed("freq_lower_edge", pmt.from_double(1.0)), changed("rx_freq", pmt.from_double(1e15)),
+               changed("rx_time", pmt.from_double(1.0)), changed("labels", pmt.from_long(1)),
+               changed("model", pmt.from_long(1)), changed("label", pmt.PMT_NIL)]
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        answers = self.run_messages(self.sink, [*bad, prediction(0, 10, "good")])
+        self.assertEqual(self.sink.refused(), len(bad))
+        self.assertEqual(len(answers), len(bad))
+        for answer in answers:
+            self.assertEqual((answer["command"], answer["ok"]), ("annotate", False))
+            self.assertTrue(answer["reason"])
+        self.assertEqual(self.notes(), [(0, 10, "good")])
+
+    def test_a_full_queue_drops_and_counts(self):
+        """While the disk hangs the handler goes on; what was dropped is counted, the rest is written."""
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta, max_queue=10)
+        release, held = threading.Event(), threading.Event()
+        real = self.sink._annotate
+
+        def hang(item):
+            held.set()
+            release.wait(60)
+            real(item)
+
+        self.sink._annotate = hang
+        self.answers = blocks.message_debug()
+        self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
+        self.tb.start()
+        post = self.sink.to_basic_block()._post
+        post(messages.PREDICTIONS, prediction(0, 1, "0"))
+        self.assertTrue(held.wait(60))
+        for k in range(1, 100):
+            post(messages.PREDICTIONS, prediction(k, 1, str(k)))
+        wait_for(lambda: self.sink.received() == 100)
+        release.set()
+        self.tb.stop()
+        self.tb.wait()
+        self.assertEqual(self.sink.dropped(), 89)
+        self.assertEqual(self.notes(), [(k, 1, str(k)) for k in range(11)])
+
+    def test_failed_writes_are_made_up_for(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        writer, broken = self.sink._writer, [True]
+        flush = writer.flush
+
+        def failing():
+            if broken[0] and os.path.exists(self.out):
+                broken[0] = False
+                raise self.sink._library.AnnotationError(f"{self.out}: cannot be written: No space left")
+            flush()
+
+        writer.flush, writer._flush_count = failing, 1
+        for k, label in enumerate("ab"):
+            self.sink.to_basic_block()._post(messages.PREDICTIONS, prediction(10 * k, 10, label))
+        self.answers = blocks.message_debug()
+        self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
+        self.tb.start()
+        wait_for(lambda: self.sink.failed() == 1)
+        self.tb.stop()
+        self.tb.wait()
+        self.assertEqual(self.notes(), [(0, 10, "a"), (10, 10, "b")])
+
+    def test_output_that_vanishes_before_the_start_does_not_hang(self):
+        folder = self.path / "sub"
+        folder.mkdir()
+        self.source = radiofm.sigmf_source(self.meta, repeat=True)
+        self.sink = radiofm.sigmf_annotation_sink(str(folder / "y"), record=True)
+        folder.rmdir()
+        self.tb.connect(self.source, self.sink)
+        self.tb.run()  # ends, with an error in the log
+
+    def test_wrong_parameters(self):
+        sink = radiofm.sigmf_annotation_sink
+        (self.path / "text.sigmf-meta").write_text("notes")
+        for args, kwargs, match in (
+                ((self.out, self.meta), dict(record=True), "or record the stream, not both"),
+                ((self.out,), dict(samp_rate=-1), "samp_rate must be"),
+                ((self.out,), dict(samp_rate=float("nan")), "samp_rate must be"),
+                ((self.out,), dict(max_queue=0), "max_queue must be"),
+                ((self.out, self.meta), dict(merge_gap=-1), "merge_gap must be"),
+                ((self.out, self.meta), dict(data="mail"), "data must be one of"),
+                ((self.out, str(self.path / "nothing")), {}, "no such recording"),
+                ((str(self.path / "no" / "y"),), {}, "does not exist; create it"),
+                ((str(self.path / "text"), self.meta), {}, "is not SigMF metadata"),
+                ((str(self.path / "y.sigmf"), self.meta), {}, "not written into archives")):
+            with self.assertRaisesRegex(ValueError, match):
+                sink(*args, **kwargs)
+
+    def test_missing_package_is_named(self):
+        real = importlib.import_module
+
+        def without(name, *args):
+            if name.startswith("radiofm_ml"):
+                raise ModuleNotFoundError("No module named 'sigmf'", name="sigmf")
+            return real(name, *args)
+
+        with mock.patch.object(importlib, "import_module", without):
+            with self.assertRaisesRegex(ImportError, "needs the Python package sigmf; install"):
+                radiofm.sigmf_annotation_sink(self.out)
+
+    def test_valid_after_kill_9(self):
+        """A recording that is killed while it runs is whole up to then, data and metadata."""
+        child = subprocess.Popen([sys.executable, __file__, "--record", self.meta, self.out])
+        data = self.path / "y.sigmf-data"
+        wait_for(lambda: data.exists() and data.stat().st_size > 100_000
+                 and len(json.loads(Path(self.out).read_text())["annotations"]) > 1)
+        child.send_signal(signal.SIGKILL)
+        self.assertEqual(child.wait(), -signal.SIGKILL)
+        self.assertGreater(len(self.notes()), 1)
+        samples = np.fromfile(data, np.complex64)
+        np.testing.assert_array_equal(samples, np.resize(self.x, len(samples)))
+
+
+def record_until_killed(meta: str, out: str) -> None:
+    class predictor(gr.sync_block):
+        def __init__(self):
+            gr.sync_block.__init__(self, "predictor", [np.complex64], None)
+            self.message_port_register_out(messages.PREDICTIONS)
+
+        def work(self, input_items, output_items):
+            start = self.nitems_read(0)
+            self.message_port_pub(messages.PREDICTIONS, prediction(start, len(input_items[0]), str(start)))
+            return len(input_items[0])
+
+    tb = gr.top_block()
+    tb.source = radiofm.sigmf_source(meta, repeat=True)
+    tb.throttle = blocks.throttle(gr.sizeof_gr_complex, 2e5)
+    tb.predictor, tb.sink = predictor(), radiofm.sigmf_annotation_sink(out, record=True)
+    tb.connect(tb.source, tb.throttle, tb.sink)
+    tb.connect(tb.throttle, tb.predictor)
+    tb.msg_connect((tb.predictor, "predictions"), (tb.sink, "predictions"))
+    tb.run()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--record"]:
+        record_until_killed(*sys.argv[2:])
+    else:
+        gr_unittest.run(qa_sigmf_annotation_sink)
