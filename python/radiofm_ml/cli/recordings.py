@@ -164,7 +164,7 @@ def enroll(
         few.prototypes.enroll(name, vectors[: shots or len(vectors)])
     few.save(prototypes)
 
-    table = Table(title=str(prototypes), title_justify="left")
+    table = Table(title=prototypes.name, title_justify="left")
     table.add_column("label")
     table.add_column("shots", justify="right")
     for prototype in few.prototypes:

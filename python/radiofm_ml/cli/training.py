@@ -41,6 +41,12 @@ def pretrain(
     patch_cols: Annotated[int, typer.Option(min=1, help="Bins in a patch.")] = 32,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the data, the weights and the masks.")] = 0,
+    calibration_streams: Annotated[
+        int,
+        typer.Option(
+            min=4, help="Synthetic streams of each family for the default labels and the calibration."
+        ),
+    ] = 40,
     name: Annotated[str, typer.Option(help="Name of the bundle.")] = "",
 ) -> None:
     """Pre-train an encoder by masked spectrogram modeling, without labels, and make a bundle of it.
@@ -93,7 +99,9 @@ def pretrain(
         + (", real recordings too" if recordings else "")
         + ". No evaluation has been run; `radiofm evaluate` runs one.\n"
     )
-    bundle = export(out, out / "bundle", name, shards, card, track=track)
+    bundle = export(
+        out, out / "bundle", name, shards, card, streams_per_family=calibration_streams, track=track
+    )
     stderr.print(f"bundle {bundle.id} in {bundle.path}")
 
 

@@ -58,6 +58,12 @@ def held_out(session: str) -> bool:
     return int.from_bytes(hashlib.sha256(session.encode()).digest()[:4], "big") % 3 == 0
 
 
+def session_of(recording) -> str:
+    """The session that a recording's metadata names, in whichever extension (``*:session``), or ''."""
+    values = recording.meta["global"]
+    return next((str(value) for key, value in values.items() if key.endswith(":session")), "")
+
+
 def recording_tiles(recording, spec: SpectrogramSpec, views: int, seed: int) -> Iterator[np.ndarray]:
     """Tiles of one real recording: as it is, and ``views - 1`` times from another start, shifted in
     frequency."""
@@ -123,8 +129,7 @@ def _recordings_shard(folder: Path, spec, views: int, seed: int, track) -> np.nd
     tiles = []
     for i, path in enumerate(track(find_recordings(folder), "recordings")):
         recording = open_recording(path)
-        session = recording.meta.get("global", {}).get("rfcorpus:session") or str(path.relative_to(folder))
-        if not held_out(session):
+        if not held_out(session_of(recording) or str(path.relative_to(folder))):
             tiles.extend(recording_tiles(recording, spec, views, seed + i))
     if not tiles:
         raise ValueError(f"{folder}: no recording is left for pre-training")
