@@ -120,7 +120,8 @@ def evaluate(
 
     Shots and queries come from different sessions, and the sample rate is withheld: no feature sees it.
     Printed beside
-    the model: the same network with random weights, the log power spectrum, and the sample rate alone.
+    the model: the same network with random weights, the log power spectrum, a CNN trained from scratch
+    on the same shots, and the sample rate alone.
     """
     from radiofm_ml.cli.progress import track
     from radiofm_ml.evaluate.identification import evaluate as run
@@ -130,7 +131,7 @@ def evaluate(
         counts = tuple(int(v) for v in shots.split(","))
     except ValueError:
         raise ValueError(f"--shots must be whole numbers with commas between, got {shots!r}") from None
-    result = run(model, data, counts, tuple(range(seeds)), episodes, track)
+    result = run(model, data, counts, tuple(range(seeds)), episodes, track=track)
     print_table(result)
     if out:
         import json

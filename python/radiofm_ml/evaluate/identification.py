@@ -16,6 +16,7 @@ feature sees the sample rate, except the baseline that sees nothing else.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ import torch
 from radiofm_ml import bundle as bundles
 from radiofm_ml import geometry, models
 from radiofm_ml.data.recording import open_recording
+from radiofm_ml.evaluate.supervised import train_and_predict
 from radiofm_ml.prototypes import Prototype
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.train.export import add_projection, encode
@@ -105,15 +107,14 @@ def draw_episode(bench: Benchmark, labels: Sequence[str], shots: int, rng: np.ra
 def _spread(members: np.ndarray, recordings: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """``count`` of the members (all if there are fewer), from as many recordings as possible."""
     members = rng.permutation(members)
-    seen: dict[int, int] = {}
-    turn = [seen.setdefault(r, 0) or 0 for r in recordings[members]]
-    for i, r in enumerate(recordings[members]):
-        turn[i] = seen[r]
-        seen[r] += 1
-    return members[np.argsort(turn, kind="stable")][:count]
+    turns, seen = [], Counter()  # a tile's turn: how many tiles of its recording come before it
+    for recording in recordings[members]:
+        turns.append(seen[recording])
+        seen[recording] += 1
+    return members[np.argsort(turns, kind="stable")][:count]
 
 
-def balanced_accuracy(
+def prototype_accuracy(
     features: np.ndarray,
     bench: Benchmark,
     labels: Sequence[str],
@@ -121,12 +122,9 @@ def balanced_accuracy(
     seed: int,
     episodes: int,
     normalisation: str = "cl2n",
-    queries_held_out: bool = False,
-) -> float:
-    """Mean over episodes. queries_held_out: judge only sessions that pre-training never reads
-    (``shards.held_out``)."""
+) -> tuple[float, float]:
+    """Balanced accuracy of nearest prototypes, mean over episodes: (all queries, see ``score``; held out)."""
     rng = np.random.default_rng(seed)
-    unseen = np.array([held_out(s) for s in bench.sessions])
     scores = []
     for _ in range(episodes):
         support, queries = draw_episode(bench, labels, shots, rng)
@@ -136,16 +134,42 @@ def balanced_accuracy(
             for label, s in zip(labels, support, strict=True)
         ]
         nearest = geometry.fit(taught, normalisation, mean).distances(features).argmin(1)
-        per_label = []
-        for k, members in enumerate(queries):
-            members = members[unseen[members]] if queries_held_out else members
-            owner = bench.recordings[members]
-            if len(members):
-                per_label.append(
-                    np.mean([(nearest[members[owner == r]] == k).mean() for r in np.unique(owner)])
-                )
-        scores.append(np.mean(per_label))
-    return float(np.mean(scores))
+        scores.append(score(nearest, bench, queries))
+    return tuple(np.mean(scores, 0).tolist())
+
+
+def supervised_accuracy(
+    bench: Benchmark, labels: Sequence[str], shots: int, seed: int, episodes: int
+) -> tuple[float, float]:
+    """The same for a network trained from scratch on the same shots, over fewer episodes."""
+    rng = np.random.default_rng(seed)
+    scores = []
+    for episode in range(episodes):
+        support, queries = draw_episode(bench, labels, shots, rng)
+        scores.append(score(train_and_predict(bench.tiles, support, 1000 * seed + episode), bench, queries))
+    return tuple(np.mean(scores, 0).tolist())
+
+
+def score(predicted: np.ndarray, bench: Benchmark, queries: list[np.ndarray]) -> tuple[float, float]:
+    """Balanced accuracy of label numbers predicted for every tile of ``bench``.
+
+    Returns it over all queries, and over those of sessions that pre-training never reads (``held_out``).
+    """
+    unseen = np.array([held_out(s) for s in bench.sessions])
+    return (
+        _balanced(predicted, bench, queries),
+        _balanced(predicted, bench, [members[unseen[members]] for members in queries]),
+    )
+
+
+def _balanced(predicted: np.ndarray, bench: Benchmark, queries: list[np.ndarray]) -> float:
+    per_label = []
+    for label, members in enumerate(queries):
+        right = predicted[members] == label
+        owner = bench.recordings[members]
+        if len(members):
+            per_label.append(np.mean([right[owner == r].mean() for r in np.unique(owner)]))
+    return float(np.mean(per_label)) if per_label else float("nan")
 
 
 def random_encoder(bundle: bundles.Bundle, background: torch.Tensor, seed: int) -> torch.nn.Module:
@@ -167,6 +191,7 @@ def evaluate(
     shots: Sequence[int] = (1, 5),
     seeds: Sequence[int] = (0, 1, 2),
     episodes: int = 40,
+    supervised_episodes: int = 3,
     track: Callable = lambda items, label: items,
 ) -> dict:
     """All numbers: {labels, rows: [{method, shots, queries, mean, std, seeds}]}; ``std`` is over the
@@ -186,30 +211,22 @@ def evaluate(
     ]
     spectrum = bench.tiles.mean(1).numpy()
     rate = np.log(bench.rates)[:, None]
-    methods = {
+    prototypes = {
         bundle.id: ([own] * len(seeds), "cl2n"),
         "random encoder": (randoms, "cl2n"),
         "log power spectrum": ([spectrum] * len(seeds), "cl2n"),
         "sample rate alone": ([rate] * len(seeds), "none"),
     }
     rows = []
-    for method, (features, normalisation) in track(list(methods.items()), "episodes"):
-        for count in shots:
-            for held in (False, True):
-                values = [
-                    balanced_accuracy(f, bench, labels, count, seed, episodes, normalisation, held)
-                    for f, seed in zip(features, seeds, strict=True)
-                ]
-                rows.append(
-                    {
-                        "method": method,
-                        "shots": count,
-                        "queries": "held out of pre-training" if held else "all",
-                        "mean": float(np.mean(values)),
-                        "std": float(np.std(values)),
-                        "seeds": values,
-                    }
-                )
+    for count, seed_index in track([(c, i) for c in shots for i in range(len(seeds))], "episodes"):
+        seed = seeds[seed_index]
+        for method, (features, normalisation) in prototypes.items():
+            pair = prototype_accuracy(
+                features[seed_index], bench, labels, count, seed, episodes, normalisation
+            )
+            rows.append((method, count, *pair))
+        pair = supervised_accuracy(bench, labels, count, seed, supervised_episodes)
+        rows.append(("CNN from scratch", count, *pair))
     return {
         "model": bundle.id,
         "folder": folder.name,
@@ -218,8 +235,28 @@ def evaluate(
         "labels": [str(label) for label in labels],
         "episodes": episodes,
         "chance": 1 / len(labels),
-        "rows": rows,
+        "rows": _summary(rows),
     }
+
+
+def _summary(rows: list[tuple]) -> list[dict]:
+    """Mean and spread over the seeds of (method, shots, all, held out), an entry for each method, shots and
+    queries."""
+    summary = []
+    for method, count in dict.fromkeys((r[0], r[1]) for r in rows):
+        for column, queries in ((2, "all"), (3, "held out of pre-training")):
+            values = [r[column] for r in rows if r[:2] == (method, count)]
+            summary.append(
+                {
+                    "method": method,
+                    "shots": count,
+                    "queries": queries,
+                    "mean": float(np.mean(values)),
+                    "std": float(np.std(values)),
+                    "seeds": values,
+                }
+            )
+    return summary
 
 
 def print_table(result: dict) -> None:
