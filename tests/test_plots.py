@@ -95,6 +95,7 @@ def test_embedding_shows_classes_prototypes_unknowns_and_errors(tmp_path):
 
 
 @pytest.mark.parametrize(("span", "expected"), [
-    (2.4e9, (1e-9, "GHz")), (5e5, (1e-3, "kHz")), (0.2, (1e3, "mHz")), (3.0, (1.0, "Hz")), (0.0, (1.0, "Hz"))])
+    (2.4e9, (1e-9, "GHz")), (5e5, (1e-3, "kHz")), (0.2, (1e3, "mHz")), (3.0, (1.0, "Hz")),
+    (0.0, (1.0, "Hz"))])
 def test_si_prefix(span, expected):
     assert style.si(span, "Hz") == expected
