@@ -132,9 +132,45 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
 
     def test_restart_annotates_anew(self):
         self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
-        self.run_messages(self.sink, [prediction(0, 10, "a")])
-        self.run_messages(self.sink, [prediction(20, 10, "b")], keep=True)
-        self.assertEqual(self.notes(), [(20, 10, "b")])
+        self.run_messages(self.sink, [prediction(0, 10, "a"), prediction(10, 10, "b")])
+        self.run_messages(self.sink, [prediction(0, 10, "c"), prediction(10, 10, "d")], keep=True)
+        self.assertEqual(self.notes(), [(0, 10, "c"), (10, 10, "d")])
+
+    def test_lock_and_unlock(self):
+        """Changing a running flowgraph starts its blocks again; neither samples nor annotations are lost."""
+        for options in (dict(recording=self.meta), dict(record=True, overwrite=True)):
+            self.tb = gr.top_block()
+            self.source = radiofm.sigmf_source(self.meta, repeat=True)
+            self.throttle, self.null = blocks.throttle(8, 1e5), blocks.null_sink(8)
+            self.probe, self.answers = blocks.probe_signal_c(), blocks.message_debug()
+            self.sink = radiofm.sigmf_annotation_sink(self.out, **options)
+            self.tb.connect(self.source, self.throttle, self.null)
+            if "record" in options:
+                self.tb.connect(self.throttle, self.sink)
+            self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
+            self.tb.start()
+            for k, label in enumerate("abc"):
+                self.sink.to_basic_block()._post(messages.PREDICTIONS, prediction(100 * k, 100, label))
+                wait_for(lambda k=k: self.sink.received() == k + 1 and self.null.nitems_read(0) > 5000)
+                if k < 2:
+                    self.tb.lock()
+                    (self.tb.disconnect if k else self.tb.connect)(self.throttle, self.probe)
+                    self.tb.unlock()
+            self.tb.stop()
+            self.tb.wait()
+            self.assertEqual([n[2] for n in self.notes()], ["a", "b", "c"])
+            if "recording" in options:
+                self.assertEqual([n[0] for n in self.notes()], [0, 100, 200])
+        samples = np.fromfile(self.path / "y.sigmf-data", np.complex64)
+        starts = np.flatnonzero(samples == self.x[0])
+        restarts = [s - 100 * k for k, (s, _, _) in enumerate(self.notes())]
+        self.assertEqual(restarts[0], 0)
+        for s in restarts:  # a stretch begins where the annotations say, and the source began again there
+            self.assertIn(s, starts)
+        captures = {c["core:sample_start"]: c["core:frequency"] for c in self.written()["captures"]}
+        for s, frequency in captures.items():
+            self.assertEqual({0: 100e6, 3000: 200e6, 7001: 300e6}[int(samples[s].real)], frequency)
+        self.assertLessEqual(set(restarts), set(captures))
 
     def test_valid_from_the_start(self):
         """Before the first prediction the file is there, and nothing is before the flowgraph starts."""

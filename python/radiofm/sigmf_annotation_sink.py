@@ -46,7 +46,7 @@ class sigmf_annotation_sink(gr.sync_block):
     overwrite    without ``recording``: files of this name may be overwritten
     max_queue    predictions that may wait; more are dropped and counted
 
-    Started again it annotates the recording anew; a recording of its own goes on where it ended.
+    Started again it annotates the recording anew; a recording of its own is continued where it ended.
     Raises ValueError naming the file and the cure, and ImportError if a Python package is missing.
     """
 
@@ -79,9 +79,9 @@ class sigmf_annotation_sink(gr.sync_block):
 
         self._queue: queue.Queue = queue.Queue(max_queue)
         self._worker: threading.Thread | None = None
-        self._runs = 0
-        self._base = 0  # first sample of this run in a recording that goes on
-        self._end = 0  # first sample behind all that was recorded or annotated
+        self._started, self._resumed = False, False
+        self._base = 0  # first sample of this run in a recording that is continued
+        self._end = 0  # first sample behind all that was recorded, or annotated
         self._capture: int | None = None  # where the last capture of this run begins
         self._frequency: float | None = None  # its centre frequency
         self._time: tuple | None = None  # (sample, (seconds, fraction)) of the last rx_time
@@ -120,27 +120,30 @@ class sigmf_annotation_sink(gr.sync_block):
 
     # -- life ---------------------------------------------------------------------------------------
     def start(self):
-        self._capture, self._frequency, self._time = None, None, None
         try:
-            if self._runs and self._recording is not None:
-                self._writer = self._new_writer()
             if self._record:
                 self._open_data()
-            self._base = self._end if self._recording is None else 0
             self._writer.start()
             self._alive = True
         except (OSError, ValueError) as error:  # an exception here would leave a flowgraph that never ends
             self._log.error(f"{error}; nothing is written")
             self._alive = False
-        self._runs += 1
+        self._started = True
+        self._resumed = not self._record
         self._worker = threading.Thread(target=self._work_queue, name="sigmf_annotation_sink", daemon=True)
         self._worker.start()
         return True
 
     def _open_data(self) -> None:
-        self._data_file = open(self._data_path, "ab" if self._runs else "wb", buffering=0)
+        self._data_file = open(self._data_path, "ab" if self._started else "wb", buffering=0)
         self._end = self._data_file.tell() // 8
         self._data_file.truncate(8 * self._end)  # what a full disk left of a sample
+        self._continue()
+
+    def _continue(self) -> None:
+        """A new stretch of the recording begins, in which samples count from 0 again."""
+        self._base = self._end
+        self._capture, self._frequency, self._time = None, None, None
 
     def stop(self):
         if self._worker is not None:
@@ -198,6 +201,8 @@ class sigmf_annotation_sink(gr.sync_block):
 
     def _annotate(self, prediction: messages.Prediction) -> None:
         info = prediction.info
+        if self._resumed:
+            self._resume(info.sample_start)
         start = self._base + info.sample_start
         lower, upper = info.freq_lower_edge, info.freq_upper_edge
         if lower is None and upper is None and None not in (info.rx_freq, info.sample_rate):
@@ -211,6 +216,18 @@ class sigmf_annotation_sink(gr.sync_block):
             self._count_and_log("outside", "predictions beyond the end of the recording are not written")
         if not self._record:
             self._end = max(self._end, start + info.sample_count)
+
+    def _resume(self, sample_start: int) -> None:
+        """The first prediction after a start: if it goes back, its stream has begun again."""
+        self._resumed = False
+        if self._base + sample_start >= self._end:
+            return
+        if self._recording is None:
+            self._continue()
+        else:
+            self._end = 0
+            self._writer = self._new_writer()
+            self._writer.start()
 
     def _note_stream(self, start: int, info: messages.TileInfo) -> None:
         """Captures of a stream that is not kept, as the predictions tell of it."""

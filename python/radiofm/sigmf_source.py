@@ -18,7 +18,7 @@ class sigmf_source(gr.sync_block):
     Every sample type of the standard is read, from pairs and archives, in pieces. At the first sample and
     at the start of every capture segment stand the tags ``rx_rate`` (samples/s), ``rx_freq`` (Hz) and
     ``rx_time`` (seconds since 1970 UTC as {uint64, double}), each only if the metadata state it. The stream
-    ends with the recording. Started again, it begins again.
+    ends with the recording. Started again (also by ``lock`` and ``unlock``) it begins again.
 
     filename  ``.sigmf-meta``, ``.sigmf-data``, their base name, or an archive (``.sigmf``); archive/name for
               one of several recordings in it
@@ -77,7 +77,7 @@ class sigmf_source(gr.sync_block):
 
     # -- stream -------------------------------------------------------------------------------------
     def start(self):
-        self._position, self._pass = 0, 0
+        self._position, self._pass = 0, 0  # offsets in the stream count from 0 again, too
         return True
 
     def stop(self):
