@@ -12,28 +12,22 @@ namespace gr {
 namespace radiofm {
 
 /*!
- * \brief The loops over a row that stand before and after its FFT.
+ * \brief The loops over an FFT's bins that VOLK does not have in one piece.
  *
- * Each is compiled for the baseline, for AVX2 and for AVX-512; best() chooses once, by the
+ * Each is compiled for the baseline, for AVX2 and for AVX-512; best() is the one for the
  * processor it runs on.
  */
 struct row_math {
-    //! y[i] = x[i] w[i], over 2 n floats.
-    void (*window)(const float* x, const float* w, float* y, size_t n);
-    //! out[k] = |x[k]|^2, in dB, plain, or square-rooted; or added to what out holds.
-    void (*db)(const std::complex<float>* x, float* out, size_t n);
-    void (*power)(const std::complex<float>* x, float* out, size_t n);
-    void (*magnitude)(const std::complex<float>* x, float* out, size_t n);
-    void (*add_power)(const std::complex<float>* x, float* out, size_t n);
-    //! out[k] = factor sum[k], in dB, plain, or square-rooted.
-    void (*finish_db)(const float* sum, float factor, float* out, size_t n);
-    void (*finish_power)(const float* sum, float factor, float* out, size_t n);
-    void (*finish_magnitude)(const float* sum, float factor, float* out, size_t n);
-
     const char* name;
+    //! out[k] = 10 log10(|bins[k]|^2)
+    void (*db)(const std::complex<float>* bins, float* out, size_t n);
+    //! sum[k] += |bins[k]|^2
+    void (*add_power)(const std::complex<float>* bins, float* sum, size_t n);
+    //! out[k] = 10 log10(factor sum[k])
+    void (*mean_db)(const float* sum, float factor, float* out, size_t n);
 
     static const row_math& best();
-    //! All that this processor can run, for tests.
+    //! All that this processor can run, least first; returns how many.
     static size_t all(const row_math* variants[3]);
 };
 

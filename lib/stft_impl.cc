@@ -31,17 +31,19 @@ row_scale scale_of(const std::string& output)
         return row_scale::magnitude;
     if (output == "power" || output == "complex")
         return row_scale::power;
-    refuse("output must be \"db\", \"power\", \"magnitude\" or \"complex\", not \"" + output +
-           "\"");
+    refuse("output must be \"db\", \"power\", \"magnitude\" or \"complex\", not \"" +
+           output + "\"");
 }
 
 std::vector<float> build_window(fft::window::win_type window, int fft_size, double param)
 {
-    if (fft_size < 8)
-        refuse("fft_size must be at least 8, not " + std::to_string(fft_size));
     if (window == fft::window::WIN_NONE)
         window = fft::window::WIN_RECTANGULAR;
-    return fft::window::build(window, fft_size, param);
+    try {
+        return fft::window::build(window, fft_size, param);
+    } catch (const std::exception& e) { // a window type or parameter that does not exist
+        refuse(e.what());
+    }
 }
 
 std::shared_ptr<const stft_window> prepare_window(const std::vector<float>& taps,
@@ -62,7 +64,8 @@ size_t check_averaging(int averaging, bool complex)
     if (averaging < 1)
         refuse("averaging must be at least 1, not " + std::to_string(averaging));
     if (complex && averaging != 1)
-        refuse("complex rows are not averaged: set averaging to 1, or output to \"power\"");
+        refuse(
+            "complex rows are not averaged: set averaging to 1, or output to \"power\"");
     return static_cast<size_t>(averaging);
 }
 
@@ -94,6 +97,7 @@ stft::sptr stft::make(int fft_size,
                       double samp_rate,
                       double window_param)
 {
+    check_size(fft_size, hop);
     const auto taps = build_window(window, fft_size, window_param);
     return make(fft_size, hop, taps, averaging, output, shift, samp_rate);
 }
@@ -190,8 +194,8 @@ bool stft_impl::stop()
 }
 
 /* A row is due as soon as it has its samples. Only where the hop is greater than fft_size
- * is it held back until the samples between are passed over, since their tags belong to it;
- * at the end of the input it comes out at once.
+ * is it held back until the samples between are passed over, since their tags belong to
+ * it; at the end of the input it comes out at once.
  */
 void stft_impl::forecast(int, gr_vector_int& ninput_items_required)
 {
@@ -282,10 +286,8 @@ void stft_impl::emit_held_row(void* row)
     if (d_complex)
         std::copy(d_held_bins.begin(), d_held_bins.end(), static_cast<gr_complex*>(row));
     else
-        d_kernel->finish(d_held_power.data(),
-                         d_transforms,
-                         static_cast<float*>(row),
-                         d_used->scale);
+        d_kernel->finish(
+            d_held_power.data(), d_transforms, static_cast<float*>(row), d_used->scale);
     d_transforms = 0;
     d_skip = 0;
 }
@@ -297,9 +299,9 @@ bool stft_impl::input_ended(int ninput_items) const
     return input->done() && input->items_available() == ninput_items;
 }
 
-/* Hands on the tags of the samples [begin, end), each with its row. The samples of the row
- * that was open before the call come first; the rows begun since then have one length,
- * because settings change between calls only.
+/* Hands on the tags of the samples [begin, end), each with its row. The samples of the
+ * row that was open before the call come first; the rows begun since then have one
+ * length, because settings change between calls only.
  */
 void stft_impl::move_tags(uint64_t begin, uint64_t end, const row_span& open)
 {
@@ -416,8 +418,8 @@ void stft_impl::set_output(const std::string& output)
 {
     const row_scale scale = scale_of(output);
     if (is_complex(output) != d_complex)
-        refuse("output \"" + output + "\" has another item type than \"" + this->output() +
-               "\": make a new block");
+        refuse("output \"" + output + "\" has another item type than \"" +
+               this->output() + "\": make a new block");
     change([&](settings& s) { s.scale = scale; });
 }
 

@@ -86,9 +86,9 @@ private:
     // over; otherwise it is written straight to the output.
     std::shared_ptr<const settings> d_used;
     row_span d_row;
-    size_t d_transforms; //!< transforms in the held row; 0: none is held
-    size_t d_skip;       //!< samples to pass over before the next transform
-    volk::vector<float> d_held_power;     //!< the sum of the transforms' power,
+    size_t d_transforms;              //!< transforms in the held row; 0: none is held
+    size_t d_skip;                    //!< samples to pass over before the next transform
+    volk::vector<float> d_held_power; //!< the sum of the transforms' power,
     volk::vector<gr_complex> d_held_bins; //!< or the complex bins
 
     double d_tagged_rate; //!< from the latest rx_rate tag; 0: none yet

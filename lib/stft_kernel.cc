@@ -2,16 +2,23 @@
  * Copyright 2026 gr-radiofm authors
  */
 
-#include "stft_kernel.h"
 #include "row_math.h"
+#include "stft_kernel.h"
 #include <fftw3.h>
+#include <volk/volk.h>
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
 
-#ifdef __SSE2__
-#include <immintrin.h>
+#ifdef __x86_64__
+#define RADIOFM_X86
+#include "stft_avx512.h"
+#else
+namespace gr::radiofm::avx512 {
+struct plan {
+};
+} // namespace gr::radiofm::avx512
 #endif
 
 namespace gr {
@@ -26,55 +33,79 @@ stft_window::stft_window(const std::vector<float>& taps)
     if (std::abs(sum) < 1e-30)
         throw std::invalid_argument(
             "the window's taps sum to zero, so there is no 0 dB: use other taps");
-    d_pairs.reserve(2 * taps.size());
+    d_taps.reserve(taps.size());
     for (const float tap : taps)
-        d_pairs.insert(d_pairs.end(), 2, static_cast<float>(tap / sum));
+        d_taps.push_back(static_cast<float>(tap / sum));
 }
 
-// Measuring plans of a huge FFT takes minutes and gains little: it is bound by memory.
-static unsigned planning(size_t fft_size)
+static void power_of(const std::complex<float>* bins, float* out, size_t n)
 {
-    return (fft_size <= 65536 ? FFTW_MEASURE : FFTW_ESTIMATE) | FFTW_DESTROY_INPUT;
+    volk_32fc_magnitude_squared_32f(out, bins, static_cast<unsigned>(n));
 }
 
-stft_kernel::stft_kernel(size_t fft_size, bool shift)
-    : d_size(fft_size), d_first(shift ? (fft_size + 1) / 2 : 0), d_in(fft_size), d_out(fft_size)
+static void magnitude_of(const std::complex<float>* bins, float* out, size_t n)
+{
+    volk_32fc_magnitude_32f(out, bins, static_cast<unsigned>(n));
+}
+
+stft_kernel::stft_kernel(size_t fft_size, bool shift, [[maybe_unused]] engine use)
+    : d_size(fft_size),
+      d_first(shift ? (fft_size + 1) / 2 : 0),
+      d_in(fft_size),
+      d_bins(fft_size)
 {
     if (fft_size < 8)
         throw std::invalid_argument("fft_size must be at least 8");
-    d_plan = fftwf_plan_dft_1d(static_cast<int>(fft_size),
+    // Measuring the plans of some large sizes takes minutes: use the best found in a
+    // second.
+    fftwf_set_timelimit(1.0);
+    d_fftw = fftwf_plan_dft_1d(static_cast<int>(fft_size),
                                reinterpret_cast<fftwf_complex*>(d_in.data()),
-                               reinterpret_cast<fftwf_complex*>(d_out.data()),
+                               reinterpret_cast<fftwf_complex*>(d_bins.data()),
                                FFTW_FORWARD,
-                               planning(fft_size));
-    if (!d_plan)
+                               FFTW_MEASURE | FFTW_DESTROY_INPUT);
+    fftwf_set_timelimit(FFTW_NO_TIMELIMIT);
+    if (!d_fftw)
         throw std::runtime_error("FFTW has no plan for this fft_size");
+#ifdef RADIOFM_X86
+    if (use == engine::best && avx512::supported(fft_size))
+        d_avx512 = std::make_unique<avx512::plan>(fft_size, shift);
+#endif
 }
 
-stft_kernel::~stft_kernel() { fftwf_destroy_plan(d_plan); }
-
-void stft_kernel::transform(const stft_window& window, const std::complex<float>* in)
-{
-    row_math::best().window(reinterpret_cast<const float*>(in),
-                            window.pairs(),
-                            reinterpret_cast<float*>(d_in.data()),
-                            d_size);
-    fftwf_execute(d_plan);
-}
+stft_kernel::~stft_kernel() { fftwf_destroy_plan(d_fftw); }
 
 void stft_kernel::row(const stft_window& window,
                       const std::complex<float>* in,
                       float* out,
                       row_scale scale)
 {
+#ifdef RADIOFM_X86
+    if (d_avx512) {
+        const auto row = scale == row_scale::db ? avx512::row<avx512::into::db>
+                         : scale == row_scale::power
+                             ? avx512::row<avx512::into::power>
+                             : avx512::row<avx512::into::magnitude>;
+        return row(*d_avx512, window.taps(), in, out);
+    }
+#endif
     transform(window, in);
-    const row_math& math = row_math::best();
-    const auto convert = scale == row_scale::db      ? math.db
-                         : scale == row_scale::power ? math.power
-                                                     : math.magnitude;
-    // Two pieces make the shift.
-    convert(&d_out[d_first], out, d_size - d_first);
-    convert(&d_out[0], out + d_size - d_first, d_first);
+    const auto convert = scale == row_scale::db      ? row_math::best().db
+                         : scale == row_scale::power ? power_of
+                                                     : magnitude_of;
+    shifted(convert, out);
+}
+
+void stft_kernel::add_power(const stft_window& window,
+                            const std::complex<float>* in,
+                            float* sum)
+{
+#ifdef RADIOFM_X86
+    if (d_avx512)
+        return avx512::row<avx512::into::sum>(*d_avx512, window.taps(), in, sum);
+#endif
+    transform(window, in);
+    shifted(row_math::best().add_power, sum);
 }
 
 void stft_kernel::complex_row(const stft_window& window,
@@ -82,29 +113,37 @@ void stft_kernel::complex_row(const stft_window& window,
                               std::complex<float>* out)
 {
     transform(window, in);
-    std::rotate_copy(d_out.begin(), d_out.begin() + d_first, d_out.end(), out);
-}
-
-void stft_kernel::add_power(const stft_window& window,
-                            const std::complex<float>* in,
-                            float* sum)
-{
-    transform(window, in);
-    const row_math& math = row_math::best();
-    math.add_power(&d_out[d_first], sum, d_size - d_first);
-    math.add_power(&d_out[0], sum + d_size - d_first, d_first);
+    std::rotate_copy(d_bins.begin(), d_bins.begin() + d_first, d_bins.end(), out);
 }
 
 void stft_kernel::finish(const float* sum, size_t rows, float* out, row_scale scale) const
 {
-    const row_math& math = row_math::best();
-    const auto convert = scale == row_scale::db      ? math.finish_db
-                         : scale == row_scale::power ? math.finish_power
-                                                     : math.finish_magnitude;
-    convert(sum, 1.0f / static_cast<float>(rows), out, d_size);
+    const float factor = 1.0f / static_cast<float>(rows);
+    const unsigned n = static_cast<unsigned>(d_size);
+    if (scale == row_scale::db)
+        return row_math::best().mean_db(sum, factor, out, d_size);
+    volk_32f_s32f_multiply_32f(out, sum, factor, n);
+    if (scale == row_scale::magnitude)
+        volk_32f_sqrt_32f(out, out, n);
 }
 
-#ifdef __SSE2__
+//! The window and the FFT, into d_bins.
+void stft_kernel::transform(const stft_window& window, const std::complex<float>* in)
+{
+    volk_32fc_32f_multiply_32fc(
+        d_in.data(), in, window.taps(), static_cast<unsigned>(d_size));
+    fftwf_execute(d_fftw);
+}
+
+//! The bins in the order of the row, in two pieces.
+void stft_kernel::shifted(loop convert, float* out) const
+{
+    const size_t negative = d_size - d_first;
+    convert(&d_bins[d_first], out, negative);
+    convert(&d_bins[0], out + negative, d_first);
+}
+
+#ifdef RADIOFM_X86
 denormals_off::denormals_off() : d_saved(_mm_getcsr())
 {
     const unsigned flush_to_zero = 0x8000, denormals_are_zero = 0x0040;

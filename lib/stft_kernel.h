@@ -8,12 +8,17 @@
 #include <volk/volk_alloc.hh>
 #include <complex>
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 struct fftwf_plan_s;
 
 namespace gr {
 namespace radiofm {
+
+namespace avx512 {
+struct plan;
+}
 
 //! What a row of real numbers holds.
 enum class row_scale {
@@ -31,19 +36,19 @@ class stft_window
 {
 public:
     explicit stft_window(const std::vector<float>& taps);
-    size_t size() const { return d_pairs.size() / 2; }
-    //! Every tap twice in a row: one for the real part, one for the imaginary part.
-    const float* pairs() const { return d_pairs.data(); }
+    size_t size() const { return d_taps.size(); }
+    const float* taps() const { return d_taps.data(); }
 
 private:
-    volk::vector<float> d_pairs;
+    volk::vector<float> d_taps;
 };
 
 /*!
- * \brief One row of a short-time Fourier transform: fft_size samples in, fft_size bins out.
+ * \brief One row of a short-time Fourier transform: fft_size samples in, fft_size bins
+ * out.
  *
- * With shift the row runs from -fs/2 upwards and DC is at bin fft_size / 2; without, DC is
- * bin 0. Samples may stand at any address. Nothing is allocated after construction.
+ * With shift the row runs from -fs/2 upwards and DC is at bin fft_size / 2; without, DC
+ * is bin 0. Samples may stand at any address. Nothing is allocated after construction.
  *
  * FFTW's planner is not thread-safe: construction and destruction must not run beside any
  * other planning in the process. Everything else may, one thread to a kernel.
@@ -54,8 +59,12 @@ public:
     //! Rows in dB stop here, which also is what silence gives.
     static constexpr float floor_db = -200.0f;
 
-    //! Throws std::invalid_argument if fft_size < 8, std::runtime_error if FFTW has no plan.
-    stft_kernel(size_t fft_size, bool shift);
+    //! Which code transforms rows: the fastest for this size and processor, or FFTW.
+    enum class engine { best, fftw };
+
+    //! Throws std::invalid_argument if fft_size < 8, std::runtime_error if FFTW has no
+    //! plan.
+    stft_kernel(size_t fft_size, bool shift, engine use = engine::best);
     ~stft_kernel();
     stft_kernel(const stft_kernel&) = delete;
     stft_kernel& operator=(const stft_kernel&) = delete;
@@ -80,13 +89,17 @@ public:
     void finish(const float* sum, size_t rows, float* out, row_scale scale) const;
 
 private:
+    using loop = void (*)(const std::complex<float>* bins, float* out, size_t n);
+
     void transform(const stft_window& window, const std::complex<float>* in);
+    void shifted(loop convert, float* out) const;
 
     const size_t d_size;
     const size_t d_first; //!< the FFT's bin that a row begins with
     volk::vector<std::complex<float>> d_in;
-    volk::vector<std::complex<float>> d_out;
-    fftwf_plan_s* d_plan;
+    volk::vector<std::complex<float>> d_bins;
+    fftwf_plan_s* d_fftw;
+    std::unique_ptr<avx512::plan> d_avx512; //!< null: not for this size or processor
 };
 
 /*!

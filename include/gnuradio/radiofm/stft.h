@@ -19,21 +19,22 @@ namespace radiofm {
  * \ingroup radiofm
  *
  * \details
- * Transform i starts at sample i * hop and uses the samples [i * hop, i * hop + fft_size).
- * With averaging n, row r is the mean power of the transforms r * n ... r * n + n - 1. With
- * w the window, its power is |FFT(w x)|^2 / (sum w)^2: a full-scale complex tone on a bin
- * has power 1, which is 0 dB. Rows in dB are not below -200.
+ * Transform i starts at sample i * hop and uses the samples [i * hop, i * hop +
+ * fft_size). With averaging n, row r is the mean power of the transforms r * n ... r * n
+ * + n - 1. With w the window, its power is |FFT(w x)|^2 / (sum w)^2: a full-scale complex
+ * tone on a bin has power 1, which is 0 dB. Rows in dB are not below -200.
  *
  * \b Tail: every row whose fft_size samples (with averaging, those of its n transforms)
- * arrived is delivered, at any chunking; what remains is shorter than a row and is dropped.
+ * arrived is delivered, at any chunking; what remains is shorter than a row and is
+ * dropped.
  *
- * \b Tags: a tag at sample s goes to row floor(s / (hop * averaging)) with its key and value.
- * The time in `rx_time` is moved back to that row's first sample, by the rate of the latest
- * `rx_rate` tag at or before s, or samp_rate before the first.
+ * \b Tags: a tag at sample s goes to row floor(s / (hop * averaging)) with its key and
+ * value. The time in `rx_time` is moved back to that row's first sample, by the rate of
+ * the latest `rx_rate` tag at or before s, or samp_rate before the first.
  *
  * \b Setters may be called while the flowgraph runs; they take effect with the next row
- * that is begun. Denormals count as zero; a NaN or Inf reaches the rows that use its sample
- * and no other.
+ * that is begun. Denormals count as zero; a NaN or Inf reaches the rows that use its
+ * sample and no other.
  */
 class RADIOFM_API stft : virtual public gr::block
 {
@@ -47,11 +48,10 @@ public:
      * \param hop samples from one transform's start to the next, 1 or more; may exceed
      *        fft_size, then the samples between are skipped
      * \param window window type; WIN_NONE is rectangular
-     * \param averaging transforms whose power is averaged into a row; 1 if output is complex
-     * \param output "db", "power" or "magnitude" (float rows) or "complex"
-     * \param shift true: a row begins at -samp_rate / 2 and DC is bin fft_size / 2;
-     *        false: DC is bin 0
-     * \param samp_rate samples a second, for `rx_time` until an `rx_rate` tag comes
+     * \param averaging transforms whose power is averaged into a row; 1 if output is
+     * complex \param output "db", "power" or "magnitude" (float rows) or "complex" \param
+     * shift true: a row begins at -samp_rate / 2 and DC is bin fft_size / 2; false: DC is
+     * bin 0 \param samp_rate samples a second, for `rx_time` until an `rx_rate` tag comes
      * \param window_param the parameter of the windows that have one (Kaiser's beta)
      *
      * \throws std::invalid_argument if a parameter is out of range

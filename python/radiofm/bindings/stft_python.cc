@@ -5,7 +5,7 @@
 /* BINDTOOL_GEN_AUTOMATIC(0)                                        */
 /* BINDTOOL_USE_PYGCCXML(0)                                         */
 /* BINDTOOL_HEADER_FILE(stft.h)                                     */
-/* BINDTOOL_HEADER_FILE_HASH(b8bd1e9c9ee9f4ae961096c7ed10dfa4)      */
+/* BINDTOOL_HEADER_FILE_HASH(9bcb35458f8ce7ffc0474372bf03a3c9)      */
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -23,7 +23,8 @@ void bind_stft(py::module& m)
     // A setter waits for work(): it must not keep Python's lock meanwhile.
     using release = py::call_guard<py::gil_scoped_release>;
 
-    py::class_<stft, gr::block, gr::basic_block, std::shared_ptr<stft>>(m, "stft", D(stft))
+    py::class_<stft, gr::block, gr::basic_block, std::shared_ptr<stft>>(
+        m, "stft", D(stft))
         .def(py::init(py::overload_cast<int,
                                         int,
                                         window::win_type,
@@ -74,7 +75,11 @@ void bind_stft(py::module& m)
              release(),
              D(stft, set_averaging))
         .def("output", &stft::output, release(), D(stft, output))
-        .def("set_output", &stft::set_output, py::arg("output"), release(), D(stft, set_output))
+        .def("set_output",
+             &stft::set_output,
+             py::arg("output"),
+             release(),
+             D(stft, set_output))
         .def("samp_rate", &stft::samp_rate, release(), D(stft, samp_rate))
         .def("set_samp_rate",
              &stft::set_samp_rate,
