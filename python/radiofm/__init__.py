@@ -7,3 +7,5 @@ from .radiofm_python import *  # noqa: F403
 
 # import any pure python here
 from .waveform_source import waveform_source  # noqa: F401
+from .sigmf_annotation_sink import sigmf_annotation_sink  # noqa: F401
+from .sigmf_source import sigmf_source  # noqa: F401
