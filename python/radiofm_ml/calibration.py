@@ -5,7 +5,12 @@
 A handful of taught shots cannot say what the farthest of a hundred signals looks like. So the bundle brings
 it along: ``calibrate`` plays few-shot episodes on labelled embeddings of the source domain and keeps, for
 each number of shots, the distribution of the ratio (see ``geometry``) of known signals to their own
-prototype, and the temperature of the softmax. Both are free of scale: that comes from the taught shots.
+prototype, and the exponent of the probabilities. Both are free of scale: that comes from the taught shots.
+
+**Probabilities** are p_k ~ d_k**-exponent: the likelihood of distance d in 2*exponent dimensions where the
+spread is not known and is integrated out. The nearest prototype is the most probable, as in softmax(-d)
+(Snell et al., arXiv 1703.05175), but a signal far from all is not given to one with certainty, and the
+cross-entropy on held-out recordings is lower.
 
 **False alarm** means: a signal of a taught label is called unknown. A signal is called unknown if the
 p-values for all labels are at or below the stated rate; for a known signal that includes its own label's,
@@ -27,9 +32,10 @@ from radiofm_ml.geometry import NORMALISATIONS, Geometry, normalise
 from radiofm_ml.prototypes import Prototype
 
 FORMAT_VERSION = 1
+_TINY = 1e-12
 SOURCE_WEIGHT = 200.0  # the source's ratios count as much as those of so many taught shots
-DEFAULT_TEMPERATURE = 10.0  # without calibration; right for labels that scatter evenly over 20 dimensions
-DOUBT = 0.002  # share of the source's labels taken as wrong when the temperature is fitted
+DEFAULT_EXPONENT = 10.0  # without calibration; right for labels that scatter evenly over 20 dimensions
+DOUBT = 0.002  # share of the source's labels taken as wrong when the exponent is fitted
 LEVELS = (*(i / 100 for i in range(1, 100)), 0.992, 0.994, 0.995, 0.996, 0.997, 0.998, 0.999, 0.9995)
 
 
@@ -41,7 +47,7 @@ class Table:
     """
 
     levels: np.ndarray
-    temperatures: dict[int, float]
+    exponents: dict[int, float]
     ratios: dict[int, np.ndarray]
     queries: dict[int, int]
 
@@ -73,11 +79,11 @@ def p_values(ratios: np.ndarray, fitted: Geometry, table: Table | None) -> np.nd
 
 
 def log_odds(distances: np.ndarray, fitted: Geometry, table: Table | None) -> np.ndarray:
-    """Logits (N, K): minus temperature times distance in units of the pooled scatter."""
-    temperature = DEFAULT_TEMPERATURE
+    """Logits (N, K) of distances (N, K): -exponent * log(distance)."""
+    exponent = DEFAULT_EXPONENT
     if table is not None:
-        temperature = table.temperatures[table.nearest(float(np.median(fitted.shots)))]
-    return -temperature * distances / fitted.scale
+        exponent = table.exponents[table.nearest(float(np.median(fitted.shots)))]
+    return -exponent * np.log(np.maximum(distances, _TINY))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -120,17 +126,17 @@ class Calibration:
             raise ValueError("calibration: metrics must be an object of lists")
         tables = {}
         for name, rows in metrics.items():
-            temperatures, ratios, queries = {}, {}, {}
+            exponents, ratios, queries = {}, {}, {}
             for row in rows:
                 shots = row.get("shots") if isinstance(row, dict) else None
                 if not isinstance(shots, int) or isinstance(shots, bool) or shots < 1:
                     raise ValueError(f"calibration: metrics.{name}: shots must be a whole number from 1 on")
-                temperatures[shots] = _positive(row, "temperature")
+                exponents[shots] = _positive(row, "exponent")
                 queries[shots] = int(_positive(row, "queries"))
                 ratios[shots] = _numbers(row, "ratios", len(levels))
                 if (np.diff(ratios[shots]) < 0).any() or ratios[shots][0] < 0:
                     raise ValueError(f"calibration: metrics.{name}: ratios must ascend from 0")
-            tables[name] = Table(levels, temperatures, ratios, queries)
+            tables[name] = Table(levels, exponents, ratios, queries)
         return cls(values["normalisation"], mean.astype(np.float32), scatter, tables)
 
 
@@ -166,7 +172,7 @@ def calibrate(embeddings, labels: Sequence, normalisation: str = "cl2n",
                 they do in use, and thresholds grow accordingly. Without, both come from the same pool.
     episodes    for each number of shots; each has 2 to ``max_ways`` labels, ``queries`` for each
 
-    Returns {format_version, normalisation, mean, scatter, levels, metrics: {metric: [{shots, temperature,
+    Returns {format_version, normalisation, mean, scatter, levels, metrics: {metric: [{shots, exponent,
     ratios (quantiles at levels), queries}]}, source: {...}}. Numbers of shots that too few labels can give
     are left out. Raises ValueError where not even one can be measured.
     """
@@ -232,12 +238,12 @@ def _play(x, members, groups, n, rng, how, episodes, max_ways, queries) -> dict 
         truth = np.repeat(np.arange(len(drawn)), [len(q) for _, q in drawn])
         distances = fitted.distances(x[np.concatenate([q for _, q in drawn])])
         own.append(fitted.ratios(distances)[np.arange(len(truth)), truth])
-        episodes_played.append((distances / fitted.scale, truth))
+        episodes_played.append((np.log(np.maximum(distances, _TINY)), truth))
     if not own:
         return None
     own = np.sort(np.concatenate(own))
     ranks = np.minimum(np.ceil(np.array(LEVELS) * (len(own) + 1)).astype(int), len(own)) - 1
-    return {"shots": int(n), "temperature": _rounded(_temperature(episodes_played)), "queries": len(own),
+    return {"shots": int(n), "exponent": _rounded(_exponent(episodes_played)), "queries": len(own),
             "ratios": _rounded(own[ranks])}
 
 
@@ -253,17 +259,17 @@ def _draw(member, groups, n, queries, rng):
     return None
 
 
-def _temperature(episodes) -> float:
-    """Temperature with the least cross-entropy over episodes of (distances in units of the scale, truth).
+def _exponent(episodes) -> float:
+    """Exponent with the least cross-entropy over episodes of (log distances, truth).
 
-    A share DOUBT of the truth is taken as wrong: a source without one confusion knows no best temperature.
+    A share DOUBT of the truth is taken as wrong: a source without one confusion knows no best exponent.
     """
     from scipy.optimize import minimize_scalar
 
-    def loss(log_temperature: float) -> float:
+    def loss(log_exponent: float) -> float:
         total = count = 0.0
-        for distances, truth in episodes:
-            logits = -math.exp(log_temperature) * distances
+        for log_distances, truth in episodes:
+            logits = -math.exp(log_exponent) * log_distances
             top = logits.max(1)
             right = logits[np.arange(len(truth)), truth]
             total += (top + np.log(np.exp(logits - top[:, None]).sum(1)) - (1 - DOUBT) * right

@@ -35,7 +35,7 @@ MIN_RATE, MAX_RATE = 0.001, 0.5
 class Decision(NamedTuple):
     """About N embeddings and K labels, in the order of ``FewShot.labels``.
 
-    scores         float64 (N, K): logits, minus the scaled distance
+    scores         float64 (N, K): logits, greater for the nearer
     probabilities  float64 (N, K): calibrated, given that the signal is one of the labels; rows sum to 1
     index          int64 (N,): the most probable label; -1 without labels
     unknown        bool (N,): fits no label at the stated false-alarm rate; True without labels
@@ -66,7 +66,7 @@ class FewShot:
                    begins with that one. A stream that shows one signal for long makes its own mean.
     false_alarm_rate  share of signals of taught labels that may be called unknown, 0.001 to 0.5
     calibration    a bundle's ``calibration`` object. Without one, or for another normalisation, probabilities
-                   rest on a default temperature and the taught shots alone decide what is unknown: nothing
+                   rest on a default exponent and the taught shots alone decide what is unknown: nothing
                    is while there are fewer than 1/rate - 1 of them.
 
     Raises ValueError for what is out of range.
@@ -89,12 +89,12 @@ class FewShot:
         self.set_false_alarm_rate(false_alarm_rate)
 
     @classmethod
-    def for_bundle(cls, bundle, prototypes: str | os.PathLike = "", shipped: bool = True, **settings) -> FewShot:
+    def for_bundle(cls, bundle, prototypes: str | os.PathLike = "", shipped: bool = True,
+                   **settings) -> FewShot:
         """A classifier of a bundle's embeddings, with its id and calibration.
 
         It begins with what the file ``prototypes`` holds, or else, if ``shipped``, with the prototypes that
-        the
-        bundle brings, each counting as one shot. settings: as for the constructor. Raises ValueError.
+        the bundle brings, each counting as one shot. settings: as for the constructor. Raises ValueError.
         """
         few = cls(bundle.embedding_size, model=bundle.id, calibration=bundle.calibration, **settings)
         if prototypes:

@@ -49,7 +49,6 @@ class Geometry:
     points    (K, D) prototypes, normalised and whitened
     shots     (K,)
     scatter   (K,) expected squared distance of a label's samples from its true centre; NaN if not known
-    pooled    the same over all labels
     loo       sorted ratios of the taught shots, each against prototypes that were made without it
     whiten    (D, D) or None
     """
@@ -59,7 +58,6 @@ class Geometry:
     points: np.ndarray
     shots: np.ndarray
     scatter: np.ndarray
-    pooled: float
     loo: np.ndarray
     whiten: np.ndarray | None
 
@@ -78,15 +76,6 @@ class Geometry:
     def ratios(self, distances: np.ndarray) -> np.ndarray:
         """Distances (N, K) over what is expected of a signal of each label; NaN where nothing is known."""
         return distances / np.maximum(self.scatter * (1.0 + 1.0 / self.shots), _TINY)
-
-    @property
-    def scale(self) -> float:
-        """What a distance is measured by in a softmax: the pooled scatter or, before any is known, half the
-        mean squared distance between prototypes."""
-        if np.isfinite(self.pooled):
-            return max(self.pooled, _TINY)
-        k = len(self.points)
-        return 1.0 if k < 2 else max(_squared(self.points, self.points).sum() / (k * (k - 1)) / 2.0, _TINY)
 
 
 def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean=None, metric: str = "euclidean",
@@ -136,10 +125,9 @@ def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean=None, m
     expected = scatter_without * (n / (n - 1))
     if whiten is not None:  # residuals are short along axes that they themselves have shaped, new ones not
         optimism = distance[share > 0].sum() / max(expected[share > 0].sum(), _TINY)
-        expected, scatter, pooled = expected * optimism, scatter * optimism, pooled * optimism
+        expected, scatter = expected * optimism, scatter * optimism
     ratios = distance / np.maximum(expected, _TINY)
-    return Geometry(normalisation, mean, points, shots, scatter, float(pooled),
-                    np.sort(ratios[np.isfinite(ratios)]), whiten)
+    return Geometry(normalisation, mean, points, shots, scatter, np.sort(ratios[np.isfinite(ratios)]), whiten)
 
 
 def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:

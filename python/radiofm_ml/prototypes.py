@@ -72,7 +72,8 @@ def check_label(label: str) -> str:
 def check_vectors(values, size: int, what: str = "an embedding") -> np.ndarray:
     """float32 (n, size) of one or several finite vectors; PrototypeError otherwise."""
     try:
-        values = np.array(values, np.float32, ndmin=2)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+            values = np.array(values, np.float32, ndmin=2)
     except (TypeError, ValueError):
         raise PrototypeError(f"{what} must be {size} numbers") from None
     if values.ndim != 2 or values.shape[1] != size:
