@@ -168,10 +168,11 @@ class qa_sigmf_source(gr_unittest.TestCase):
 
     @unittest.skipIf(SpectrogramSpec is None, "radiofm_ml.spectrogram needs torch")
     def test_padding(self):
-        """The last tile is completed by its own samples, cyclically; the first of them is tagged."""
+        """The last tile is completed by its own samples, cyclically; a tag on the tile says from where on."""
         spec = SpectrogramSpec(fft_size=64, hop=32, rows=8, tile_rows=8, tile_cols=64)
         tile, stride = spec.samples_per_tile, spec.stride
-        for n in (1, 10, 100, tile, tile + 1, tile + stride // 2, 3 * stride + 40, 700, 10_000):
+        for n in (1, 10, 100, tile - 1, tile, tile + 1, tile + stride // 2, 3 * stride + 10, 3 * stride + 40,
+                  700, 10_000):
             for max_items in (13, 100_000):
                 samples, tags = self.play(self.meta, pad_to=spec, count=n, max_items=max_items)
                 start = (spec.n_tiles(n) - 1) * stride
@@ -180,7 +181,7 @@ class qa_sigmf_source(gr_unittest.TestCase):
                 self.assertEqual(len(samples), spec.padded_length(n))
                 self.assertGreaterEqual(len(samples), start + tile)
                 pads = [(offset, value) for offset, key, value in tags if key == "radiofm_pad"]
-                self.assertEqual(pads, [(n, n)] if len(samples) > n else [])
+                self.assertEqual(pads, [(min(n, start + stride - 1), n)] if len(samples) > n else [])
                 self.assertEqual(self.source.n_samples(), len(samples))
 
     @unittest.skipIf(SpectrogramSpec is None, "radiofm_ml.spectrogram needs torch")

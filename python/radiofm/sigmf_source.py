@@ -25,8 +25,9 @@ class sigmf_source(gr.sync_block):
     repeat    begin again at the end, without a gap; ``rx_time`` runs on as if the recording had been longer
     channel   which interleaved channel
     pad_to    a bundle (its path, its name, or loaded) or SpectrogramSpec: the last tile is completed by the
-              rule of ``SpectrogramSpec.padded_length`` with the tile's own samples again, the first of them
-              tagged ``radiofm_pad`` (uint64, its offset). '' for none
+              rule of ``SpectrogramSpec.padded_length`` with the tile's own samples again. The tag
+              ``radiofm_pad`` (uint64: offset of the first of them) stands there, or before it on the last
+              sample that counts to that tile. '' for none
     start     first sample to deliver
     count     samples to deliver, 0 for all
 
@@ -49,6 +50,10 @@ class sigmf_source(gr.sync_block):
             if self._repeat:
                 raise ValueError("SigMF Source: a stream that repeats has no end to pad; leave pad_to empty")
             self._total = self._spec.padded_length(self._count)
+        self._pad_mark = None  # the sample that is tagged radiofm_pad: one that counts to the last tile
+        if self._total > self._count:
+            next_tile = self._spec.tail_start(self._count) + self._spec.stride
+            self._pad_mark = min(self._count, next_tile - 1)
         self._tags = self._pass_tags()
         self._period = self._samples_per_pass()
         self._padding = None
@@ -109,11 +114,13 @@ class sigmf_source(gr.sync_block):
             self._tag(offset, n)
         else:
             if self._position == self._count:
-                self.add_item_tag(0, offset, messages.PAD, pmt.from_uint64(offset))
                 self._padding = self._cyclic_tail()
             done = self._position - self._count
             n = min(len(out), len(self._padding) - done)
             out[:n] = self._padding[done:done + n]
+        if self._pad_mark is not None and self._position <= self._pad_mark < self._position + n:
+            self.add_item_tag(0, offset + self._pad_mark - self._position, messages.PAD,
+                              pmt.from_uint64(offset + self._count - self._position))
         self._position += n
         return n
 
