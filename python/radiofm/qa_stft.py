@@ -398,7 +398,7 @@ class qa_stft(gr_unittest.TestCase):
                 ("fft_size", dict(fft_size=1 << 25, hop=1)), ("hop", dict(fft_size=8, hop=0)),
                 ("averaging", dict(fft_size=8, hop=1, averaging=0)), ("output", dict(fft_size=8, hop=1, output="dB")),
                 ("averaged", dict(fft_size=8, hop=1, averaging=2, output="complex")),
-                ("param", dict(fft_size=8, hop=1, window=window.WIN_KAISER, window_param=-1.0)),
+                ("beta", dict(fft_size=8, hop=1, window=window.WIN_KAISER, window_param=-1.0)),
                 ("samp_rate", dict(fft_size=8, hop=1, samp_rate=0)),
                 ("samp_rate", dict(fft_size=8, hop=1, samp_rate=float("nan"))),
                 ("taps", dict(fft_size=8, hop=1, taps=[1.0] * 7)), ("zero", dict(fft_size=8, hop=1, taps=[0.0] * 8)),
