@@ -199,7 +199,7 @@ class qa_sigmf_source(gr_unittest.TestCase):
         for kwargs, match in ((dict(start=10_000), "start must be one of the samples 0..9999"),
                               (dict(start=-1), "start must be"), (dict(count=-1), "count must be"),
                               (dict(start=9000, count=1001), r"count must be 0 \(all\) to 1000"),
-                              (dict(channel=1), "no channel 1"), (dict(pad_to=5), "pad_to must be")):
+                              (dict(channel=1), "no channel 1"), (dict(pad_to=5), "pad_to: bundle must be")):
             with self.assertRaisesRegex(ValueError, match):
                 radiofm.sigmf_source(self.meta, **kwargs)
         with self.assertRaisesRegex(ValueError, "nothing.sigmf-meta: no such recording"):

@@ -7,8 +7,10 @@ import pmt
 from gnuradio import gr
 
 from . import messages
+from .iq_to_spectrogram import spec_of
 from .optional import optional
 
+_NAME = "SigMF Source"
 _BUFFER = 1 << 16  # output items: few calls into Python, still small beside a second of any stream
 
 
@@ -37,9 +39,9 @@ class sigmf_source(gr.sync_block):
 
     def __init__(self, filename: str, repeat: bool = False, channel: int = 0, pad_to="", start: int = 0,
                  count: int = 0):
-        gr.sync_block.__init__(self, name="SigMF Source", in_sig=None, out_sig=[np.complex64])
+        gr.sync_block.__init__(self, name=_NAME, in_sig=None, out_sig=[np.complex64])
         self._log = gr.logger(self.alias())
-        library = optional("radiofm_ml.data.recording", "SigMF Source")
+        library = optional("radiofm_ml.data.recording", _NAME)
         self._recording = library.open_recording(str(filename), int(channel))
         self._later = library.later
         self._repeat = bool(repeat)
@@ -48,7 +50,7 @@ class sigmf_source(gr.sync_block):
         self._spec = _spec(pad_to)
         if self._spec is not None:
             if self._repeat:
-                raise ValueError("SigMF Source: a stream that repeats has no end to pad; leave pad_to empty")
+                raise ValueError(f"{_NAME}: a stream that repeats has no end to pad; leave pad_to empty")
             self._total = self._spec.padded_length(self._count)
         self._pad_mark = None  # the sample that is tagged radiofm_pad: one that counts to the last tile
         if self._total > self._count:
@@ -168,9 +170,9 @@ class sigmf_source(gr.sync_block):
     def _stretch(self, start: int, count: int) -> tuple[int, int]:
         n = self._recording.n_samples
         if not 0 <= start < n:
-            raise ValueError(f"SigMF Source: start must be one of the samples 0..{n - 1}, got {start}")
+            raise ValueError(f"{_NAME}: start must be one of the samples 0..{n - 1}, got {start}")
         if count < 0 or start + count > n:
-            raise ValueError(f"SigMF Source: count must be 0 (all) to {n - start} from sample {start} on, "
+            raise ValueError(f"{_NAME}: count must be 0 (all) to {n - start} from sample {start} on, "
                              f"got {count}")
         return start, count or n - start
 
@@ -180,8 +182,5 @@ def _spec(pad_to):
     if isinstance(pad_to, str):
         if not pad_to:
             return None
-        pad_to = optional("radiofm_ml.bundle", "SigMF Source").load(pad_to)
-    spec = getattr(pad_to, "spec", pad_to)
-    if not hasattr(spec, "padded_length"):
-        raise ValueError(f"SigMF Source: pad_to must be a bundle, its name or a SpectrogramSpec: {pad_to!r}")
-    return spec
+        optional("radiofm_ml.engine", _NAME)  # first: it says how torch threads wait
+    return spec_of(pad_to, f"{_NAME}, pad_to")
