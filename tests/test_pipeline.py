@@ -126,18 +126,24 @@ def test_save_and_load(tmp_path, engine):
 
 def test_an_empty_file_is_a_file(tmp_path):
     file = EmbeddingFile(tmp_path / "none.npz", 5, "m@1")
-    file.save()
+    file.close()
+    file.close()
     assert Embeddings.load(tmp_path / "none.npz").embedding.shape == (0, 5)
 
 
-def test_a_file_that_goes_on(tmp_path, engine):
+def test_a_file_in_pieces(tmp_path, engine):
     embedded = embed_recording(open_recording(record(tmp_path / "r", samples(2000))), engine)
     file = EmbeddingFile(tmp_path / "x.npz", engine.embedding_size, engine.bundle.id)
-    for count in (1, 2, 3):
+    for _ in range(3):
         file.add(embedded)
-        file.save()
-        back = Embeddings.load(tmp_path / "x.npz")
-        np.testing.assert_array_equal(back.embedding, np.tile(embedded.embedding, (count, 1)))
+    file.close()
+    before = Embeddings.load(tmp_path / "x.npz")
+    np.testing.assert_array_equal(before.embedding, np.tile(embedded.embedding, (3, 1)))
+    file = EmbeddingFile(tmp_path / "x.npz", engine.embedding_size, engine.bundle.id)
+    file.add(embedded)
+    file.discard()
+    file.close()
+    assert len(Embeddings.load(tmp_path / "x.npz")) == len(before)
 
 
 def test_failure_to_write_keeps_what_was_there(tmp_path, engine, monkeypatch):

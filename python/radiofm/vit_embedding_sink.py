@@ -60,8 +60,9 @@ class vit_embedding_sink(gr.basic_block):
     engine       'auto' or the name of an engine of ``radiofm_ml.engine``
     threads      of the engine; 1 leaves the other cores to the flowgraph
 
-    Raises ValueError (BundleError among them) naming the file and the cure, and ImportError if a Python
-    package is missing.
+    Started again, also after lock() and unlock(), it counts from 0 and writes the file anew. Raises
+    ValueError (BundleError among them) naming the file and the cure, and ImportError if a Python package
+    is missing.
     """
 
     def __init__(self, bundle="radiofm-small", samp_rate: float = 0.0, overload: str = "drop",
@@ -85,7 +86,7 @@ class vit_embedding_sink(gr.basic_block):
         self.set_samp_rate(samp_rate)
         self._filename, self._file = str(filename), None
         if self._filename:
-            self._file = self._new_file()
+            self._new_file().discard()  # to say now that it cannot be written
         self._origin, self._next = _Origin(), 0  # of the newest tile that was queued; the first that was not
         self._posted, self._bad_tiles = 0, 0
         self._said = set()
@@ -96,26 +97,25 @@ class vit_embedding_sink(gr.basic_block):
     # -- life -----------------------------------------------------------------------------------------
     def start(self):
         self.set_output_multiple(1)  # else the last tiles would never come
-        goes_on = self.nitems_read(0) > 0  # after lock() and unlock()
-        if not goes_on:
-            self._origin, self._next = _Origin(), 0
-            self._posted, self._bad_tiles = 0, 0
-            self._said.clear()
-            if self._filename:
-                try:
-                    self._file = self._new_file()
-                except ValueError as error:
-                    self._failed(error)
-        self._worker.start(fresh=not goes_on)
+        self._origin, self._next = _Origin(), 0
+        self._posted, self._bad_tiles = 0, 0
+        self._said.clear()
+        if self._filename:
+            try:
+                self._file = self._new_file()
+            except ValueError as error:
+                self._failed(error)
+        self._worker.start()
         return True
 
     def stop(self):
         self._worker.stop()
         if self._file is not None:
             try:
-                self._file.save()
+                self._file.close()
             except ValueError as error:
                 self._failed(error)
+            self._file = None
         self.set_output_multiple(_TILES_BUFFERED)
         return True
 
@@ -177,7 +177,7 @@ class vit_embedding_sink(gr.basic_block):
             if key == "radiofm_pad":
                 return replace(origin, padding=messages.number(value, int))
         except MessageError as error:
-            self._say(f"tag {key} {error}; it is ignored")
+            self._say(key, f"tag {key}: {error}; it is ignored")
         return origin
 
     def _rate(self, origin: _Origin) -> float | None:
@@ -199,7 +199,7 @@ class vit_embedding_sink(gr.basic_block):
         tiles = np.stack([tile.values for tile in batch])
         bad = int(np.count_nonzero(~np.isfinite(tiles).all(1)))
         if bad:
-            self._say("tiles hold NaN or infinite values, which count as 0 and as very large ones")
+            self._say("bad tiles", "tiles hold NaN or infinite values; they are embedded all the same")
             self._bad_tiles += bad
         embedded = self._engine.embed(tiles)
         infos = [self._info(tile, self._posted + i) for i, tile in enumerate(batch)]
@@ -242,16 +242,16 @@ class vit_embedding_sink(gr.basic_block):
             self._failed(error)
 
     # -- complaints -----------------------------------------------------------------------------------
-    def _say(self, text: str) -> None:
+    def _say(self, about: str, text: str) -> None:
         """Log once a run."""
-        if text not in self._said:
-            self._said.add(text)
+        if about not in self._said:
+            self._said.add(about)
             self._log.warn(f"{text} (said once)")
 
     def _failed(self, error: Exception) -> None:
         """Log once a run, and say so on ``status``."""
         reason = str(error) or type(error).__name__
-        self._say(reason)
+        self._say(type(error).__name__, reason)
         self.message_port_pub(messages.STATUS, messages.status("embed", False, reason))
 
     # -- settings and counters ------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from numbers import Integral
 
 OVERLOADS = ("drop", "block")
 
@@ -82,7 +83,7 @@ class BatchWorker:
     def overload(self) -> str:
         return self._overload
 
-    # -- counters, since the last fresh start ---------------------------------------------------------------
+    # -- counters, since the last start ---------------------------------------------------------------
     @property
     def dropped(self) -> int:
         """Items dropped because too many waited, or because ``stop`` came first."""
@@ -106,12 +107,11 @@ class BatchWorker:
         return len(self._waiting)
 
     # -- use ------------------------------------------------------------------------------------------
-    def start(self, fresh: bool = True) -> None:
-        """Begin; with counters at zero if ``fresh``. Does nothing if it runs."""
+    def start(self) -> None:
+        """Begin, with counters at zero. Does nothing if it runs."""
         if self._thread is not None:
             return
-        if fresh:
-            self._counts.update(dict.fromkeys(self._counts, 0))
+        self._counts.update(dict.fromkeys(self._counts, 0))
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
@@ -203,6 +203,6 @@ class BatchWorker:
 
 
 def _count(name: str, value) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 4096:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= value <= 4096:
         raise ValueError(f"{name} must be a whole number from 1 to 4096, got {value!r}")
     return int(value)

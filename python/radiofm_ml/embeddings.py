@@ -53,7 +53,7 @@ class Embeddings:
         """Write an ``.npz`` file, as a whole or not at all. Raises EmbeddingsError."""
         file = EmbeddingFile(path, self.embedding.shape[1], self.model)
         file.add(self)
-        file.save()
+        file.close()
 
     @classmethod
     def join(cls, parts: list[Embeddings]) -> Embeddings:
@@ -87,7 +87,7 @@ _COLUMNS = (("embedding", "f4"), ("sample_start", "i8"), ("sample_count", "i8"),
 class EmbeddingFile:
     """An ``.npz`` that is written while embeddings come in, without keeping them in memory.
 
-    They wait in a nameless temporary file beside it; ``save`` writes the ``.npz`` and puts it in place.
+    They wait in a nameless temporary file beside it; ``close`` writes the ``.npz`` and puts it in place.
     Raises EmbeddingsError when it cannot be written, in the constructor where that can be seen then.
     """
 
@@ -113,11 +113,17 @@ class EmbeddingFile:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def save(self) -> None:
-        """Write all that was added so far."""
+    def discard(self) -> None:
+        """Forget all that was added; what lies at ``path`` stays."""
+        self._rows.close()
+
+    def close(self) -> None:
+        """Write the file. Does nothing after ``close`` or ``discard``."""
+        if self._rows.closed:
+            return
         part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         try:
-            with open(part, "wb") as file:
+            with self._rows, open(part, "wb") as file:
                 np.savez(file, model=np.array(self.model), **self._columns())
                 file.flush()
                 os.fsync(file.fileno())
