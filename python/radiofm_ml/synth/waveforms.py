@@ -301,25 +301,22 @@ def noise(n: int, rng: Rng) -> np.ndarray:
 
 
 FAMILIES = {
-    f.__name__: f
-    for f in (
-        linear,
-        fsk,
-        ook,
-        ofdm,
-        analog_fm,
-        video_fm,
-        analog_am,
-        pulses,
-        chirp,
-        spread,
-        tone,
-        tdma,
-        hopping,
-        noise,
-    )
+    "psk-qam": linear,
+    "fsk": fsk,
+    "ook": ook,
+    "ofdm": ofdm,
+    "fm": analog_fm,
+    "fm-video": video_fm,
+    "am": analog_am,
+    "pulses": pulses,
+    "chirp": chirp,
+    "dsss": spread,
+    "tone": tone,
+    "tdma": tdma,
+    "hopping": hopping,
+    "noise": noise,
 }
-BURSTY = {"linear", "fsk", "chirp", "spread", "tone", "analog_fm"}  # the others bring their own framing
+BURSTY = {"psk-qam", "fsk", "chirp", "dsss", "tone", "fm"}  # the others bring their own framing
 
 
 def waveform(family: str, n: int, rng: Rng) -> np.ndarray:
