@@ -28,6 +28,11 @@ def spec_of(bundle, block: str):
     return spec
 
 
+def tile_size(bundle) -> int:
+    """Values in a tile of a bundle: the vector length of streams of tiles, for the companion's ports."""
+    return spec_of(bundle, "tile_size").tile_size
+
+
 class rows_to_tiles(gr.decim_block):
     """dB rows to model-ready tiles: groups ``spec.rows`` rows, and scales them as the spec says.
 
