@@ -139,7 +139,8 @@ def vector(value) -> np.ndarray:
     if pmt.is_f32vector(value):
         values = np.asarray(pmt.f32vector_elements(value), np.float32)
     elif pmt.is_f64vector(value):
-        values = np.asarray(pmt.f64vector_elements(value), np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+            values = np.asarray(pmt.f64vector_elements(value), np.float32)
     else:
         raise MessageError("must be an f32vector")
     if not np.isfinite(values).all():
