@@ -96,7 +96,7 @@ def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean=None, m
     support = np.concatenate([p.support for p in prototypes]).astype(np.float64)
 
     points, z = normalise(raw, normalisation, mean), normalise(support, normalisation, mean)
-    z = z - _label_means(z, owner, counts)[owner]  # residuals within labels
+    z = z - np.repeat(_label_means(z, counts), counts, axis=0)  # residuals within labels
     whiten, own_share = _whitening(z, owner, counts) if metric == "mahalanobis" else (None, None)
     if whiten is not None:
         points, z = points @ whiten, z @ whiten
@@ -141,10 +141,9 @@ def _shrunk(squares, freedom, prior, weight):
     return np.where(freedom > 0, own / np.where(freedom > 0, freedom, 1.0), np.nan)
 
 
-def _label_means(z: np.ndarray, owner: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    sums = np.zeros((len(counts), z.shape[1]))
-    np.add.at(sums, owner, z)
-    return sums / np.maximum(counts, 1)[:, None]
+def _label_means(z: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    ends = np.cumsum(counts)
+    return np.stack([z[end - n:end].sum(0) / max(n, 1) for n, end in zip(counts, ends, strict=True)])
 
 
 def _whitening(residuals: np.ndarray, owner: np.ndarray, counts: np.ndarray):

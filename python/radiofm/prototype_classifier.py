@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Prototype Classifier: labels for embeddings, taught by message while the flowgraph runs."""
+
+from gnuradio import gr
+
+from . import messages
+from .messages import MessageError
+from .optional import optional
+from .prototype_port import PrototypePort
+
+_NAME = "Prototype Classifier"
+
+
+class prototype_classifier(gr.basic_block):
+    """Classifies embedding PDUs by the nearest of a few taught prototypes and says 'unknown' where none fits.
+
+    Message input ``embeddings``: embedding PDUs; each gives one prediction, in order.
+    Message input ``prototypes``: commands, as dicts with the key ``command``:
+      enroll {label, shots (1), source: 'next' | 'last' | 'at', sample_start}  teach the next or the last
+          embeddings, or those from the tile that holds sample_start on; one answer, when all are in
+      set {label, vector, shots (1), support}   put a prototype in place
+      remove {label}, rename {label, new_label}, clear, undo (64 deep; first cancels a waiting enrolment)
+      save {path}, load {path}                  a .safetensors file; load also takes a whole state, as it
+          comes out of ``prototypes_out``
+      state                                     send the state
+    Message output ``predictions``: prediction PDUs, payload the probabilities in the order of ``labels``.
+      ``label`` is 'unknown' where ``unknown`` is true; ``confidence`` is then how sure that is.
+    Message output ``status``: an answer to every command {command, ok, reason, label, shots, sample_start};
+      command 'classify' for a refused embedding, 'drift' when the stream begins or ceases to look unlike
+      what was taught. Tiles that start at sample_start or later are decided with the new prototypes.
+    Message output ``prototypes_out``: the whole state after every change, which ``prototypes`` of another
+      classifier takes (also over ZeroMQ).
+
+    bundle            the encoder's bundle: gives embedding size, calibration, shipped prototypes, and the id
+                      that embeddings and prototypes must carry; '' for none
+    embedding_size    values in an embedding, where there is no bundle
+    prototypes        file of prototypes to begin with; '' for none
+    shipped           begin with the bundle's own prototypes, if it ships any and no file is given; each
+                      counts as one shot
+    normalisation     'auto' (the bundle's), 'none', 'l2' or 'cl2n'
+    metric            'euclidean', 'cosine' or 'mahalanobis' (needs a label with 5 shots)
+    centre            mean that 'cl2n' subtracts: of the 'source' domain, or a running one of the 'stream'
+    false_alarm_rate  share of signals of taught labels that may be called unknown, 0.001 to 0.5
+    history           embeddings kept for enroll with source 'last' and 'at'
+    task              the ``task`` of the predictions
+
+    What was taught outlives a restart. Raises ValueError naming the file and the cure, and ImportError if a
+    Python package is missing.
+    """
+
+    def __init__(self, bundle: str = "", embedding_size: int = 0, prototypes: str = "", shipped: bool = True,
+                 normalisation: str = "auto", metric: str = "euclidean", centre: str = "source",
+                 false_alarm_rate: float = 0.01, history: int = 256, task: str = "classification"):
+        gr.basic_block.__init__(self, name=_NAME, in_sig=None, out_sig=None)
+        self._log = gr.logger(self.alias())
+        if not bundle and embedding_size < 1:
+            raise ValueError(f"{_NAME}: name a bundle, or give embedding_size")
+        if not 1 <= history <= 65536:
+            raise ValueError(f"{_NAME}: history must lie in 1..65536, got {history}")
+        fewshot = optional("radiofm_ml.fewshot", _NAME)
+        model = optional("radiofm_ml.bundle", _NAME).load(str(bundle)) if bundle else None
+        if model and embedding_size not in (0, model.embedding_size):
+            raise ValueError(f"{_NAME}: embedding_size is {embedding_size}, bundle {model.id} gives "
+                             f"{model.embedding_size}; leave it 0")
+        settings = {"normalisation": normalisation, "metric": metric, "centre": centre,
+                    "false_alarm_rate": false_alarm_rate}
+        try:
+            if model:
+                few = fewshot.FewShot.for_bundle(model, str(prototypes), shipped, **settings)
+            else:
+                few = fewshot.FewShot(embedding_size, **settings)
+                if prototypes:
+                    few.prototypes.load(str(prototypes))
+                    few.prototypes.forget_history()
+        except ValueError as error:
+            raise ValueError(f"{_NAME}: {error}") from None
+        if model and not few.calibrated:
+            self._log.warn(f"bundle {model.id} is not calibrated for normalisation '{few.normalisation}' and "
+                           f"metric '{few.metric}': probabilities are rough, and nothing is called unknown "
+                           "before enough has been taught")
+        self._port = PrototypePort(few, self.message_port_pub, str(task), int(history),
+                                   model.spec.stride if model else None)
+        self._counts = {"received": 0, "refused": 0}
+
+        for port in (messages.EMBEDDINGS, messages.PROTOTYPES):
+            self.message_port_register_in(port)
+        for port in (messages.PREDICTIONS, messages.STATUS, messages.PROTOTYPES_OUT):
+            self.message_port_register_out(port)
+        self.set_msg_handler(messages.EMBEDDINGS, self.handle_embedding)
+        self.set_msg_handler(messages.PROTOTYPES, self.handle_command)
+
+    # -- messages -----------------------------------------------------------------------------------
+    def handle_embedding(self, message) -> None:
+        self._counts["received"] += 1
+        try:
+            info, vector = messages.parse_embedding(message, self._port.few.prototypes.embedding_size)
+            predictions = self._port.decide([info], vector[None])
+        except MessageError as error:
+            self._refuse(str(error))
+        except Exception as error:  # would end the block's thread and leave a flowgraph that never stops
+            self._refuse(f"failed: {type(error).__name__}: {error}")
+        else:
+            for prediction in predictions:
+                self.message_port_pub(messages.PREDICTIONS, messages.prediction_pdu(prediction))
+
+    def handle_command(self, message) -> None:
+        self._port.handle(message)
+
+    def _refuse(self, reason: str) -> None:
+        if not self._counts["refused"]:
+            self._log.warn(f"{reason}; it is not classified (said once, then counted)")
+        self._counts["refused"] += 1
+        self.message_port_pub(messages.STATUS, messages.status("classify", False, reason))
+
+    # -- life ---------------------------------------------------------------------------------------
+    def start(self):
+        self._port.start()
+        return True
+
+    def stop(self):
+        self._port.stop()
+        return True
+
+    # -- settings and counters ----------------------------------------------------------------------
+    def set_normalisation(self, normalisation: str) -> None:
+        with self._port.lock:
+            self._port.few.set_normalisation(normalisation)
+
+    def set_metric(self, metric: str) -> None:
+        with self._port.lock:
+            self._port.few.set_metric(metric)
+
+    def set_centre(self, centre: str) -> None:
+        with self._port.lock:
+            self._port.few.set_centre(centre)
+
+    def set_false_alarm_rate(self, false_alarm_rate: float) -> None:
+        with self._port.lock:
+            self._port.few.set_false_alarm_rate(false_alarm_rate)
+
+    def set_task(self, task: str) -> None:
+        self._port.task = str(task)
+
+    def normalisation(self) -> str:
+        """In use; never 'auto'."""
+        return self._port.few.normalisation
+
+    def metric(self) -> str:
+        return self._port.few.metric
+
+    def centre(self) -> str:
+        return self._port.few.centre
+
+    def false_alarm_rate(self) -> float:
+        return self._port.few.false_alarm_rate
+
+    def task(self) -> str:
+        return self._port.task
+
+    def labels(self) -> tuple[str, ...]:
+        """Labels that have been taught."""
+        return self._port.few.labels
+
+    def drift(self) -> float:
+        """Standard errors by which the stream fits the prototypes worse than known signals do; 4 is a lot."""
+        with self._port.lock:
+            return self._port.few.drift.statistic
+
+    def received(self) -> int:
+        """Embeddings that came."""
+        return self._counts["received"]
+
+    def refused(self) -> int:
+        """Embeddings that were malformed or of another model; each was answered on ``status``."""
+        return self._counts["refused"]
