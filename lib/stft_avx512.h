@@ -280,17 +280,25 @@ RADIOFM_AVX512_INLINE void first_rows(const plan& f, line* scratch)
     }
 }
 
-//! The last step: Q neighbours. The bins 16 (c + p d) ... + 15 are done and go out.
+/*! The last step: Q neighbours. The bins 16 (c + p d) ... + 15 are done and go out. The
+ * samples and the place of the next row, if it follows, are fetched meanwhile: in large
+ * buffers that is a fifth to a third of the time. */
 template <int Q, into Kind>
-RADIOFM_AVX512_INLINE void last_rows(const plan& f, const line* scratch, float* out)
+RADIOFM_AVX512_INLINE void
+last_rows(const plan& f, const line* scratch, float* out, const line* next_in)
 {
     for (size_t c = 0; c < f.p; c++) {
         cvec v[Q];
         for (int b = 0; b < Q; b++)
             v[b] = load(scratch + 2 * (c * Q + b));
         fft<Q>(v);
-        for (int d = 0; d < Q; d++)
-            put<Kind>(out + 16 * ((c + f.p * d) ^ f.flip), v[place<Q>(d)]);
+        for (int d = 0; d < Q; d++, next_in += 2) {
+            float* const to = out + 16 * ((c + f.p * d) ^ f.flip);
+            __builtin_prefetch(next_in);
+            __builtin_prefetch(next_in + 1);
+            __builtin_prefetch(to + 16 * f.m, 1);
+            put<Kind>(to, v[place<Q>(d)]);
+        }
     }
 }
 
@@ -299,6 +307,7 @@ RADIOFM_AVX512 void
 row(plan& f, const float* taps, const std::complex<float>* in, float* out)
 {
     line* const scratch = f.scratch.data();
+    const auto* next_in = reinterpret_cast<const line*>(in + 16 * f.m);
     columns(f, taps, reinterpret_cast<const float*>(in), scratch);
     if (f.p == 4)
         first_rows<4>(f, scratch);
@@ -307,9 +316,9 @@ row(plan& f, const float* taps, const std::complex<float>* in, float* out)
     else if (f.p == 16)
         first_rows<16>(f, scratch);
     if (f.q == 8)
-        last_rows<8, Kind>(f, scratch, out);
+        last_rows<8, Kind>(f, scratch, out, next_in);
     else
-        last_rows<16, Kind>(f, scratch, out);
+        last_rows<16, Kind>(f, scratch, out, next_in);
 }
 
 } // namespace avx512
