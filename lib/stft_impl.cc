@@ -373,7 +373,7 @@ std::vector<float> stft_impl::taps()
     return d_wanted->taps;
 }
 
-void stft_impl::set_taps(const std::vector<float>& taps)
+void stft_impl::set_window(const std::vector<float>& taps)
 {
     const auto window = prepare_window(taps, d_fft_size);
     change([&](settings& s) {
@@ -382,9 +382,9 @@ void stft_impl::set_taps(const std::vector<float>& taps)
     });
 }
 
-void stft_impl::set_window(fft::window::win_type window, double window_param)
+void stft_impl::set_window(fft::window::win_type window, double param)
 {
-    set_taps(build_window(window, fft_size(), window_param));
+    set_window(build_window(window, fft_size(), param));
 }
 
 int stft_impl::averaging()

@@ -29,8 +29,8 @@ public:
     int hop() const override { return static_cast<int>(d_hop); }
     bool shift() const override { return d_shift; }
     std::vector<float> taps() override;
-    void set_window(fft::window::win_type window, double window_param) override;
-    void set_taps(const std::vector<float>& taps) override;
+    void set_window(fft::window::win_type window, double param) override;
+    void set_window(const std::vector<float>& taps) override;
     int averaging() override;
     void set_averaging(int averaging) override;
     std::string output() override;

@@ -357,7 +357,7 @@ class qa_stft(gr_unittest.TestCase):
             stft = radiofm.stft(fft_size, hop, averaging=4, output="power")
 
             def change(stft=stft):
-                stft.set_taps(after.tolist())
+                stft.set_window(after.tolist())
                 stft.set_averaging(3)
 
             rows = self.rows(stft, x, chunk=500, seed=seed, on_sample={30000: change})
@@ -402,15 +402,15 @@ class qa_stft(gr_unittest.TestCase):
                 ("averaged", dict(averaging=2, output="complex")),
                 ("beta", dict(window=window.WIN_KAISER, window_param=-1.0)),
                 ("samp_rate", dict(samp_rate=0)), ("samp_rate", dict(samp_rate=float("nan"))),
-                ("taps", dict(taps=[1.0] * 7)), ("zero", dict(taps=[0.0] * 8)),
-                ("finite", dict(taps=[float("nan")] * 8))):
+                ("taps", dict(window=[1.0] * 7)), ("zero", dict(window=[0.0] * 8)),
+                ("finite", dict(window=[float("nan")] * 8))):
             with self.subTest(**bad), self.assertRaisesRegex(ValueError, message):
                 radiofm.stft(**(good | bad))
 
     def test_bad_settings_are_refused_and_change_nothing(self):
         stft = radiofm.stft(8, 8, averaging=2)
         taps = stft.taps()
-        for setter, value in ((stft.set_taps, [1.0]), (stft.set_averaging, 0), (stft.set_samp_rate, -1),
+        for setter, value in ((stft.set_window, [1.0]), (stft.set_averaging, 0), (stft.set_samp_rate, -1),
                               (stft.set_output, "complex"), (stft.set_output, "")):
             self.assertRaises(ValueError, setter, value)
         self.assertEqual((stft.taps(), stft.averaging(), stft.output()), (taps, 2, "db"))

@@ -68,11 +68,11 @@ public:
     /*!
      * \brief An STFT with a window of one's own.
      *
-     * \param taps fft_size finite taps whose sum is not zero
+     * \param window its taps: fft_size finite numbers whose sum is not zero
      */
     static sptr make(int fft_size,
                      int hop,
-                     const std::vector<float>& taps,
+                     const std::vector<float>& window,
                      int averaging = 1,
                      const std::string& output = "db",
                      bool shift = true,
@@ -84,9 +84,8 @@ public:
 
     //! The window's taps, as given.
     virtual std::vector<float> taps() = 0;
-    virtual void set_window(gr::fft::window::win_type window,
-                            double window_param = 6.76) = 0;
-    virtual void set_taps(const std::vector<float>& taps) = 0;
+    virtual void set_window(gr::fft::window::win_type window, double param = 6.76) = 0;
+    virtual void set_window(const std::vector<float>& taps) = 0;
 
     virtual int averaging() = 0;
     virtual void set_averaging(int averaging) = 0;

@@ -5,7 +5,7 @@
 /* BINDTOOL_GEN_AUTOMATIC(0)                                        */
 /* BINDTOOL_USE_PYGCCXML(0)                                         */
 /* BINDTOOL_HEADER_FILE(stft.h)                                     */
-/* BINDTOOL_HEADER_FILE_HASH(9bcb35458f8ce7ffc0474372bf03a3c9)      */
+/* BINDTOOL_HEADER_FILE_HASH(bed75c797f53fc05f7cce375c943bef4)      */
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -51,7 +51,7 @@ void bind_stft(py::module& m)
                                         double>(&stft::make)),
              py::arg("fft_size"),
              py::arg("hop"),
-             py::arg("taps"),
+             py::arg("window"),
              py::arg("averaging") = 1,
              py::arg("output") = "db",
              py::arg("shift") = true,
@@ -62,12 +62,16 @@ void bind_stft(py::module& m)
         .def("shift", &stft::shift, D(stft, shift))
         .def("taps", &stft::taps, release(), D(stft, taps))
         .def("set_window",
-             &stft::set_window,
+             py::overload_cast<window::win_type, double>(&stft::set_window),
              py::arg("window"),
-             py::arg("window_param") = 6.76,
+             py::arg("param") = 6.76,
              release(),
-             D(stft, set_window))
-        .def("set_taps", &stft::set_taps, py::arg("taps"), release(), D(stft, set_taps))
+             D(stft, set_window, 0))
+        .def("set_window",
+             py::overload_cast<const std::vector<float>&>(&stft::set_window),
+             py::arg("taps"),
+             release(),
+             D(stft, set_window, 1))
         .def("averaging", &stft::averaging, release(), D(stft, averaging))
         .def("set_averaging",
              &stft::set_averaging,

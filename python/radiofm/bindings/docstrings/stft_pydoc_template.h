@@ -27,7 +27,7 @@ stft(fft_size, hop, window=fft.window.WIN_HANN, averaging=1, output="db", shift=
 Args:
     fft_size: samples in a transform and bins in a row; 8 or more, any number
     hop: samples from one transform's start to the next; 1 or more, may exceed fft_size
-    window: a window type of gnuradio.fft.window; WIN_NONE is rectangular
+    window: a window type of gnuradio.fft.window
     averaging: transforms whose power is averaged into a row; 1 for complex rows
     output: "db", "power" or "magnitude" (float32 x fft_size) or "complex" (complex64 x fft_size)
     shift: True: a row begins at -samp_rate / 2 and DC is bin fft_size // 2; False: DC is bin 0
@@ -39,9 +39,9 @@ Raises:
 )doc";
 
 static const char* __doc_gr_radiofm_stft_make_1 = R"doc(
-stft(fft_size, hop, taps, averaging=1, output="db", shift=True, samp_rate=1.0)
+stft(fft_size, hop, window, averaging=1, output="db", shift=True, samp_rate=1.0)
 
-The same with a window of one's own: fft_size finite taps whose sum is not zero.
+The same with a window of one's own: a list of fft_size finite taps whose sum is not zero.
 )doc";
 
 static const char* __doc_gr_radiofm_stft_fft_size = "Samples in a transform and bins in a row.";
@@ -49,9 +49,9 @@ static const char* __doc_gr_radiofm_stft_hop =
     "Samples from one transform's start to the next.";
 static const char* __doc_gr_radiofm_stft_shift = "True if DC is in the middle of a row.";
 static const char* __doc_gr_radiofm_stft_taps = "The window's taps, as they were given.";
-static const char* __doc_gr_radiofm_stft_set_window =
+static const char* __doc_gr_radiofm_stft_set_window_0 =
     "Use one of GNU Radio's windows from the next row on. ValueError if it cannot be built.";
-static const char* __doc_gr_radiofm_stft_set_taps =
+static const char* __doc_gr_radiofm_stft_set_window_1 =
     "Use a window of fft_size taps from the next row on. ValueError if they do not fit.";
 static const char* __doc_gr_radiofm_stft_averaging = "Transforms averaged into a row.";
 static const char* __doc_gr_radiofm_stft_set_averaging =
