@@ -2,6 +2,7 @@
 # Copyright 2026 gr-radiofm authors
 """Tests of the stft block in a flowgraph."""
 
+import time
 import unittest
 from fractions import Fraction
 
@@ -112,6 +113,15 @@ class qa_stft(gr_unittest.TestCase):
         self.tb.run()
         dtype = np.complex64 if complex_rows else np.float32
         return np.array(self.sink.data(), dtype).reshape(-1, stft.fft_size())
+
+    def once_read(self, stft, samples, change):
+        """An action for on_sample: change the settings when stft has taken in so many samples."""
+        def action():
+            deadline = time.monotonic() + 60
+            while stft.nitems_read(0) < samples and time.monotonic() < deadline:
+                time.sleep(0.001)
+            change(stft)
+        return action
 
     def assert_db_close(self, measured, power):
         """The accuracy that float32 can give, measured from each row's peak."""
@@ -356,11 +366,12 @@ class qa_stft(gr_unittest.TestCase):
         for seed in range(5):
             stft = radiofm.stft(fft_size, hop, averaging=4, output="power")
 
-            def change(stft=stft):
+            def change(stft):
                 stft.set_window(after.tolist())
                 stft.set_averaging(3)
 
-            rows = self.rows(stft, x, chunk=500, seed=seed, on_sample={30000: change})
+            action = self.once_read(stft, 25000, change)
+            rows = self.rows(stft, x, chunk=500, seed=seed, on_sample={30000: action})
             power_before = averaged_power(reference_bins(x, before, hop, True), 4)
             same = np.isclose(rows[:len(power_before)], power_before[:len(rows)],
                               rtol=1e-4, atol=1e-9).all(axis=1)
@@ -382,7 +393,8 @@ class qa_stft(gr_unittest.TestCase):
         stft = radiofm.stft(16, hop, averaging=4, output="power")
         tags = [(s, pmt.intern("sample"), pmt.from_long(s)) for s in range(0, n, 16)]
         x = np.repeat(np.arange(n // 16), 16).astype(np.complex64)  # every transform shows its number
-        rows = self.rows(stft, x, tags, chunk=300, on_sample={20000: lambda: stft.set_averaging(7)})
+        action = self.once_read(stft, 15000, lambda stft: stft.set_averaging(7))
+        rows = self.rows(stft, x, tags, chunk=300, on_sample={20000: action})
         peaks = np.sqrt(rows.max(axis=1).astype(float))
         of_row = [[] for _ in rows]
         for tag in self.sink.tags():
