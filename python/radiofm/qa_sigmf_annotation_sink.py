@@ -42,6 +42,22 @@ def wait_for(condition, seconds: float = 60.0) -> None:
         time.sleep(0.001)
 
 
+class predictor(gr.sync_block):
+    """Publishes `pdus` when 10,000 samples have come and `ready` has returned."""
+
+    def __init__(self, pdus, ready=lambda: None):
+        gr.sync_block.__init__(self, "predictor", [np.complex64], None)
+        self.message_port_register_out(messages.PREDICTIONS)
+        self.pdus, self.ready = pdus, ready
+
+    def work(self, input_items, output_items):
+        if self.nitems_read(0) + len(input_items[0]) == 10_000:
+            self.ready()
+            for pdu in self.pdus:
+                self.message_port_pub(messages.PREDICTIONS, pdu)
+        return len(input_items[0])
+
+
 class qa_sigmf_annotation_sink(gr_unittest.TestCase):
 
     def setUp(self):
@@ -64,7 +80,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
             self.tb.msg_connect((sink, "status"), (self.answers, "store"))
         seen = sink.received() + len(pdus)
         for pdu in pdus:
-            sink.to_basic_block()._post(messages.PREDICTIONS, pdu)
+            sink.post(pdu)
         self.tb.start()
         wait_for(lambda: sink.received() == seen and self.answers.num_messages() >= sink.refused())
         self.tb.stop()
@@ -150,7 +166,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
             self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
             self.tb.start()
             for k, label in enumerate("abc"):
-                self.sink.to_basic_block()._post(messages.PREDICTIONS, prediction(100 * k, 100, label))
+                self.sink.post(prediction(100 * k, 100, label))
                 wait_for(lambda k=k: self.sink.received() == k + 1 and self.null.nitems_read(0) > 5000)
                 if k < 2:
                     self.tb.lock()
@@ -187,22 +203,10 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
     # -- in a flowgraph -----------------------------------------------------------------------------
     def test_last_annotations_are_not_lost(self):
         """The flowgraph ends by itself, hundreds of predictions arriving at its very end."""
-        class predictor(gr.sync_block):
-            def __init__(self, n):
-                gr.sync_block.__init__(self, "predictor", [np.complex64], None)
-                self.message_port_register_out(messages.PREDICTIONS)
-                self.n, self.done = n, 0
-
-            def work(self, input_items, output_items):
-                self.done += len(input_items[0])
-                if self.done == 10_000:
-                    for k in range(self.n):
-                        self.message_port_pub(messages.PREDICTIONS, prediction(k, 1, str(k)))
-                return len(input_items[0])
-
         for _ in range(5):
             self.tb = gr.top_block()
-            self.source, self.predictor = radiofm.sigmf_source(self.meta), predictor(500)
+            self.source = radiofm.sigmf_source(self.meta)
+            self.predictor = predictor([prediction(k, 1, str(k)) for k in range(500)])
             self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
             self.tb.connect(self.source, self.predictor)
             self.tb.msg_connect((self.predictor, "predictions"), (self.sink, "predictions"))
@@ -215,9 +219,10 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.tb = gr.top_block()
         self.source = radiofm.sigmf_source(self.meta)
         self.sink = radiofm.sigmf_annotation_sink(self.out, record=True, **kwargs)
+        self.predictor = predictor([prediction(100, 50, sample_rate=RATE, rx_freq=100e6)])
         self.tb.connect(self.source, self.sink)
-        pdu = prediction(100, 50, sample_rate=RATE, rx_freq=100e6)
-        self.sink.to_basic_block()._post(messages.PREDICTIONS, pdu)
+        self.tb.connect(self.source, self.predictor)
+        self.tb.msg_connect((self.predictor, "predictions"), (self.sink, "predictions"))
         self.tb.run(max_items)
 
     def test_records_the_stream_with_its_captures(self):
@@ -278,12 +283,25 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
     def test_restart_continues_a_recording(self):
         """Nothing recorded is lost; the second run's sample indexes are moved behind the first's."""
         self.record()
-        self.sink.to_basic_block()._post(messages.PREDICTIONS, prediction(100, 50, "second"))
+        self.predictor.pdus = [prediction(100, 50, "second")]
         self.tb.run()
         self.assertEqual((self.path / "y.sigmf-data").read_bytes(), 2 * self.x.tobytes())
         self.assertEqual(self.notes(), [(100, 50, "a"), (10_100, 50, "second")])
         self.assertEqual([c["core:sample_start"] for c in self.written()["captures"]],
                          [0, 3000, 7001, 10_000, 13_000, 17_001])
+
+    def test_predictions_come_after_the_stream_has_ended(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, record=True)
+        self.source = radiofm.sigmf_source(self.meta)
+        late = [prediction(100 * k, 100, str(k)) for k in range(3)]
+        # The recorder has stopped, the annotator runs alone.
+        self.predictor = predictor(late, lambda: wait_for(lambda: self.sink._annotator._running == 1))
+        self.tb.connect(self.source, self.sink)
+        self.tb.connect(self.source, self.predictor)
+        self.tb.msg_connect((self.predictor, "predictions"), (self.sink, "predictions"))
+        self.tb.run()
+        self.assertEqual(self.notes(), [(0, 100, "0"), (100, 100, "1"), (200, 100, "2")])
+        self.assertEqual((self.path / "y.sigmf-data").read_bytes(), self.x.tobytes())
 
     def test_nothing_is_overwritten_unasked(self):
         self.record()
@@ -301,7 +319,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.source = radiofm.sigmf_source(self.meta, repeat=True)
         self.sink = radiofm.sigmf_annotation_sink(self.out, record=True)
         self.tb.connect(self.source, self.sink)
-        real, calls = self.sink._store, []
+        real, calls = self.sink._annotator._store, []
 
         def store(samples):
             calls.append(len(samples))
@@ -309,7 +327,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
                 raise OSError(28, "No space left on device")
             real(samples)
 
-        self.sink._store = store
+        self.sink._annotator._store = store
         self.tb.run()  # ends
         self.assertEqual((self.path / "y.sigmf-data").stat().st_size, 8 * sum(calls[:3]))
         self.assertEqual(self.written()["captures"][0]["core:frequency"], 100e6)
@@ -364,22 +382,22 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         """While the disk hangs the handler goes on; what was dropped is counted, the rest is written."""
         self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta, max_queue=10)
         release, held = threading.Event(), threading.Event()
-        real = self.sink._annotate
+        real = self.sink._annotator._annotate
 
         def hang(item):
             held.set()
             release.wait(60)
             real(item)
 
-        self.sink._annotate = hang
+        self.sink._annotator._annotate = hang
         self.answers = blocks.message_debug()
         self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
         self.tb.start()
-        post = self.sink.to_basic_block()._post
-        post(messages.PREDICTIONS, prediction(0, 1, "0"))
+        post = self.sink.post
+        post(prediction(0, 1, "0"))
         self.assertTrue(held.wait(60))
         for k in range(1, 100):
-            post(messages.PREDICTIONS, prediction(k, 1, str(k)))
+            post(prediction(k, 1, str(k)))
         wait_for(lambda: self.sink.received() == 100)
         release.set()
         self.tb.stop()
@@ -389,18 +407,19 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
 
     def test_failed_writes_are_made_up_for(self):
         self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
-        writer, broken = self.sink._writer, [True]
+        writer, broken = self.sink._annotator._writer, [True]
         flush = writer.flush
 
         def failing():
             if broken[0] and os.path.exists(self.out):
                 broken[0] = False
-                raise self.sink._library.AnnotationError(f"{self.out}: cannot be written: No space left")
+                error = self.sink._annotator._library.AnnotationError
+                raise error(f"{self.out}: cannot be written: No space left")
             flush()
 
         writer.flush, writer._flush_count = failing, 1
         for k, label in enumerate("ab"):
-            self.sink.to_basic_block()._post(messages.PREDICTIONS, prediction(10 * k, 10, label))
+            self.sink.post(prediction(10 * k, 10, label))
         self.answers = blocks.message_debug()
         self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
         self.tb.start()
@@ -461,7 +480,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
 
 
 def record_until_killed(meta: str, out: str) -> None:
-    class predictor(gr.sync_block):
+    class endless_predictor(gr.sync_block):
         def __init__(self):
             gr.sync_block.__init__(self, "predictor", [np.complex64], None)
             self.message_port_register_out(messages.PREDICTIONS)
@@ -474,7 +493,7 @@ def record_until_killed(meta: str, out: str) -> None:
     tb = gr.top_block()
     tb.source = radiofm.sigmf_source(meta, repeat=True)
     tb.throttle = blocks.throttle(gr.sizeof_gr_complex, 2e5)
-    tb.predictor, tb.sink = predictor(), radiofm.sigmf_annotation_sink(out, record=True)
+    tb.predictor, tb.sink = endless_predictor(), radiofm.sigmf_annotation_sink(out, record=True)
     tb.connect(tb.source, tb.throttle, tb.sink)
     tb.connect(tb.throttle, tb.predictor)
     tb.msg_connect((tb.predictor, "predictions"), (tb.sink, "predictions"))

@@ -13,12 +13,13 @@ from gnuradio import gr
 from . import messages
 from .optional import optional
 
+_NAME = "SigMF Annotation Sink"
 _IDLE = 0.25  # seconds after which waiting decisions are looked at
 _END = object()
 _TAGS = {"rx_rate": messages.RX_RATE, "rx_freq": messages.RX_FREQ, "rx_time": messages.RX_TIME}
 
 
-class sigmf_annotation_sink(gr.sync_block):
+class sigmf_annotation_sink(gr.hier_block2):
     """Writes prediction PDUs as SigMF annotations.
 
     Of a recording that is there (``recording``): its metadata with the annotations, at ``filename``. Of the
@@ -53,21 +54,88 @@ class sigmf_annotation_sink(gr.sync_block):
     def __init__(self, filename: str, recording: str = "", record: bool = False, samp_rate: float = 0.0,
                  merge: bool = True, merge_gap: int = 0, replace: bool = False, data: str = "auto",
                  overwrite: bool = False, max_queue: int = 65536):
-        gr.sync_block.__init__(self, name="SigMF Annotation Sink", in_sig=[np.complex64] if record else None,
-                               out_sig=None)
+        gr.hier_block2.__init__(self, _NAME, gr.io_signature(int(bool(record)), int(bool(record)),
+                                                             gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
+        # Two blocks, because one with a stream input ends with its stream: predictions come later.
+        self._annotator = _annotator(filename, recording, record, samp_rate, merge, merge_gap, replace, data,
+                                     overwrite, max_queue)
+        self.message_port_register_hier_in("predictions")
+        self.message_port_register_hier_out("status")
+        self.msg_connect(self, "predictions", self._annotator, "predictions")
+        self.msg_connect(self._annotator, "status", self, "status")
+        self._recorder = _recorder(self._annotator) if record else None
+        if self._recorder is not None:
+            self.connect(self, self._recorder)
+
+    def post(self, prediction) -> None:
+        """A prediction PDU from outside the flowgraph."""
+        self._annotator.to_basic_block()._post(messages.PREDICTIONS, prediction)
+
+    def received(self) -> int:
+        """Messages that came."""
+        return self._annotator.counts["received"]
+
+    def refused(self) -> int:
+        """Messages that were no predictions; each was answered on ``status``."""
+        return self._annotator.counts["refused"]
+
+    def dropped(self) -> int:
+        """Predictions lost because ``max_queue`` waited already."""
+        return self._annotator.counts["dropped"]
+
+    def outside(self) -> int:
+        """Predictions beyond the end of the recording, which are not written."""
+        return self._annotator.counts["outside"]
+
+    def failed(self) -> int:
+        """Writes that failed (the metadata are written again later, samples are not) and odd stream tags."""
+        return self._annotator.counts["failed"]
+
+    def annotations(self) -> int:
+        """Annotations of this sink in the file, or about to be."""
+        return self._annotator.annotations()
+
+
+class _recorder(gr.sync_block):
+    """Writes the stream beside the annotator's metadata."""
+
+    def __init__(self, annotator):
+        gr.sync_block.__init__(self, name=_NAME, in_sig=[np.complex64], out_sig=None)
+        self._annotator = annotator
+
+    def start(self):
+        self._annotator.begin()
+        return True
+
+    def stop(self):
+        self._annotator.end()
+        return True
+
+    def work(self, input_items, output_items):
+        samples = input_items[0]
+        tags = self.get_tags_in_window(0, 0, len(samples))
+        return len(samples) if self._annotator.take(samples, self.nitems_read(0), tags) else -1
+
+
+class _annotator(gr.basic_block):
+    """The predictions, and all that the two blocks share. Parameters as above."""
+
+    def __init__(self, filename, recording, record, samp_rate, merge, merge_gap, replace, data, overwrite,
+                 max_queue):
+        gr.basic_block.__init__(self, name=_NAME, in_sig=None, out_sig=None)
         self._log = gr.logger(self.alias())
         if record and recording:
-            raise ValueError("SigMF Annotation Sink: annotate a recording or record the stream, not both")
+            raise ValueError(f"{_NAME}: annotate a recording or record the stream, not both")
         if not (np.isfinite(samp_rate) and samp_rate >= 0):
-            raise ValueError("SigMF Annotation Sink: samp_rate must be at least 0 (0 if not known), "
+            raise ValueError(f"{_NAME}: samp_rate must be at least 0 (0 if not known), "
                              f"got {samp_rate}")
         if max_queue < 1:
-            raise ValueError(f"SigMF Annotation Sink: max_queue must be at least 1, got {max_queue}")
-        self._library = optional("radiofm_ml.data.annotations", "SigMF Annotation Sink")
+            raise ValueError(f"{_NAME}: max_queue must be at least 1, got {max_queue}")
+        self._library = optional("radiofm_ml.data.annotations", _NAME)
         self._recording = None
         self._options = {"merge": bool(merge), "merge_gap": int(merge_gap)}
         if recording:
-            library = optional("radiofm_ml.data.recording", "SigMF Annotation Sink")
+            library = optional("radiofm_ml.data.recording", _NAME)
             self._recording = library.open_recording(str(recording))
             self._options |= {"replace": bool(replace), "data": data}
         self._filename, self._record, self._rate = str(filename), bool(record), float(samp_rate) or None
@@ -86,40 +154,42 @@ class sigmf_annotation_sink(gr.sync_block):
         self._frequency: float | None = None  # its centre frequency
         self._time: tuple | None = None  # (sample, (seconds, fraction)) of the last rx_time
         self._alive = False
-        self._counts = dict.fromkeys(("received", "refused", "dropped", "outside", "failed"), 0)
+        self._running = 0  # of the two blocks
+        self._life = threading.Lock()
+        self.counts = dict.fromkeys(("received", "refused", "dropped", "outside", "failed"), 0)
         self._counts_lock = threading.Lock()
 
         self.message_port_register_in(messages.PREDICTIONS)
         self.message_port_register_out(messages.STATUS)
         self.set_msg_handler(messages.PREDICTIONS, self.handle_prediction)
 
-    # -- counters -----------------------------------------------------------------------------------
-    def received(self) -> int:
-        """Messages that came."""
-        return self._counts["received"]
-
-    def refused(self) -> int:
-        """Messages that were no predictions; each was answered on ``status``."""
-        return self._counts["refused"]
-
-    def dropped(self) -> int:
-        """Predictions lost because ``max_queue`` waited already."""
-        return self._counts["dropped"]
-
-    def outside(self) -> int:
-        """Predictions beyond the end of the recording, which are not written."""
-        return self._counts["outside"]
-
-    def failed(self) -> int:
-        """Writes that failed (the metadata are written again later, samples are not) and odd stream tags."""
-        return self._counts["failed"]
-
     def annotations(self) -> int:
-        """Annotations of this sink in the file, or about to be."""
         return len(self._writer)
 
     # -- life ---------------------------------------------------------------------------------------
     def start(self):
+        self.begin()
+        return True
+
+    def stop(self):
+        self.end()
+        return True
+
+    def begin(self) -> None:
+        """The first of the two blocks to start opens the files. (GNU Radio starts all before any works.)"""
+        with self._life:
+            self._running += 1
+            if self._running == 1:
+                self._open()
+
+    def end(self) -> None:
+        """The last of them to stop closes the files; this one does not run if nothing is connected to it."""
+        with self._life:
+            self._running -= 1
+            if self._running == 0:
+                self._close()
+
+    def _open(self) -> None:
         try:
             if self._record:
                 self._open_data()
@@ -132,7 +202,6 @@ class sigmf_annotation_sink(gr.sync_block):
         self._resumed = not self._record
         self._worker = threading.Thread(target=self._work_queue, name="sigmf_annotation_sink", daemon=True)
         self._worker.start()
-        return True
 
     def _open_data(self) -> None:
         self._data_file = open(self._data_path, "ab" if self._started else "wb", buffering=0)
@@ -145,19 +214,16 @@ class sigmf_annotation_sink(gr.sync_block):
         self._base = self._end
         self._capture, self._frequency, self._time = None, None, None
 
-    def stop(self):
-        if self._worker is not None:
-            self._queue.put(_END)
-            self._worker.join()
-            self._worker = None
+    def _close(self) -> None:
+        self._queue.put(_END)
+        self._worker.join()
         if self._data_file is not None:
             self._data_file.close()
             self._data_file = None
-        return True
 
     # -- predictions: the handler only checks and queues ----------------------------------------------
     def handle_prediction(self, message):
-        self._counts["received"] += 1
+        self.counts["received"] += 1
         try:
             prediction = messages.parse_prediction(message)
             self._queue.put_nowait(prediction)
@@ -244,35 +310,35 @@ class sigmf_annotation_sink(gr.sync_block):
 
     def _count_and_log(self, what: str, text: str) -> None:
         with self._counts_lock:
-            self._counts[what] += 1
-            first = self._counts[what] == 1
+            self.counts[what] += 1
+            first = self.counts[what] == 1
         if first:
             self._log.warn(f"{text} (logged once, counted)")
 
     # -- the stream ---------------------------------------------------------------------------------
-    def work(self, input_items, output_items):
-        samples = input_items[0]
+    def take(self, samples: np.ndarray, first: int, tags) -> bool:
+        """Write samples, the first of them number ``first`` of the stream; False if that cannot go on."""
         if not self._alive:
-            return -1
+            return False
         try:
-            self._note_tags(len(samples))
+            self._note_tags(first, tags)
             self._store(samples)
         except Exception as error:
             self._log.error(f"{self._data_path}: cannot be written: {error}; the recording ends here")
-            return -1
+            return False
         self._end += len(samples)
-        return len(samples)
+        return True
 
     def _store(self, samples: np.ndarray) -> None:
         view = memoryview(samples).cast("B")
         while view:
             view = view[self._data_file.write(view):]
 
-    def _note_tags(self, n: int) -> None:
+    def _note_tags(self, first: int, tags) -> None:
         by_sample: dict[int, dict] = {}
-        if self.nitems_read(0) == 0:
+        if first == 0:
             by_sample[0] = {}  # a capture begins here, with tags or without
-        for tag in self.get_tags_in_window(0, 0, n):
+        for tag in tags:
             for name, key in _TAGS.items():
                 if pmt.eqv(tag.key, key):
                     by_sample.setdefault(tag.offset, {})[name] = tag.value
