@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""The examples compile with grcc, run to completion, and give what they promise."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sigmf
+
+radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
+
+ROOT = Path(__file__).resolve().parents[1]
+GRCC = shutil.which("grcc")
+STRIDE = 16384  # samples from tile to tile of radiofm-small
+TAUGHT, STRANGERS = ["gfsk", "ofdm", "wbfm", "ook"], ["chirp", "am"]
+
+pytestmark = pytest.mark.skipif(GRCC is None, reason="grcc is not installed")
+
+
+def run(*command, folder):
+    environment = {
+        **os.environ,
+        "GRC_BLOCKS_PATH": str(ROOT / "grc"),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), os.environ.get("PYTHONPATH", "")]),
+    }
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=folder,
+        env=environment,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Folder with the Python program of every example."""
+    folder = tmp_path_factory.mktemp("examples")
+    for example in sorted((ROOT / "examples").glob("*.grc")):
+        run(GRCC, "-o", folder, example, folder=folder)
+        assert (folder / f"{example.stem}.py").is_file()
+    return folder
+
+
+def annotations(meta: Path) -> list[dict]:
+    handle = sigmf.sigmffile.fromfile(str(meta))
+    handle.validate()
+    return handle.get_annotations()
+
+
+def decided(meta: Path, tiles: int) -> list[str]:
+    """Label of each tile; tiles overlap by the FFT's excess over the hop, which the next one owns."""
+    labels = [""] * tiles
+    for a in annotations(meta):
+        first, last = a["core:sample_start"], a["core:sample_start"] + a["core:sample_count"]
+        assert first % STRIDE == 0
+        for k in range(first // STRIDE, min(tiles, (last - 128) // STRIDE)):
+            labels[k] = a["core:label"]
+    return labels
+
+
+@pytest.fixture(scope="module")
+def taught_live(compiled):
+    run("teach_live.py", folder=compiled)
+    return compiled / "teach_live.sigmf-meta"
+
+
+def test_teach_live(taught_live):
+    """At first nothing is known; then four signals are recognised, and two strangers are called unknown."""
+    teaching = [label for label in TAUGHT for _ in range(5)]
+    truth = [label for _ in range(2) for label in TAUGHT + STRANGERS for _ in range(5)]
+    labels = decided(taught_live, len(teaching) + len(truth))
+    assert labels[:4] == ["unknown"] * 4  # decided before the fifth shot was in
+    after = np.array(labels[len(teaching) :])
+    known = np.isin(truth, TAUGHT)
+    assert (after == truth)[known].mean() >= 0.9
+    assert (after == "unknown")[~known].mean() >= 0.8
+    assert (after == "unknown")[known].mean() <= 0.1
+
+
+def test_teach_live_says_what_took_effect_where(compiled, taught_live):
+    answers = [line for line in run("teach_live.py", folder=compiled).splitlines() if "enroll" in line]
+    assert len(answers) == len(TAUGHT)
+    for i, (label, line) in enumerate(zip(TAUGHT, answers, strict=True)):
+        assert f"(label . {label})" in line and "(ok . #t)" in line and "(shots . 5)" in line
+        assert f"(sample_start . {(5 * i + 4) * STRIDE})" in line  # the tile of the fifth shot
+
+
+def test_recording_to_annotations(compiled, taught_live):
+    """On the recording that teach_live made: the same tiles and edges as the command line gives."""
+    out = compiled / "out"
+    out.mkdir()
+    run("recording_to_annotations.py", "-i", taught_live, "-o", out / "flowgraph.sigmf-meta", folder=compiled)
+    run(
+        "-m",
+        "radiofm_ml.cli",
+        "annotate",
+        taught_live,
+        "-o",
+        out / "command.sigmf-meta",
+        folder=compiled,
+    )
+    fields = (
+        "core:sample_start",
+        "core:sample_count",
+        "core:label",
+        "core:freq_lower_edge",
+        "core:freq_upper_edge",
+        "radiofm:model",
+    )
+
+    def made(name):  # earlier annotations of ours are replaced, so these are all
+        return [tuple(a.get(f) for f in fields) for a in annotations(out / name)]
+
+    flowgraph, command = made("flowgraph.sigmf-meta"), made("command.sigmf-meta")
+    assert len(flowgraph) > 4 and flowgraph == command
+
+
+def test_embed_stream(compiled):
+    run("embed_stream.py", "-n", "7", folder=compiled)
+    with np.load(compiled / "embeddings.npz", allow_pickle=False) as arrays:
+        assert arrays["embedding"].shape == (7, 128) and np.isfinite(arrays["embedding"]).all()
+        np.testing.assert_array_equal(arrays["sample_start"], np.arange(7) * STRIDE)
+        np.testing.assert_array_equal(arrays["sample_rate"], np.full(7, 1e6))
+        np.testing.assert_array_equal(arrays["rx_freq"], np.full(7, 433.92e6))
