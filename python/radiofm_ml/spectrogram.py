@@ -241,17 +241,23 @@ def occupied_band(tile: np.ndarray, spec: SpectrogramSpec, margin_db: float = 6.
     sum of dB above the noise is the signal. Where no column counts, or only a weak thin line as receivers
     make them, or a NaN, the whole band (-0.5, 0.5) is returned: a full one cannot be told from an empty one.
     """
-    db = tile_db(tile, spec)[0].clip(-200.0, 200.0)
-    level = 10.0 * np.log10(np.exp(db * (math.log(10.0) / 10.0)).mean(0))
-    peak, columns = level.max(), spec.tile_cols
-    if math.isnan(peak):
+    # only differences of dB matter here, so the tile's scale does and its zero does not
+    gain = spec.std * (spec.absolute[1] if spec.reference == "absolute" else 1.0) * math.log(10.0) / 10.0
+    scaled = np.asarray(tile, np.float32).reshape(spec.tile_rows, spec.tile_cols) * np.float32(gain)
+    np.minimum(np.maximum(scaled, np.float32(-46.0), out=scaled), np.float32(46.0), out=scaled)
+    level = 10.0 * np.log10(np.exp(scaled, out=scaled).mean(0))
+    if math.isnan(level.sum()):
         return -0.5, 0.5
-    noise = np.median(level[level <= (np.quantile(level, 0.1) + peak) / 2])
+    columns, ordered = spec.tile_cols, np.sort(level)
+    quiet, peak = ordered[columns // 10], ordered[-1]
+    below = ordered[:np.searchsorted(ordered, (quiet + peak) / 2, "right")]
+    noise = below[len(below) // 2]
     above = np.flatnonzero(level > max(noise + margin_db, peak - SKIRT_DB))
     if len(above) == 0:
         return -0.5, 0.5
-    groups = np.split(above, np.flatnonzero(np.diff(above) > max(1, columns // 16)) + 1)
-    group = max(groups, key=lambda g: (level[g] - noise).sum())
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(above) > max(1, columns // 16)) + 1))
+    best = np.add.reduceat(level[above] - noise, starts).argmax()
+    group = above[starts[best]:starts[best + 1] if best + 1 < len(starts) else None]
     if len(group) <= columns // 64 and level[group].max() - noise < SPUR_DB:
         return -0.5, 0.5
     # Bin i of a row is centred on i / fft_size - 0.5, so its edges lie half a bin to either side.
