@@ -28,9 +28,10 @@ from rich.table import Table
 
 RATE, CENTER = 1e6, 433.92e6  # samples/s, Hz
 TAUGHT = ("gfsk", "ofdm", "wbfm", "ook", "chirp", "qpsk")
-STRANGERS = ("fsk", "am", "noise")  # sent, but never taught
+STRANGERS = ("fsk", "am", "msk", "noise")  # sent, but never taught
 TEACHING_SNR = (12.0, 16.0, 20.0, 24.0, 18.0)  # dB, one a shot and over again
 TEST_SNR = (12.0, 24.0)  # dB, least and most
+STALLED = 120  # s without a tile: something is broken
 TILES, ROUNDS = 6, 2  # of every signal after the teaching: tiles in a row, how often
 console = Console()
 
@@ -72,8 +73,9 @@ class flowgraph(gr.top_block):
         self.embedder = radiofm.vit_embedding_sink(model, RATE, overload="block")
         # What fits is judged by the scatter of the taught shots alone: these signals vary far less than
         # those that the bundle was calibrated with.
-        self.classifier = radiofm.prototype_classifier(str(model.path), shipped=False, normalisation="l2",
-                                                       metric="mahalanobis", false_alarm_rate=false_alarm_rate)
+        self.classifier = radiofm.prototype_classifier(
+            str(model.path), shipped=False, normalisation="l2", metric="mahalanobis",
+            false_alarm_rate=false_alarm_rate)
         self.annotations = radiofm.sigmf_annotation_sink(str(recording), record=True, samp_rate=RATE,
                                                          overwrite=True)
         self.embeddings, self.predictions, self.answers = (blocks.message_debug() for _ in range(3))
@@ -93,18 +95,23 @@ class flowgraph(gr.top_block):
 
 
 def run(top: flowgraph, plan: Plan, shots: int, stride: int) -> tuple[np.ndarray, list[messages.Prediction]]:
-    """Embeddings (N, D) and predictions of the N tiles. Raises RuntimeError if any is missing."""
+    """Embeddings (N, D) and predictions of the N tiles. Raises RuntimeError if some do not come."""
     top.start()
     for i, label in enumerate(TAUGHT):
         top.teach(label, shots, i * shots * stride)
     end = threading.Thread(target=top.wait, daemon=True)
     end.start()
-    answered = 0
+    answered, done, since = 0, 0, time.monotonic()
     with console.status("starting") as status:
         while end.is_alive():
             end.join(0.1)
             answered += report_answers(top.answers, answered, stride)
-            status.update(f"tile {top.predictions.num_messages()} of {len(plan.truth)}")
+            if top.predictions.num_messages() > done:
+                done, since = top.predictions.num_messages(), time.monotonic()
+            if time.monotonic() - since > STALLED:
+                raise RuntimeError(f"no tile came for {STALLED} s, after {done} of {len(plan.truth)}; "
+                                   "what the blocks logged above says why")
+            status.update(f"tile {done} of {len(plan.truth)}")
     report_answers(top.answers, answered, stride)
     vectors = [messages.parse_embedding(message)[1] for message in stored(top.embeddings)]
     predictions = [messages.parse_prediction(message) for message in stored(top.predictions)]
@@ -126,8 +133,8 @@ def report_answers(debug, first: int, stride: int) -> int:
         if answer["command"] == "enroll" and answer["ok"]:
             console.print(f"  taught [bold]{answer['label']}[/] with {answer['shots']} shots, "
                           f"in force from tile {answer['sample_start'] // stride}")
-        elif not answer["ok"]:
-            console.print(f"  [yellow]{answer['command']} {answer['label']}: {answer['reason']}[/]")
+        elif answer["command"] == "enroll":
+            console.print(f"  [yellow]{answer['label']} was not taught: {answer['reason']}[/]")
     return len(answers)
 
 
@@ -193,7 +200,7 @@ def main(
                                        "Hugging Face id.")] = "radiofm-small",
     shots: Annotated[int, typer.Option(min=1, max=50, help="Examples of each signal to teach.")] = 5,
     false_alarm_rate: Annotated[float, typer.Option(min=0.001, max=0.5, help="Share of taught signals that "
-                                                    "may be called unknown.")] = 0.05,
+                                                    "may be called unknown.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Of signals, noise and order.")] = 1,
 ) -> None:
     """Teach a running flowgraph, let it classify what follows, and write what it found."""

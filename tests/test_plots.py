@@ -59,8 +59,8 @@ def test_waterfall_draws_every_box_in_its_colour(tmp_path):
     iq = (random.normal(size=300_000) + 1j * random.normal(size=300_000)).astype(np.complex64) / 100
     boxes = [Box(0, 100_000, "a", 99.8e6, 100.1e6), Box(100_000, 200_000, "b"),
              Box(200_000, 300_000, "unknown", 99.9e6, 100e6, unknown=True)]
-    draw_waterfall(tmp_path / "w.png", iq, RATE, boxes, center_freq=100e6, title="title",
-                   truth=[(0, 100_000, "a"), (100_000, 200_000, "b"), (200_000, 300_000, "c")])
+    truth = [(0, 100_000, "a"), (100_000, 200_000, "b"), (200_000, 300_000, "c")]
+    draw_waterfall(tmp_path / "w.png", iq, RATE, boxes, center_freq=100e6, title="title", truth=truth)
     picture = read(tmp_path / "w.png")
     assert picture.shape == (660, 1400, 3)
     for colour in (style.PALETTE[0], style.PALETTE[1], style.UNKNOWN):
@@ -70,6 +70,18 @@ def test_waterfall_draws_every_box_in_its_colour(tmp_path):
     left = int(1400 * (0.075 + 0.91 / 3))
     column = picture[200:560, left - 2 : left + 3].astype(int)
     assert (np.abs(column - rgb(style.PALETTE[1])).max(-1).min(1) < 60).mean() > 0.95
+
+
+def test_waterfall_of_a_part_of_a_recording(tmp_path):
+    iq = np.ones(100_000, np.complex64)
+    boxes = [Box(0, 50_000, "before"), Box(550_000, 600_000, "a"), Box(700_000, 800_000, "behind")]
+    draw_waterfall(tmp_path / "w.png", iq, RATE, boxes, start=500_000, labels=["before", "a", "behind"])
+    picture = read(tmp_path / "w.png")
+    assert has_colour(picture[:, 720:], style.PALETTE[1], 3000)
+    assert not has_colour(picture[:, :720], style.PALETTE[1], 100)
+    assert not has_colour(picture, style.PALETTE[0], 10) and not has_colour(picture, style.PALETTE[2], 10)
+    draw_waterfall(tmp_path / "bare.png", iq, RATE, boxes[1:2], start=500_000, labels=["before", "a", "behind"])
+    np.testing.assert_array_equal(read(tmp_path / "bare.png"), picture)  # what is out of sight leaves no trace
 
 
 def test_waterfall_of_a_recording_without_decisions(tmp_path):
