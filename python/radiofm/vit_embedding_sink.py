@@ -16,8 +16,8 @@ from .optional import optional
 from .worker import BatchWorker
 
 _NAME = "ViT Embedding Sink"
-_POLL = 0.005  # seconds between two looks whether more tiles came, while the last ones are in work
-_TILES_BUFFERED = 8  # at the input, at least
+_BUFFER = 2 << 20  # bytes of tiles that fit into the buffer before us, about
+_PATIENCE = 0.001, 0.05  # seconds that the block's thread waits for the worker before it looks for more tiles
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,12 @@ class vit_embedding_sink(gr.basic_block):
             self._new_file().discard()  # to say now that it cannot be written
         self._origin, self._next = _Origin(), 0  # of the newest tile that was queued; the first that was not
         self._posted, self._bad_tiles = 0, 0
+        self._patience = _PATIENCE[0]
         self._said = set()
         self.message_port_register_out(messages.EMBEDDINGS)
         self.message_port_register_out(messages.STATUS)
-        self.set_output_multiple(_TILES_BUFFERED)  # so that the buffer before us holds so many; see start
+        self._buffered = max(8, _BUFFER // (4 * self._spec.tile_size))
+        self.set_output_multiple(self._buffered)  # what the buffer before us is made for; see start
 
     # -- life -----------------------------------------------------------------------------------------
     def start(self):
@@ -116,7 +118,7 @@ class vit_embedding_sink(gr.basic_block):
             except ValueError as error:
                 self._failed(error)
             self._file = None
-        self.set_output_multiple(_TILES_BUFFERED)
+        self.set_output_multiple(self._buffered)
         return True
 
     # -- the block's thread ---------------------------------------------------------------------------
@@ -124,18 +126,18 @@ class vit_embedding_sink(gr.basic_block):
         return [1] * ninputs
 
     def general_work(self, input_items, output_items):
-        """Queues the new tiles. The last one stays in the buffer until all are embedded: as long as there
-        is something to read the scheduler does not end this block, nor tell those behind that it ended."""
+        """Queue the new tiles. The last one stays in the buffer until all are embedded and sent: while there
+        is something to read, the scheduler neither ends this block nor tells those behind that it did."""
         tiles = input_items[0]
         try:
             held = self._next - self.nitems_read(0)
-            new = len(tiles) - held
-            taken = self._queue(tiles[held:]) if new else 0
-            if taken < new:
-                self.consume(0, held + taken)
-            elif taken or not self._worker.wait_idle(_POLL):
-                self.consume(0, len(tiles) - 1)
-            else:
+            if len(tiles) > held:
+                # look again soon if the buffer fills fast, else seldom: each look costs the worker time
+                factor = 0.5 if len(tiles) - held > self._buffered // 4 else 2.0
+                self._patience = min(max(self._patience * factor, _PATIENCE[0]), _PATIENCE[1])
+                taken = self._queue(tiles[held:])
+                self.consume(0, min(held + taken, len(tiles) - 1))
+            elif self._worker.wait_idle(self._patience):
                 self.consume(0, len(tiles))
         except Exception as error:  # an exception here would leave a flowgraph that never ends
             self._failed(error)
@@ -147,7 +149,8 @@ class vit_embedding_sink(gr.basic_block):
         """Hand tiles to the worker; how many it took. They are copied, unless they are dropped on arrival."""
         first = self._next
         origins = self._origins(first, len(tiles))
-        taken = self._worker.put(len(tiles), lambda i: _Tile(first + i, tiles[i].copy(), origins[i]), _POLL)
+        taken = self._worker.put(len(tiles), lambda i: _Tile(first + i, tiles[i].copy(), origins[i]),
+                                 _PATIENCE[1])
         if taken:
             self._origin, self._next = origins[taken - 1], first + taken
         return taken
