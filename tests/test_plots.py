@@ -80,8 +80,10 @@ def test_waterfall_of_a_part_of_a_recording(tmp_path):
     assert has_colour(picture[:, 720:], style.PALETTE[1], 3000)
     assert not has_colour(picture[:, :720], style.PALETTE[1], 100)
     assert not has_colour(picture, style.PALETTE[0], 10) and not has_colour(picture, style.PALETTE[2], 10)
-    draw_waterfall(tmp_path / "bare.png", iq, RATE, boxes[1:2], start=500_000, labels=["before", "a", "behind"])
-    np.testing.assert_array_equal(read(tmp_path / "bare.png"), picture)  # what is out of sight leaves no trace
+    # What is out of sight leaves no trace.
+    draw_waterfall(tmp_path / "bare.png", iq, RATE, boxes[1:2], start=500_000,
+                   labels=["before", "a", "behind"])
+    np.testing.assert_array_equal(read(tmp_path / "bare.png"), picture)
 
 
 def test_waterfall_of_a_recording_without_decisions(tmp_path):
