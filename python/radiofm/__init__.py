@@ -3,11 +3,10 @@
 """Radio foundation models in GNU Radio: from I/Q to embeddings, labels and annotations."""
 
 # The C++ blocks. An import that fails here is an installation fault and must be seen.
-from .radiofm_python import *  # noqa: F403
-
 # import any pure python here
 from .iq_to_spectrogram import iq_to_spectrogram, tile_size  # noqa: F401
 from .prototype_classifier import prototype_classifier  # noqa: F401
+from .radiofm_python import *  # noqa: F403
 from .sigmf_annotation_sink import sigmf_annotation_sink  # noqa: F401
 from .sigmf_source import sigmf_source  # noqa: F401
 from .task_head import task_head  # noqa: F401

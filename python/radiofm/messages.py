@@ -124,7 +124,9 @@ def number(value, kind):
         return kind(pmt.to_long(value))
     if pmt.is_real(value) and kind is float:
         return pmt.to_double(value)
-    raise MessageError(f"must be {'a whole number' if kind is int else 'a number'}, got {pmt.write_string(value)[:60]}")
+    raise MessageError(
+        f"must be {'a whole number' if kind is int else 'a number'}, got {pmt.write_string(value)[:60]}"
+    )
 
 
 def text(value) -> str:
@@ -193,10 +195,15 @@ def parse_info(meta) -> TileInfo:
     return TileInfo(
         sample_start=get(meta, "sample_start", _int, required=True),
         sample_count=get(meta, "sample_count", _int, required=True),
-        sample_rate=get(meta, "sample_rate", _float), rx_freq=get(meta, "rx_freq", _float),
-        rx_time=get(meta, "rx_time", time_from_pmt), model=get(meta, "model", text, ""),
-        tile=get(meta, "tile", _int, 0), dropped=get(meta, "dropped", _int, 0),
-        freq_lower_edge=get(meta, "freq_lower_edge", _float), freq_upper_edge=get(meta, "freq_upper_edge", _float))
+        sample_rate=get(meta, "sample_rate", _float),
+        rx_freq=get(meta, "rx_freq", _float),
+        rx_time=get(meta, "rx_time", time_from_pmt),
+        model=get(meta, "model", text, ""),
+        tile=get(meta, "tile", _int, 0),
+        dropped=get(meta, "dropped", _int, 0),
+        freq_lower_edge=get(meta, "freq_lower_edge", _float),
+        freq_upper_edge=get(meta, "freq_upper_edge", _float),
+    )
 
 
 def _open_pdu(message, what: str):
@@ -221,10 +228,19 @@ def parse_prediction(message) -> Prediction:
     meta, scores = _open_pdu(message, "a prediction")
     labels = get(meta, "labels", _labels, ())
     if labels and len(labels) != len(scores):
-        raise MessageError(f"a prediction with {len(labels)} labels must carry as many scores, got {len(scores)}")
-    return Prediction(parse_info(meta), get(meta, "task", text, ""), get(meta, "label", text, required=True),
-                      get(meta, "confidence", _float, 0.0), get(meta, "unknown", boolean, False),
-                      labels, scores, get(meta, "unit", text))
+        raise MessageError(
+            f"a prediction with {len(labels)} labels must carry as many scores, got {len(scores)}"
+        )
+    return Prediction(
+        parse_info(meta),
+        get(meta, "task", text, ""),
+        get(meta, "label", text, required=True),
+        get(meta, "confidence", _float, 0.0),
+        get(meta, "unknown", boolean, False),
+        labels,
+        scores,
+        get(meta, "unit", text),
+    )
 
 
 def _labels(value) -> tuple[str, ...]:

@@ -67,27 +67,43 @@ class SpectrogramSpec:
             object.__setattr__(self, name, tuple(float(v) for v in getattr(self, name)))
         if isinstance(self.window, list):
             object.__setattr__(self, "window", tuple(self.window))
-        for name, low in (("fft_size", 8), ("hop", 1), ("averaging", 1), ("rows", 1),
-                          ("tile_rows", 1), ("tile_cols", 1)):
+        for name, low in (
+            ("fft_size", 8),
+            ("hop", 1),
+            ("averaging", 1),
+            ("rows", 1),
+            ("tile_rows", 1),
+            ("tile_cols", 1),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-                raise ValueError(f"spectrogram spec: {name} must be a whole number of at least {low}, got {value!r}")
+                raise ValueError(
+                    f"spectrogram spec: {name} must be a whole number of at least {low}, got {value!r}"
+                )
         if self.scale != "db":
             raise ValueError(f"spectrogram spec: scale must be 'db', got {self.scale!r}")
         if self.reference not in ("noise_floor", "absolute"):
-            raise ValueError(f"spectrogram spec: reference must be 'noise_floor' or 'absolute', got {self.reference!r}")
+            raise ValueError(
+                f"spectrogram spec: reference must be 'noise_floor' or 'absolute', got {self.reference!r}"
+            )
         if self.resize not in ("none", "bicubic"):
             raise ValueError(f"spectrogram spec: resize must be 'none' or 'bicubic', got {self.resize!r}")
         if self.resize == "none" and (self.rows, self.fft_size) != (self.tile_rows, self.tile_cols):
-            raise ValueError("spectrogram spec: resize 'none' needs tile_rows = rows and tile_cols = fft_size; "
-                             f"got a {self.tile_rows}x{self.tile_cols} tile from {self.rows}x{self.fft_size}")
+            raise ValueError(
+                "spectrogram spec: resize 'none' needs tile_rows = rows and tile_cols = fft_size; "
+                f"got a {self.tile_rows}x{self.tile_cols} tile from {self.rows}x{self.fft_size}"
+            )
         numbers = (self.floor_quantile, *self.absolute, *self.clip_db, self.mean, self.std)
         if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
-            raise ValueError("spectrogram spec: floor_quantile, absolute, clip_db, mean and std must be finite numbers")
+            raise ValueError(
+                "spectrogram spec: floor_quantile, absolute, clip_db, mean and std must be finite numbers"
+            )
         if not 0.0 <= self.floor_quantile <= 1.0:
             raise ValueError(f"spectrogram spec: floor_quantile must lie in 0..1, got {self.floor_quantile}")
         if self.std <= 0 or self.absolute[1] == 0 or self.clip_db[0] >= self.clip_db[1]:
-            raise ValueError("spectrogram spec: std must be positive, absolute[1] not zero, clip_db ascending")
+            raise ValueError(
+                "spectrogram spec: std must be positive, absolute[1] not zero, clip_db ascending"
+            )
         self.window_taps()
 
     # -- geometry ---------------------------------------------------------------------------------
@@ -144,7 +160,9 @@ class SpectrogramSpec:
         try:
             taps = get_window(self.window, self.fft_size).astype(np.float32)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"spectrogram spec: window {self.window!r} is not one of scipy's: {error}") from None
+            raise ValueError(
+                f"spectrogram spec: window {self.window!r} is not one of scipy's: {error}"
+            ) from None
         if abs(float(taps.sum())) < 1e-6:
             raise ValueError(f"spectrogram spec: window {self.window!r} sums to zero")
         return taps
@@ -167,8 +185,18 @@ class SpectrogramSpec:
 
 
 # The published MSM front end (arXiv 2411.09996 and its code): 16 ms slices become 224x224 pictures.
-MSM_PUBLISHED = SpectrogramSpec(fft_size=1024, hop=512, rows=1024, tile_rows=224, tile_cols=224, resize="bicubic",
-                                reference="absolute", absolute=(155.8, 147.39), mean=0.634, std=0.0664)
+MSM_PUBLISHED = SpectrogramSpec(
+    fft_size=1024,
+    hop=512,
+    rows=1024,
+    tile_rows=224,
+    tile_cols=224,
+    resize="bicubic",
+    reference="absolute",
+    absolute=(155.8, 147.39),
+    mean=0.634,
+    std=0.0664,
+)
 
 
 def rows_from_iq(iq: torch.Tensor, spec: SpectrogramSpec) -> torch.Tensor:
@@ -192,7 +220,9 @@ def noise_floor(rows: torch.Tensor, quantile: float) -> torch.Tensor:
 
     Bins more than 100 dB below the peak (gaps of exact zeros) do not count.
     """
-    ordered = torch.from_numpy(np.sort(rows.flatten(1).numpy(), axis=1))  # numpy sorts ten times faster than torch
+    ordered = torch.from_numpy(
+        np.sort(rows.flatten(1).numpy(), axis=1)
+    )  # numpy sorts ten times faster than torch
     silent = (ordered < ordered[:, -1:] - GAP_DB).sum(1)
     index = silent + (quantile * (ordered.shape[1] - 1 - silent)).long()
     return ordered.gather(1, index[:, None]).squeeze(1)
@@ -211,20 +241,27 @@ def tiles_from_rows(rows: torch.Tensor, spec: SpectrogramSpec) -> torch.Tensor:
     else:
         values = (rows + spec.absolute[0]) / spec.absolute[1]
     if spec.resize == "bicubic":
-        values = torch.nn.functional.interpolate(values[:, None], (spec.tile_rows, spec.tile_cols), mode="bicubic",
-                                                 antialias=True, align_corners=False)[:, 0]
+        values = torch.nn.functional.interpolate(
+            values[:, None],
+            (spec.tile_rows, spec.tile_cols),
+            mode="bicubic",
+            antialias=True,
+            align_corners=False,
+        )[:, 0]
     return (values - spec.mean) / spec.std
 
 
 def tiles_from_iq(iq: torch.Tensor, spec: SpectrogramSpec) -> torch.Tensor:
-    """Whole tiles of a stretch of I/Q. iq: complex64 (n,). Returns float32 (n_tiles, tile_rows, tile_cols)."""
+    """Whole tiles of a stretch of I/Q. iq: complex64 (n,). Returns float32 (n_tiles, tile_rows,
+    tile_cols)."""
     rows = rows_from_iq(iq, spec)
     n_tiles = len(rows) // spec.rows
     return tiles_from_rows(rows[: n_tiles * spec.rows].reshape(n_tiles, spec.rows, spec.fft_size), spec)
 
 
 def tile_db(tile: np.ndarray, spec: SpectrogramSpec) -> np.ndarray:
-    """The dB (above floor, or absolute) that a model-ready tile was made from; what is lost is the clipping."""
+    """The dB (above floor, or absolute) that a model-ready tile was made from; what is lost is the
+    clipping."""
     values = np.asarray(tile, np.float32).reshape(-1, spec.tile_rows, spec.tile_cols) * spec.std + spec.mean
     if spec.reference == "absolute":
         values = values * spec.absolute[1] - spec.absolute[0]
@@ -250,14 +287,14 @@ def occupied_band(tile: np.ndarray, spec: SpectrogramSpec, margin_db: float = 6.
         return -0.5, 0.5
     columns, ordered = spec.tile_cols, np.sort(level)
     quiet, peak = ordered[columns // 10], ordered[-1]
-    below = ordered[:np.searchsorted(ordered, (quiet + peak) / 2, "right")]
+    below = ordered[: np.searchsorted(ordered, (quiet + peak) / 2, "right")]
     noise = below[len(below) // 2]
     above = np.flatnonzero(level > max(noise + margin_db, peak - SKIRT_DB))
     if len(above) == 0:
         return -0.5, 0.5
     starts = np.concatenate(([0], np.flatnonzero(np.diff(above) > max(1, columns // 16)) + 1))
     best = np.add.reduceat(level[above] - noise, starts).argmax()
-    group = above[starts[best]:starts[best + 1] if best + 1 < len(starts) else None]
+    group = above[starts[best] : starts[best + 1] if best + 1 < len(starts) else None]
     if len(group) <= columns // 64 and level[group].max() - noise < SPUR_DB:
         return -0.5, 0.5
     # Bin i of a row is centred on i / fft_size - 0.5, so its edges lie half a bin to either side.

@@ -110,7 +110,7 @@ def annotate(
                 engine,
                 classifier,
                 batch=batch,
-                task="identification",
+                task="classification",
                 progress=report.progress,
                 replace=replace,
                 data=data,
