@@ -171,7 +171,7 @@ void stft_impl::ask_for_large_buffers()
 {
     const size_t floats = 262144;
     const size_t rows = std::max<size_t>(1, floats / d_fft_size);
-    const size_t samples = std::max(floats, 2 * d_fft_size);
+    const size_t samples = std::max(floats, d_fft_size);
     set_output_multiple(static_cast<int>(rows));
     set_relative_rate(1, samples / rows);
 }
@@ -289,7 +289,6 @@ void stft_impl::emit_held_row(void* row)
         d_kernel->finish(
             d_held_power.data(), d_transforms, static_cast<float*>(row), d_used->scale);
     d_transforms = 0;
-    d_skip = 0;
 }
 
 //! True if nothing will follow the samples that work() was given.

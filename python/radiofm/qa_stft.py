@@ -268,7 +268,10 @@ class qa_stft(gr_unittest.TestCase):
         tags = [(5000, pmt.intern("rx_rate"), pmt.from_double(5.0)),
                 (20, pmt.intern("rx_time"), pmt.make_tuple(pmt.from_uint64(100), pmt.from_double(0.0)))]
         stft = radiofm.stft(100, 30, averaging=3, samp_rate=10)
+        asked = stft.output_multiple()  # how it asks for large buffers
+        self.assertGreater(asked, 1)
         first = self.rows(stft, x, tags)
+        self.assertEqual(stft.output_multiple(), asked)
         times = [(t.offset, pmt.to_python(t.value)) for t in self.sink.tags()]
         self.sink.reset()
         self.tb.run()

@@ -2,7 +2,8 @@
  * Copyright 2026 gr-radiofm authors
  */
 
-// A tone through the STFT; prints the number of rows, and the peak's bin and dB in the last.
+// A tone through the STFT; prints the number of rows, and the peak's bin and dB in the
+// last.
 #include <gnuradio/blocks/vector_sink.h>
 #include <gnuradio/blocks/vector_source.h>
 #include <gnuradio/radiofm/stft.h>
@@ -16,7 +17,8 @@ int main()
     const int fft_size = 100, hop = 40, samples = 1000, bin = 7;
     std::vector<gr_complex> tone(samples);
     for (int i = 0; i < samples; i++)
-        tone[i] = std::polar(1.0f, static_cast<float>(2 * M_PI * (bin * i % fft_size) / fft_size));
+        tone[i] = std::polar(
+            1.0f, static_cast<float>(2 * M_PI * (bin * i % fft_size) / fft_size));
 
     auto tb = gr::make_top_block("consumer");
     auto source = gr::blocks::vector_source_c::make(tone);
@@ -29,6 +31,7 @@ int main()
     const std::vector<float> rows = sink->data();
     const auto last = rows.end() - fft_size;
     const auto peak = std::max_element(last, rows.end());
-    std::cout << rows.size() / fft_size << " " << peak - last << " " << *peak << std::endl;
+    std::cout << rows.size() / fft_size << " " << peak - last << " " << *peak
+              << std::endl;
     return 0;
 }

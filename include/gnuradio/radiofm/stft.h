@@ -69,6 +69,7 @@ public:
      * \brief An STFT with a window of one's own.
      *
      * \param window its taps: fft_size finite numbers whose sum is not zero
+     * \param fft_size, hop, averaging, output, shift, samp_rate as above
      */
     static sptr make(int fft_size,
                      int hop,

@@ -44,13 +44,15 @@ stft(fft_size, hop, window, averaging=1, output="db", shift=True, samp_rate=1.0)
 The same with a window of one's own: a list of fft_size finite taps whose sum is not zero.
 )doc";
 
-static const char* __doc_gr_radiofm_stft_fft_size = "Samples in a transform and bins in a row.";
+static const char* __doc_gr_radiofm_stft_fft_size =
+    "Samples in a transform and bins in a row.";
 static const char* __doc_gr_radiofm_stft_hop =
     "Samples from one transform's start to the next.";
 static const char* __doc_gr_radiofm_stft_shift = "True if DC is in the middle of a row.";
 static const char* __doc_gr_radiofm_stft_taps = "The window's taps, as they were given.";
 static const char* __doc_gr_radiofm_stft_set_window_0 =
-    "Use one of GNU Radio's windows from the next row on. ValueError if it cannot be built.";
+    "Use one of GNU Radio's windows from the next row on. ValueError if it cannot be "
+    "built.";
 static const char* __doc_gr_radiofm_stft_set_window_1 =
     "Use a window of fft_size taps from the next row on. ValueError if they do not fit.";
 static const char* __doc_gr_radiofm_stft_averaging = "Transforms averaged into a row.";
@@ -59,7 +61,8 @@ static const char* __doc_gr_radiofm_stft_set_averaging =
 static const char* __doc_gr_radiofm_stft_output =
     "\"db\", \"power\", \"magnitude\" or \"complex\".";
 static const char* __doc_gr_radiofm_stft_set_output =
-    "Change between \"db\", \"power\" and \"magnitude\" from the next row on. ValueError between "
+    "Change between \"db\", \"power\" and \"magnitude\" from the next row on. ValueError "
+    "between "
     "float and complex rows: they are different item types.";
 static const char* __doc_gr_radiofm_stft_samp_rate =
     "Samples a second, in force until an rx_rate tag comes.";
