@@ -259,9 +259,11 @@ class qa_waveform_source(gr_unittest.TestCase):
         source = radiofm.waveform_source(schedule=[("tone", 5000, 60.0, 0.0), ("noise", 3000)])
         sink = blocks.vector_sink_c()
         top.connect(source, sink)
+        self.assertEqual(source.sent(), 0)
         for _ in range(3):
             sink.reset()
             top.run()
+            self.assertEqual(source.sent(), 8000)
             self.assertEqual(tags_of(sink)["label"], [(0, "tone"), (5000, "noise")])
             self.assertEqual(set(tags_of(sink)), {"rx_time", "rx_rate", "rx_freq", "label"})
             loud = np.abs(np.array(sink.data())) > 1.0

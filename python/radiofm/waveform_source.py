@@ -156,6 +156,10 @@ class waveform_source(gr.hier_block2):
         """The label being sent."""
         return self._switch.label()
 
+    def sent(self) -> int:
+        """Samples sent since the start."""
+        return self._switch.nitems_written(0)
+
 
 class _switch(gr.basic_block):
     """Takes samples of the label that is on, from its port, and adds the noise of port 0.
