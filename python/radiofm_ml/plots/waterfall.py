@@ -64,6 +64,7 @@ def draw_waterfall(path: str | os.PathLike, iq: np.ndarray, sample_rate: float, 
     (start, stop, label) of what was really sent, drawn as a strip above; '' for nothing. labels: those
     with a colour, in the order of the colours; by default the boxes'.
     """
+    boxes = [box for box in boxes if box.stop > start and box.start < start + len(iq)]
     if labels is None:
         labels = sorted({box.label for box in boxes if not box.unknown})
     colour = style.colours(labels)
