@@ -47,9 +47,9 @@ def run(*command, folder):
 def compiled(tmp_path_factory):
     """Folder with the Python program of every example."""
     folder = tmp_path_factory.mktemp("examples")
-    for example in sorted((ROOT / "examples").glob("*.grc")):
-        run(GRCC, "-o", folder, example, folder=folder)
-        assert (folder / f"{example.stem}.py").is_file()
+    examples = sorted((ROOT / "examples").glob("*.grc"))
+    run(GRCC, "-o", folder, *examples, folder=folder)
+    assert [e.name for e in examples if not (folder / f"{e.stem}.py").is_file()] == []
     return folder
 
 
