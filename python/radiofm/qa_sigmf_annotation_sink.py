@@ -82,7 +82,9 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         for pdu in pdus:
             sink.post(pdu)
         self.tb.start()
-        wait_for(lambda: sink.received() == seen and self.answers.num_messages() >= sink.refused())
+        wait_for(lambda: sink.received() == seen)
+        waiting = sink._annotator._queue
+        wait_for(lambda: waiting.unfinished_tasks == 0 and self.answers.num_messages() >= sink.refused())
         self.tb.stop()
         self.tb.wait()
         return [pmt.to_python(self.answers.get_message(i)) for i in range(self.answers.num_messages())]

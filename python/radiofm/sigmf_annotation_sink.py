@@ -245,6 +245,7 @@ class _annotator(gr.basic_block):
                 self._guarded(self._annotate, item)
             else:
                 self._count_and_log("failed", "predictions are lost")
+            self._queue.task_done()
 
     def _finish(self) -> None:
         if not self._alive:
