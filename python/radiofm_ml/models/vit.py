@@ -9,6 +9,7 @@ spectrograms: Aboulfotouh et al., arXiv 2411.09996. N tiles, T tokens (patches),
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
 import torch
@@ -178,18 +179,35 @@ class ViT(nn.Module):
         x = tiles.reshape(-1, down, c.patch_rows, across, c.patch_cols).transpose(2, 3)
         return x.reshape(-1, down * across, c.patch_rows * c.patch_cols)
 
-    def tokens(self, tiles: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
-        """Encoded tokens (N, 1 + T, dim), the CLS token first.
+    def stem(self, tiles: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        """Tokens before the first block (N, 1 + T, dim), the CLS token first.
 
         keep: int64 (N, T_kept), the patches to encode (the others are left out, as in MAE); None for all.
         """
         x = self.patch_embed(self.patches(tiles)) + self.positions
         if keep is not None:
             x = x.gather(1, keep[..., None].expand(-1, -1, x.shape[-1]))
-        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1)
+        return torch.cat([self.cls.expand(len(x), -1, -1), x], 1)
+
+    def tokens(self, tiles: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        """Encoded tokens (N, 1 + T, dim), the CLS token first; ``keep`` as for ``stem``."""
+        x = self.stem(tiles, keep)
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
+
+    def tokens_before(self, tiles: torch.Tensor, layers: Iterable[int]) -> dict[int, torch.Tensor]:
+        """Tokens before block L for every L of ``layers``, in one pass that ends at the last of them.
+
+        ``depth`` stands for those behind the last block. They are not normalised: what follows does that.
+        """
+        wanted, found, x = set(layers), {}, self.stem(tiles)
+        for i in range(max(wanted) + 1):
+            if i in wanted:
+                found[i] = x
+            if i < max(wanted):
+                x = self.blocks[i](x)
+        return found
 
     def read_out(self, tokens: torch.Tensor) -> torch.Tensor:
         """(N, 1 + T, dim) -> (N, features), before the projection."""
