@@ -3,6 +3,8 @@
 """Pictures, drawn with matplotlib's Agg backend: no display is needed."""
 
 from radiofm_ml.plots.embedding import draw_embedding
+from radiofm_ml.plots.results import draw_confusion, draw_error_cdf, draw_learning_curves
 from radiofm_ml.plots.waterfall import Box, draw_waterfall
 
-__all__ = ["Box", "draw_embedding", "draw_waterfall"]
+__all__ = ["Box", "draw_confusion", "draw_embedding", "draw_error_cdf", "draw_learning_curves",
+           "draw_waterfall"]

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""What a task's evaluation leaves behind: a folder with ``report.json`` and the pictures drawn from it.
+
+``report.json`` holds every number that a picture shows, so that a picture can be drawn again
+(``draw_report``) and two runs can be compared without rerunning either:
+
+    task, kind, model, ...   whatever the evaluation says of itself
+    results                  [{method, labels_per_class, metric, mean, std, seeds}]; labels_per_class is
+                             null where all labels were used, std is the spread over the seeds
+    confusion                {method: counts (K, K)}, with ``labels`` (K): row = truth, column = decision,
+                             summed over the seeds
+    errors                   {method: quantiles of the errors at 0, 0.5, ... 100 %}, with ``unit``
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+REPORT = "report.json"
+CONFUSION, ERRORS, CURVES = "confusion.png", "error_cdf.png", "learning_curves.png"
+LEVELS = np.linspace(0, 1, 201)
+
+
+def confusion_matrix(truth, decided, n_labels: int) -> np.ndarray:
+    """Counts, int64 (n_labels, n_labels): row = truth, column = decision. truth, decided: label numbers."""
+    truth, decided = np.asarray(truth, np.int64).ravel(), np.asarray(decided, np.int64).ravel()
+    for name, values in (("truth", truth), ("decided", decided)):
+        if len(values) and not 0 <= values.min() <= values.max() < n_labels:
+            raise ValueError(f"{name} has a label number outside 0..{n_labels - 1}")
+    if len(truth) != len(decided):
+        raise ValueError(f"{len(truth)} true labels for {len(decided)} decisions")
+    return np.bincount(truth * n_labels + decided, minlength=n_labels**2).reshape(n_labels, n_labels)
+
+
+def classification_metrics(truth, decided, n_labels: int) -> dict[str, float]:
+    """accuracy; balanced_accuracy: the mean recall of the labels that occur in ``truth``; macro_f1, of the
+    same labels."""
+    counts = confusion_matrix(truth, decided, n_labels)
+    rows = counts.sum(1)
+    present = rows > 0
+    if not present.any():
+        raise ValueError("no query to score")
+    right = np.diag(counts)
+    f1 = 2 * right / np.maximum(rows + counts.sum(0), 1)
+    return {"accuracy": float(right.sum() / rows.sum()),
+            "balanced_accuracy": float((right[present] / rows[present]).mean()),
+            "macro_f1": float(f1[present].mean())}
+
+
+def distances(predicted, truth) -> np.ndarray:
+    """Euclidean errors (N,) of predicted (N, M) against truth (N, M), in their unit."""
+    predicted, truth = (np.asarray(v, np.float64).reshape(len(v), -1) for v in (predicted, truth))
+    if predicted.shape != truth.shape:
+        raise ValueError(f"predictions are {predicted.shape}, the truth is {truth.shape}")
+    return np.linalg.norm(predicted - truth, axis=1)
+
+
+def error_metrics(errors) -> dict[str, float]:
+    """mean, median and p90 (90th percentile) of errors (N,)."""
+    errors = np.asarray(errors, np.float64).ravel()
+    if not len(errors):
+        raise ValueError("no query to score")
+    return {"mean": float(errors.mean()), "median": float(np.median(errors)),
+            "p90": float(np.quantile(errors, 0.9))}
+
+
+def result_rows(method: str, per_seed: Sequence[Mapping[str, float]],
+                labels_per_class: int | None = None) -> list[dict]:
+    """Entries of ``results``, one for each metric, from the metrics of each seed."""
+    return [{"method": method, "labels_per_class": labels_per_class, "metric": metric,
+             "mean": float(np.mean([m[metric] for m in per_seed])),
+             "std": float(np.std([m[metric] for m in per_seed])),
+             "seeds": [float(m[metric]) for m in per_seed]} for metric in per_seed[0]]
+
+
+def write_report(folder: str | os.PathLike, report: Mapping, *, results: Sequence[Mapping] = (),
+                 confusions: Mapping[str, np.ndarray] | None = None,
+                 errors: Mapping[str, np.ndarray] | None = None) -> Path:
+    """Write ``report.json`` and the pictures that its content gives into ``folder`` (made if need be).
+
+    report: task, kind, model, labels (for confusions), unit (for errors), chance, title and whatever else
+    JSON holds. results: see ``result_rows``. confusions: method to counts (K, K). errors: method to
+    absolute errors (N,). Returns the path of report.json. The file is replaced in one step: an earlier one
+    stays whole if this fails. Raises ValueError naming what does not fit.
+    """
+    folder = Path(folder)
+    content = {**report, "results": [dict(row) for row in results]}
+    if confusions:
+        labels = list(content.get("labels", ()))
+        for name, counts in confusions.items():
+            if np.shape(counts) != (len(labels), len(labels)):
+                raise ValueError(f"{name}: {len(labels)} labels, not a matrix of {np.shape(counts)}")
+        content["confusion"] = {name: np.asarray(c).astype(int).tolist() for name, c in confusions.items()}
+    if errors:
+        content["errors"] = {name: [float(f"{q:.6g}") for q in np.quantile(np.asarray(e, np.float64), LEVELS)]
+                             for name, e in errors.items()}
+    text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / (REPORT + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, folder / REPORT)
+    draw_report(folder, errors)
+    return folder / REPORT
+
+
+def read_report(folder: str | os.PathLike) -> dict:
+    """The report in a folder. Raises ValueError naming the file."""
+    file = Path(folder) / REPORT
+    try:
+        report = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{file}: missing; a report folder holds one") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file}: not valid JSON: {error}") from None
+    if not isinstance(report, dict) or not isinstance(report.get("results"), list):
+        raise ValueError(f"{file}: key 'results' is missing; not a report")
+    return report
+
+
+def draw_report(folder: str | os.PathLike, errors: Mapping[str, np.ndarray] | None = None) -> list[Path]:
+    """Draw the pictures of a report folder anew; returns their paths.
+
+    errors: the errors themselves, where at hand, instead of their stored quantiles.
+    """
+    from radiofm_ml.plots import results as plots
+
+    folder = Path(folder)
+    report = read_report(folder)
+    title = report.get("title") or report.get("task", "")
+    drawn = []
+    if report.get("confusion"):
+        plots.draw_confusion(folder / CONFUSION, report["confusion"], report["labels"], title=title)
+        drawn.append(CONFUSION)
+    if report.get("errors"):
+        plots.draw_error_cdf(folder / ERRORS, errors or report["errors"], unit=report.get("unit", ""),
+                             title=title)
+        drawn.append(ERRORS)
+    metric, curves = learning_curves(report)
+    if curves:
+        classification = report.get("kind") == "classification"
+        label = metric.replace("_", " ").capitalize()
+        plots.draw_learning_curves(
+            folder / CURVES, curves, percent=classification, chance=report.get("chance"), title=title,
+            ylabel=label if classification else f"{label} error in {report.get('unit', '')}".strip(),
+            xlabel="Labels per class" if classification else "Labelled examples")
+        drawn.append(CURVES)
+    return [folder / name for name in drawn]
+
+
+def learning_curves(report: Mapping) -> tuple[str, dict[str, dict[int, list[float]]]]:
+    """(metric, {method: {labels per class: scores of the seeds}}) of a report; empty where no method was
+    measured at two numbers of labels or more. The metric is balanced accuracy, or the mean error."""
+    metric = "balanced_accuracy" if report.get("kind") == "classification" else "mean"
+    curves: dict[str, dict[int, list[float]]] = {}
+    for row in report["results"]:
+        if row["metric"] == metric and row["labels_per_class"]:
+            curves.setdefault(row["method"], {})[int(row["labels_per_class"])] = row["seeds"]
+    if max(map(len, curves.values()), default=0) < 2:
+        return metric, {}
+    return metric, curves
+
+
+def _plain(value):
+    """JSON's own types; numbers that are not finite become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def print_results(report: Mapping) -> None:
+    """The results as a table on the terminal: a row a method, a column a metric and number of labels."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = report["results"]
+    columns = list(dict.fromkeys((r["labels_per_class"], r["metric"]) for r in rows))
+    table = Table(title=str(report.get("title") or report.get("task", "")),
+                  caption=f"mean ± spread over {max((len(r['seeds']) for r in rows), default=0)} seeds")
+    table.add_column("method")
+    for count, metric in columns:
+        named = "" if count is None else f"\n{count} a class"
+        table.add_column(metric.replace("_", " ") + named, justify="right")
+    for method in dict.fromkeys(r["method"] for r in rows):
+        cells = {(r["labels_per_class"], r["metric"]): f"{r['mean']:.3f} ± {r['std']:.3f}"
+                 for r in rows if r["method"] == method}
+        table.add_row(method, *(cells.get(c, "") for c in columns))
+    Console().print(table)
