@@ -202,3 +202,32 @@ def test_a_bundle_whose_parts_do_not_fit(tmp_path):
 def test_no_such_bundle(tmp_path):
     with pytest.raises(BundleError, match="no such bundle"):
         open_engine(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.skipif(
+    not cpu_has_bf16(), reason="this CPU has no bf16 arithmetic"))])
+def test_tokens_of_layers_come_with_the_same_embeddings(random_bundle, tiles, precision):
+    """37 tiles are two passes. The model goes on from any layer's tokens to the same embedding."""
+    opened = open_engine(random_bundle, precision=precision)
+    assert list(opened.layers) == [0, 1, 2, 3]
+    embeddings, tokens = opened.embed_with_tokens(tiles, [3, 1])
+    np.testing.assert_array_equal(embeddings, opened.embed(tiles))
+    assert sorted(tokens) == [1, 3]
+    tolerance = {"fp32": 1e-4, "bf16": 5e-2}[precision]
+    with torch.inference_mode():
+        for layer, values in tokens.items():
+            assert values.dtype == np.float32 and values.shape == (37, 1 + 32, 64)
+            x = torch.from_numpy(values)
+            for block in random_bundle.model.blocks[layer:]:
+                x = block(x)
+            np.testing.assert_allclose(random_bundle.model.finish(x).numpy(), embeddings, atol=tolerance)
+    embeddings, tokens = opened.embed_with_tokens(tiles, [])
+    assert tokens == {} and len(embeddings) == 37
+    embeddings, tokens = opened.embed_with_tokens(tiles[:0], [2])
+    assert embeddings.shape == (0, 64) and len(tokens[2]) == 0
+
+
+def test_a_layer_that_is_not_there(random_bundle, tiles):
+    for layer in (-1, 4):
+        with pytest.raises(ValueError, match=f"no tokens of layer {layer}; there are: 0 to 3"):
+            open_engine(random_bundle).embed_with_tokens(tiles, [layer])

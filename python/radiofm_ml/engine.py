@@ -4,6 +4,7 @@
 
     engine = open_engine("radiofm-small")
     embeddings = engine.embed(tiles)        # float32 (N, tile_rows, tile_cols) -> float32 (N, D)
+    embeddings, tokens = engine.embed_with_tokens(tiles, [6])       # and those before block 6
 
 An engine is a class in ``ENGINES``; ``open_engine(..., engine="auto")`` takes the first that runs here.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import contextmanager
 
 if "torch" not in sys.modules:
@@ -41,9 +43,12 @@ class Engine:
 
     name    as in ``ENGINES``, with the precision: 'torch-bf16'
     bundle  the bundle whose encoder it runs
+    layers  whose tokens it can give: 0 (before the first block) to the number of blocks; none at all
+            where the engine or the encoder cannot
     """
 
     name = ""
+    layers = range(0)
 
     def __init__(self, bundle: bundles.Bundle):
         self.bundle = bundle
@@ -59,6 +64,10 @@ class Engine:
         """float32 (n, tile_rows, tile_cols), finite, 1 <= n <= 32 -> float32 (n, D)."""
         raise NotImplementedError
 
+    def _run_with_tokens(self, tiles: np.ndarray, layers: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """As ``_run``, and the tokens before each of ``layers``, float32 (n, 1 + T, dim)."""
+        raise NotImplementedError
+
     def embed(self, tiles: np.ndarray) -> np.ndarray:
         """Embeddings, float32 (N, D), of model-ready tiles.
 
@@ -66,18 +75,49 @@ class Engine:
         and infinite or absurdly large values as +-1e4, so that one bad tile spoils neither its own
         embedding nor its neighbours'. Safe to call from several threads. Raises ValueError for another shape.
         """
+        tiles = self._checked(tiles)
+        embeddings = np.empty((len(tiles), self.embedding_size), np.float32)
+        for i in range(0, len(tiles), _MAX_BATCH):
+            embeddings[i:i + _MAX_BATCH] = self._run(clean_tiles(tiles[i:i + _MAX_BATCH]))
+        return embeddings
+
+    def embed_with_tokens(self, tiles: np.ndarray,
+                          layers: Sequence[int]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+        """Embeddings as ``embed``, and for each of ``layers`` the tokens before that block, in one pass.
+
+        Tokens: float32 (N, 1 + T, dim), the CLS token first, not normalised; layer ``depth`` stands for those
+        behind the last block. Raises ValueError for another shape, and for a layer that is not in ``layers``
+        of this engine.
+        """
+        layers = sorted(set(layers))
+        for layer in layers:
+            if layer not in self.layers:
+                has = f"0 to {self.layers[-1]}" if self.layers else "none"
+                raise ValueError(f"engine {self.name} of {self.bundle.id} has no tokens of layer {layer}; "
+                                 f"there are: {has}")
+        if not layers:
+            return self.embed(tiles), {}
+        tiles = self._checked(tiles)
+        if not len(tiles):
+            return self.embed(tiles), {layer: np.empty((0, 0, 0), np.float32) for layer in layers}
+        parts = [self._run_with_tokens(clean_tiles(tiles[i:i + _MAX_BATCH]), layers)
+                 for i in range(0, len(tiles), _MAX_BATCH)]
+        tokens = {layer: np.concatenate([part[1][k] for part in parts]) for k, layer in enumerate(layers)}
+        return np.concatenate([part[0] for part in parts]), tokens
+
+    def _checked(self, tiles: np.ndarray) -> np.ndarray:
         spec = self.spec
         tiles = np.asarray(tiles, np.float32)
         if tiles.shape[1:] not in ((spec.tile_rows, spec.tile_cols), (spec.tile_size,)):
             raise ValueError(f"tiles must be (N, {spec.tile_rows}, {spec.tile_cols}) or "
                              f"(N, {spec.tile_size}) for {self.bundle.id}, got {tiles.shape}")
-        tiles = tiles.reshape(-1, spec.tile_rows, spec.tile_cols)
-        embeddings = np.empty((len(tiles), self.embedding_size), np.float32)
-        for i in range(0, len(tiles), _MAX_BATCH):
-            clean = np.nan_to_num(tiles[i:i + _MAX_BATCH], nan=0.0)
-            np.clip(clean, -MAX_TILE_VALUE, MAX_TILE_VALUE, out=clean)
-            embeddings[i:i + _MAX_BATCH] = self._run(clean)
-        return embeddings
+        return tiles.reshape(-1, spec.tile_rows, spec.tile_cols)
+
+
+def clean_tiles(tiles: np.ndarray) -> np.ndarray:
+    """A copy of tiles that a model can be given: NaN is 0, what is absurdly large +-1e4."""
+    clean = np.nan_to_num(tiles, nan=0.0)
+    return np.clip(clean, -MAX_TILE_VALUE, MAX_TILE_VALUE, out=clean)
 
 
 class TorchEngine(Engine):
@@ -93,6 +133,8 @@ class TorchEngine(Engine):
         self.name = f"torch-{precision}"
         self._threads = threads
         self._model = _pack_bf16(bundle.model) if precision == "bf16" else bundle.model
+        if hasattr(bundle.model, "tokens_before"):
+            self.layers = range(len(bundle.model.blocks) + 1)
 
     @staticmethod
     def available() -> bool:
@@ -101,6 +143,13 @@ class TorchEngine(Engine):
     def _run(self, tiles: np.ndarray) -> np.ndarray:
         with torch_threads(self._threads), torch.inference_mode():
             return self._model(torch.from_numpy(tiles)).float().numpy()
+
+    def _run_with_tokens(self, tiles: np.ndarray, layers: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+        last = self.layers[-1]
+        with torch_threads(self._threads), torch.inference_mode():
+            tokens = self._model.tokens_before(torch.from_numpy(tiles), [*layers, last])
+            embeddings = self._model.finish(tokens[last])
+            return embeddings.float().numpy(), [tokens[layer].float().numpy() for layer in layers]
 
 
 # In order of preference for "auto".

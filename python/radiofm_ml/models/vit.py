@@ -224,6 +224,10 @@ class ViT(nn.Module):
         """Embeddings (N, embedding_size) of tiles (N, tile_rows, tile_cols)."""
         return self.projection(self.read_out(self.tokens(tiles)))
 
+    def finish(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Embeddings of the tokens behind the last block, as ``tokens_before`` gives them."""
+        return self.projection(self.read_out(self.norm(tokens)))
+
 
 class MaskedViT(nn.Module):
     """Masked spectrogram modeling: encode the visible patches, predict the pixels of the others."""
