@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""A trained head on disk: from a frozen embedding to a class or to numbers.
+"""A trained head on disk: from a bundle's embedding, tokens or tile to a class, to numbers, or to a picture
+of labels.
 
-    head.safetensors   layers.0.weight, layers.0.bias, layers.1.weight …, and 'mean' for 'cl2n'
-    head.json          what it is for and whose embeddings it reads
+    head.safetensors   its weights
+    head.json          what it is for, whose embeddings it reads, and where it begins ('input')
 
-The name of the second file differs from a bundle's config.json, so that a head may lie in a bundle's folder.
-Weights are (out, in), as in torch.nn.Linear. Needs numpy, and safetensors to read and write.
+    head = heads.load(path)
+    head.input                      'embedding': a ``Head``, numpy only, called with embeddings
+                                    'tokens', 'tile': a ``models.tuned.TunedHead``, which carries what tuning
+                                    changed of the encoder and needs torch
+
+A plain head's tensors are layers.0.weight, layers.0.bias, layers.1.weight …, (out, in) as in torch.nn.Linear,
+and 'mean' for 'cl2n'. The name of the second file differs from a bundle's config.json, so that a head may lie
+in a bundle's folder. Needs numpy, and safetensors to read and write.
 """
 
 from __future__ import annotations
@@ -17,14 +24,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from radiofm_ml.calibration import softmax
 from radiofm_ml.geometry import NORMALISATIONS, normalise
 
+if TYPE_CHECKING:
+    from radiofm_ml.models.tuned import TunedHead
+
 FORMAT = "radiofm-head"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no key 'input' and plain heads only
 FILES = ("head.safetensors", "head.json")
 KINDS = ("classification", "regression")
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0.0)}
@@ -65,6 +76,9 @@ class Head:
 
     def __post_init__(self):
         _validate(self)
+
+    input = "embedding"
+    from_layer = None
 
     @property
     def embedding_size(self) -> int:
@@ -136,29 +150,41 @@ def _fit_logistic(x: np.ndarray, index: np.ndarray, classes: int, penalty: float
     return w[:, :-1], w[:, -1]
 
 
-def save(path: str | os.PathLike, head: Head) -> Head:
+def save(path: str | os.PathLike, head: Head | TunedHead) -> Head | TunedHead:
     """Write a head into a folder (made if need be) and read it back."""
     from safetensors.numpy import save_file
 
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    tensors = {} if head.mean is None else {"mean": np.ascontiguousarray(head.mean, np.float32)}
-    for i, (weight, bias) in enumerate(head.layers):
-        tensors[f"layers.{i}.weight"] = np.ascontiguousarray(weight, np.float32)
-        tensors[f"layers.{i}.bias"] = np.ascontiguousarray(bias, np.float32)
-    config = {"format": FORMAT, "format_version": FORMAT_VERSION, "kind": head.kind, "task": head.task,
-              "model": head.model, "embedding_size": head.embedding_size, "labels": list(head.labels),
-              "layers": len(head.layers), "activation": head.activation, "normalisation": head.normalisation}
-    if head.kind == "classification":
-        config["temperature"] = head.temperature
-    else:
-        config |= {"unit": head.unit, "scale": list(head.scale), "offset": list(head.offset)}
+    tensors, config = _plain(head) if head.input == "embedding" else _tuned(head)
+    config = {"format": FORMAT, "format_version": FORMAT_VERSION, **config}
     save_file(tensors, path / FILES[0])
     (path / FILES[1]).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return load(path)
 
 
-def load(path: str | os.PathLike) -> Head:
+def _tuned(head: TunedHead) -> tuple[dict, dict]:
+    state = {name: value.detach().float().cpu().contiguous().numpy()
+             for name, value in head.own_state().items()}
+    return state, head.config.to_dict()
+
+
+def _plain(head: Head) -> tuple[dict, dict]:
+    tensors = {} if head.mean is None else {"mean": np.ascontiguousarray(head.mean, np.float32)}
+    for i, (weight, bias) in enumerate(head.layers):
+        tensors[f"layers.{i}.weight"] = np.ascontiguousarray(weight, np.float32)
+        tensors[f"layers.{i}.bias"] = np.ascontiguousarray(bias, np.float32)
+    config = {"kind": head.kind, "task": head.task, "model": head.model, "labels": list(head.labels),
+              "input": head.input, "embedding_size": head.embedding_size, "layers": len(head.layers),
+              "activation": head.activation, "normalisation": head.normalisation}
+    if head.kind == "classification":
+        config["temperature"] = head.temperature
+    else:
+        config |= {"unit": head.unit, "scale": list(head.scale), "offset": list(head.offset)}
+    return tensors, config
+
+
+def load(path: str | os.PathLike) -> Head | TunedHead:
     """Open and check a head: its folder or its head.json. Raises HeadError."""
     path = Path(path)
     path = path.parent if path.name == FILES[1] else path
@@ -167,6 +193,30 @@ def load(path: str | os.PathLike) -> Head:
             raise HeadError(f"{path / name}: missing; a head is a folder with {' and '.join(FILES)}")
     config = _read_config(path / FILES[1])
     tensors = _read_tensors(path / FILES[0])
+    if config["input"] == "embedding":
+        return _load_plain(path, config, tensors)
+    return _load_tuned(path, config, tensors)
+
+
+def _load_tuned(path: Path, config: dict, tensors: dict) -> TunedHead:
+    import torch
+
+    from radiofm_ml.models.tuned import TunedConfig, TunedHead
+
+    try:
+        known = TunedConfig.from_dict(config)
+    except HeadError as error:
+        raise HeadError(f"{path / FILES[1]}: {error}") from None
+    try:
+        return TunedHead.from_state(known, {name: torch.from_numpy(v) for name, v in tensors.items()})
+    except HeadError as error:
+        raise HeadError(f"{path / FILES[0]}: {error}") from None
+
+
+def _load_plain(path: Path, config: dict, tensors: dict) -> Head:
+    _need(path / FILES[1], config, _PLAIN_KEYS)
+    if not 1 <= config["layers"] <= 100:
+        raise HeadError(f"{path / FILES[1]}: key 'layers' must lie in 1..100")
     names = [f"layers.{i}.{part}" for i in range(config["layers"]) for part in ("weight", "bias")]
     names += ["mean"] if config["normalisation"] == "cl2n" else []
     for name in names:
@@ -191,8 +241,9 @@ def load(path: str | os.PathLike) -> Head:
     return head
 
 
-_KEYS = {"format": str, "format_version": int, "kind": str, "task": str, "model": str, "embedding_size": int,
-         "labels": list, "layers": int, "activation": str, "normalisation": str}
+_KEYS = {"format": str, "format_version": int, "kind": str, "task": str, "model": str, "labels": list}
+_PLAIN_KEYS = {"embedding_size": int, "layers": int, "activation": str, "normalisation": str}
+INPUTS = ("embedding", "tokens", "tile")
 
 
 def _read_config(file: Path) -> dict:
@@ -202,15 +253,22 @@ def _read_config(file: Path) -> dict:
         raise HeadError(f"{file}: not valid JSON: {error}") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise HeadError(f"{file}: key 'format' must be '{FORMAT}'")
-    for key, kind in _KEYS.items():
+    _need(file, config, _KEYS)
+    if not 1 <= config["format_version"] <= FORMAT_VERSION:
+        raise HeadError(f"{file}: key 'format_version' is {config['format_version']}, this release reads "
+                        f"1..{FORMAT_VERSION}")
+    if config["format_version"] == 1:
+        config["input"] = "embedding"
+    if config.get("input") not in INPUTS:
+        raise HeadError(f"{file}: key 'input' must be one of {', '.join(INPUTS)}, "
+                        f"got {config.get('input')!r}")
+    return config
+
+
+def _need(file: Path, config: dict, keys: dict[str, type]) -> None:
+    for key, kind in keys.items():
         if not isinstance(config.get(key), kind) or isinstance(config.get(key), bool):
             raise HeadError(f"{file}: key '{key}' must be {kind.__name__}")
-    if config["format_version"] != FORMAT_VERSION:
-        raise HeadError(f"{file}: key 'format_version' is {config['format_version']}, this release reads "
-                        f"{FORMAT_VERSION}")
-    if not 1 <= config["layers"] <= 100:
-        raise HeadError(f"{file}: key 'layers' must lie in 1..100")
-    return config
 
 
 def _read_tensors(file: Path) -> dict[str, np.ndarray]:
@@ -232,8 +290,6 @@ def _read_tensors(file: Path) -> dict[str, np.ndarray]:
 def _validate(head: Head) -> None:
     if head.kind not in KINDS:
         raise HeadError(f"key 'kind' must be one of {', '.join(KINDS)}, got {head.kind!r}")
-    if not isinstance(head.task, str) or not head.task:
-        raise HeadError("key 'task' must be a word for what the head decides")
     if head.activation not in ACTIVATIONS:
         raise HeadError(f"key 'activation' must be one of {', '.join(ACTIVATIONS)}, got {head.activation!r}")
     if head.normalisation not in NORMALISATIONS:
@@ -244,14 +300,23 @@ def _validate(head: Head) -> None:
         raise HeadError("normalisation 'cl2n' needs a mean, and no other has one")
     if head.mean is not None and head.mean.shape != (head.embedding_size,):
         raise HeadError(f"the mean is {head.mean.shape}, the embedding has {head.embedding_size} values")
+    validate_outputs(head, size)
+
+
+def validate_outputs(head, size: int) -> None:
+    """Check what heads of every form say of their ``size`` outputs. Raises HeadError."""
+    if not isinstance(head.task, str) or not head.task:
+        raise HeadError("key 'task' must be a word for what the head decides")
     labels = head.labels
     named = all(isinstance(v, str) and v for v in labels)
     if not named or len(set(labels)) != len(labels) or len(labels) != size:
         raise HeadError(f"key 'labels' must be {size} different names, one for each output of the last layer")
-    if head.kind == "classification":
+    if head.kind != "regression":
         if len(labels) < 2 or not _finite(head.temperature) or head.temperature <= 0:
-            raise HeadError("a classification head needs two labels or more and a 'temperature' above 0")
+            raise HeadError(f"a {head.kind} head needs two labels or more and a 'temperature' above 0")
         return
+    if not labels:
+        raise HeadError("key 'labels' must name the numbers")
     if not isinstance(head.unit, str):
         raise HeadError("key 'unit' must be a word")
     for key in ("scale", "offset"):
