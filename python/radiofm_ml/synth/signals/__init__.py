@@ -12,7 +12,12 @@ import importlib
 from radiofm_ml.synth.signals.base import Emission, Signal, SignalClass
 
 # A module has CLASSES: the SignalClass entries that it provides, in order.
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = (
+    "adsb",
+    "ais",
+    "wifi",
+    "aviation",
+)
 
 # The 20 classes of the published identification task (arXiv 2511.15162), by their names there.
 TWENTY = (

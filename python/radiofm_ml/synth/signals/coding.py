@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""Bits, and the codes that the standards put around them. Bits are uint8 arrays of 0 and 1, in sending order."""
+"""Bits, and the codes that the standards put around them.
+
+Bits are uint8 arrays of 0 and 1, in sending order.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +46,8 @@ def remainder(bits: Bits, polynomial: int, initial: int = 0) -> Bits:
     polynomial   with its leading term: 0x11021 is x^16 + x^12 + x^5 + 1
     initial      what the register holds at first (CRCs that start from ones)
 
-    A CRC that a document draws with a right-shifting register is this one, over the bits in the order in which
-    they are sent.
+    A CRC that a document draws with a right-shifting register is this one, over the bits in the order in
+    which they are sent.
     """
     width = polynomial.bit_length() - 1
     value = integer_of(bits) << width
@@ -127,8 +130,8 @@ def scramble(bits: Bits, taps: tuple[int, ...], seed: int = 0) -> Bits:
 
 
 def convolve(bits: Bits, *generators: int) -> Bits:
-    """Convolutional code from the all-zero state: one bit a generator for every input bit. A generator's lowest
-    bit multiplies the newest input."""
+    """Convolutional code from the all-zero state: one bit a generator for every input bit. A generator's
+    lowest bit multiplies the newest input."""
     padded = np.asarray(bits, np.uint8)
     out = np.zeros((len(padded), len(generators)), np.uint8)
     for k, generator in enumerate(generators):
@@ -165,7 +168,7 @@ def _generator(count: int, primitive: int, first: int) -> tuple[int, ...]:
 
 
 def reed_solomon(message, count: int, primitive: int = 0x11D, first: int = 0) -> list[int]:
-    """The ``count`` parity symbols of a systematic Reed-Solomon code, message and parity the highest power first.
+    """The ``count`` parity symbols of a systematic Reed-Solomon code, the highest power first.
 
     primitive   the field's polynomial with its leading term: 0x11D is x^8 + x^4 + x^3 + x^2 + 1
     first       power of the primitive element that is the generator polynomial's first root

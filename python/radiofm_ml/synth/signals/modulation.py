@@ -19,10 +19,10 @@ Rng = np.random.Generator
 
 # -- pulses: ``sps`` samples a symbol, an odd number of taps, symmetric ------------------------------
 @cache
-def gaussian(bt: float, sps: int, span: int = 3) -> np.ndarray:
-    """A rectangle of one symbol through a Gaussian low-pass of bandwidth ``bt``/symbol: a frequency pulse that
-    sums to ``sps``."""
-    t = np.arange(-span * sps, span * sps + 1) / (2 * sps)
+def gaussian(bt: float, sps: int, span: int = 4) -> np.ndarray:
+    """A rectangle of one symbol through a Gaussian low-pass of bandwidth ``bt``/symbol: a frequency pulse
+    that sums to ``sps``."""
+    t = np.arange(-span * sps // 2, span * sps // 2 + 1) / sps
     k = np.pi * bt * np.sqrt(2 / np.log(2))
     taps = (erf(k * (t + 0.5)) - erf(k * (t - 0.5))) / 2
     return taps * (sps / taps.sum())
@@ -70,8 +70,8 @@ def turn(frequency: np.ndarray, sample_rate: float, phase: float = 0.0) -> np.nd
 def fsk(
     levels: np.ndarray, sps: int, sample_rate: float, pulse: np.ndarray | None = None, phase: float = 0.0
 ) -> np.ndarray:
-    """Continuous-phase FSK: ``levels`` are the symbols' frequencies in Hz; the pulse sums to ``sps`` (default:
-    the rectangle)."""
+    """Continuous-phase FSK: ``levels`` are the symbols' frequencies in Hz; the pulse sums to ``sps``
+    (default: the rectangle)."""
     return turn(shape(levels, rectangle(sps) if pulse is None else pulse, sps), sample_rate, phase)
 
 
@@ -105,8 +105,8 @@ def keyed(levels: np.ndarray, edge: int) -> np.ndarray:
 
 # -- bursts ------------------------------------------------------------------------------------------
 class Burst(NamedTuple):
-    """A transmission of its own. start: samples from the beginning, may be negative. band: (lower, upper) edges
-    in Hz, measured if None. message: what a decoder would say."""
+    """A transmission of its own. start: samples from the beginning, may be negative. band: (lower, upper)
+    edges in Hz, measured if None. message: what a decoder would say."""
 
     start: int
     iq: np.ndarray
@@ -128,8 +128,8 @@ def occupied_band(x: np.ndarray, sample_rate: float, share: float = 0.99) -> tup
 
 
 def start_of(rng: Rng, count: int, length: int) -> int:
-    """Where a burst of ``length`` samples starts in ``count``: whole and anywhere if it fits, else so that it is
-    on all the time."""
+    """Where a burst of ``length`` samples starts in ``count``: whole and anywhere if it fits, else so that
+    it is on all the time."""
     low, high = sorted((0, count - length))
     return int(rng.integers(low, high + 1))
 
