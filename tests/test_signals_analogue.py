@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""The analogue and time signals: each is taken apart by a receiver written here from its standard."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from radiofm_ml.synth.signals import all_classes
+from scipy.signal import firwin, hilbert, oaconvolve
+
+LABELS = ("airband", "vor")
+
+
+def make(label: str, duration: float, seed: int = 0, **fixed):
+    return all_classes()[label].generate(np.random.default_rng(seed), duration, **fixed)
+
+
+def low_pass(x: np.ndarray, cutoff: float, rate: float, taps: int = 401) -> np.ndarray:
+    return oaconvolve(x, firwin(taps, cutoff, fs=rate), "same")
+
+
+def occupied(x: np.ndarray, rate: float, low: float, high: float) -> float:
+    """Share of the power between two frequencies."""
+    power = np.abs(np.fft.fft(x)) ** 2
+    f = np.fft.fftfreq(len(x), 1 / rate)
+    return float(power[(f >= low) & (f <= high)].sum() / power.sum())
+
+
+def every_variant():
+    return [(label, variant) for label in LABELS for variant in all_classes()[label].variants or (None,)]
+
+
+@pytest.mark.parametrize(("label", "variant"), every_variant())
+def test_signal_keeps_its_contract(label, variant):
+    kind = all_classes()[label]
+    fixed = {"variant": variant} if variant else {}
+    for seed, duration in enumerate(kind.span):
+        signal = kind.generate(np.random.default_rng(seed), duration, **fixed)
+        assert signal.iq.dtype == np.complex64
+        assert len(signal.iq) == round(duration * signal.sample_rate)
+        assert signal.variant == (variant or "")
+        on = np.zeros(len(signal.iq), bool)
+        for box in signal.emissions:
+            assert 0 <= box.start and 0 < box.count and box.start + box.count <= len(on)
+            on[box.start : box.start + box.count] = True
+        assert on.any() and not signal.iq[~on].any()
+        assert np.mean(np.abs(signal.iq[on]) ** 2) == pytest.approx(1, rel=1e-3)
+        lower, upper = signal.emissions[0].lower, signal.emissions[0].upper
+        assert -signal.sample_rate / 2 < lower < upper < signal.sample_rate / 2
+        assert occupied(signal.iq, signal.sample_rate, lower, upper) > 0.985
+        again = kind.generate(np.random.default_rng(seed), duration, **fixed)
+        np.testing.assert_array_equal(signal.iq, again.iq)
+    other = kind.generate(np.random.default_rng(99), kind.span[1], **fixed)
+    assert not np.array_equal(other.iq, signal.iq)
+
+
+# -- airband -------------------------------------------------------------------------------------------
+def acars_blocks(audio: np.ndarray, rate: float) -> list[bytes]:
+    """Differentially decoded MSK: whether the phase makes half a turn or a whole one in each bit; then the
+    characters after SYN SYN SOH, and their check."""
+    phase = np.unwrap(np.angle(hilbert(audio))) / np.pi
+    sps = round(rate / 2400)
+    turns = [np.diff(phase[first::sps]) for first in range(sps)]
+    turn = min(turns, key=lambda t: np.abs(t - np.round(t)).mean())  # the bits' timing: the widest open eye
+    text = "".join(map(str, np.cumsum(turn < 1.5) % 2))
+    header = "".join(f"{c:08b}"[::-1] for c in (0x16, 0x16, 0x01))
+    if header not in text:  # which level is a one is not known before
+        text = text.translate(str.maketrans("01", "10"))
+    found = []
+    at = text.find(header)
+    while at >= 0:
+        octets = [int(text[k : k + 8][::-1], 2) for k in range(at + 24, len(text) - 7, 8)]
+        end = next(k for k, c in enumerate(octets) if c & 0x7F == 0x03)
+        assert all(c.bit_count() % 2 == 1 for c in octets[: end + 1])
+        crc = 0
+        for octet in octets[: end + 1]:
+            crc ^= octet
+            for _ in range(8):
+                crc = crc >> 1 ^ 0x8408 * (crc & 1)
+        assert crc == octets[end + 1] | octets[end + 2] << 8
+        assert octets[end + 3] == 0x7F
+        found.append(bytes(c & 0x7F for c in octets[:end]))
+        at = text.find(header, at + 24)
+    return found
+
+
+def test_acars_reads():
+    signal = make("airband", 6.0, seed=4, variant="acars")
+    assert len(signal.truth["messages"]) > 1
+    found = []
+    for box in signal.emissions:
+        envelope = np.abs(signal.iq[box.start : box.start + box.count])
+        if box.start + box.count < len(signal.iq):
+            found += acars_blocks(envelope - envelope.mean(), signal.sample_rate)
+    for body, message in zip(found, signal.truth["messages"], strict=True):
+        registration, _, rest = body[1:].partition(b"\x15")
+        assert registration.decode() == message["registration"]
+        assert rest[:2].decode() == message["label"]
+        assert rest[4:].decode() == message["text"]
+
+
+def test_voice_is_amplitude_modulation_in_bursts():
+    signal = make("airband", 20.0, seed=1, variant="voice-25")
+    assert len(signal.emissions) > 1
+    for box in signal.emissions:
+        part = signal.iq[box.start + 100 : box.start + box.count - 100]
+        assert np.abs(part.imag).max() < 1e-6 and part.real.min() > 0  # a carrier that is never overmodulated
+        depth = (part.real.max() - part.real.min()) / (part.real.max() + part.real.min())
+        assert 0.3 < depth < 1
+
+
+# -- VOR -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("bearing", [0.0, 37.5, 90.0, 271.0])
+def test_vor_gives_the_bearing(bearing):
+    signal = make("vor", 1.0, seed=7, bearing=bearing)
+    rate = signal.sample_rate
+    t = np.arange(len(signal.iq)) / rate
+    envelope = np.abs(signal.iq)
+    subcarrier = low_pass(envelope * np.exp(-2j * np.pi * 9960 * t), 800, rate)
+    reference = np.angle(subcarrier[1:] * subcarrier[:-1].conj()) * rate / 2 / np.pi
+    inner = slice(2000, 38000)  # whole turns, away from the filters' ends
+    assert np.abs(reference[inner]).max() == pytest.approx(480, rel=0.05)
+    turn = np.exp(-2j * np.pi * 30 * t[inner])
+    phases = [np.angle(np.sum(x[inner] * turn)) for x in (reference, low_pass(envelope, 100, rate, 2001))]
+    measured = np.degrees(phases[0] - phases[1]) % 360
+    assert abs((measured - bearing + 180) % 360 - 180) < 0.5
+    carrier = envelope[inner].mean()
+    assert 2 * np.abs(np.mean(envelope[inner] * turn)) / carrier == pytest.approx(0.3, rel=0.02)
+    assert 2 * np.abs(subcarrier[inner]).mean() / carrier == pytest.approx(0.3, rel=0.03)
