@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Small receivers for the wideband signals, made for good signals; the real recordings judge them."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from radiofm_ml.synth.signals import wifi_ofdm
+from radiofm_ml.synth.signals.coding import bits_of_bytes, bytes_of_bits
+from radiofm_ml.synth.signals.sequences import whitening
+
+
+def viterbi(soft: np.ndarray, generators: tuple[int, ...], constraint: int, ended: bool = True) -> np.ndarray:
+    """Bits from soft values (bits, len(generators)): positive for a 1, 0 for a bit that was not sent.
+
+    generators  as in ``coding.convolve``: the lowest bit for the newest input
+    """
+    states = 1 << (constraint - 1)
+    register = np.arange(states)[:, None] << 1 | np.arange(2)  # (state before, input), newest lowest
+    signs = np.stack([np.array([bin(r & g).count("1") & 1 for r in register.ravel()]) for g in generators])
+    signs = (2.0 * signs - 1).T.reshape(states, 2, -1)
+    after = register & (states - 1)
+    # the two ways into each state
+    ways = np.argsort(after.ravel(), kind="stable").reshape(states, 2)
+    before, signs = ways >> 1, signs.reshape(2 * states, -1)[ways]
+    score = np.full(states, -1e9)
+    score[0] = 0
+    chosen = np.empty((len(soft), states), np.int8)
+    for k, value in enumerate(signs @ soft.T if len(soft) < 5 else np.moveaxis(signs @ soft.T, 2, 0)):
+        both = score[before] + value
+        chosen[k] = both[:, 1] > both[:, 0]
+        score = np.maximum(both[:, 0], both[:, 1])
+    state = 0 if ended else int(np.argmax(score))
+    out = np.empty(len(soft), np.uint8)
+    for k in range(len(soft) - 1, -1, -1):
+        out[k] = state & 1
+        state = before[state, chosen[k, state]]
+    return out
+
+
+# -- 802.11 OFDM ------------------------------------------------------------------------------------
+_LONG = np.fft.ifft(np.roll(np.concatenate([np.zeros(6), wifi_ofdm.LONG, np.zeros(5)]), -32))
+
+
+def wifi_starts(x: np.ndarray, threshold: float = 0.75) -> list[int]:
+    """Where the long training symbols begin, at 20 MS/s."""
+    match = np.abs(np.correlate(x, _LONG, "valid"))
+    power = np.convolve(np.abs(x) ** 2, np.ones(64), "valid") * np.sum(np.abs(_LONG) ** 2)
+    score = match / np.sqrt(power + 1e-9 * power.max())
+    pair = np.minimum(score[:-64], score[64:])
+    found, at = [], 0
+    for k in np.flatnonzero(pair > threshold):
+        if k >= at:
+            found.append(int(k + np.argmax(pair[k : k + 16])))
+            at = k + 160
+    return found
+
+
+def _depuncture(soft: np.ndarray, twelfths: int) -> np.ndarray:
+    pattern = np.array(wifi_ofdm.PUNCTURE[twelfths], bool)
+    full = np.zeros(len(soft) * len(pattern) // pattern.sum())
+    full[np.resize(pattern, len(full))] = soft
+    return full.reshape(-1, 2)
+
+
+def _demapped(points: np.ndarray, bits: int) -> np.ndarray:
+    """Hard values +-1 (symbols, carriers, bits) by the nearest point."""
+    table = wifi_ofdm.constellation(bits)
+    word = np.argmin(np.abs(points[..., None] - table), -1)
+    return 2.0 * (word[..., None] >> np.arange(bits) & 1) - 1
+
+
+def _decoded(points: np.ndarray, bits: int, twelfths: int, columns: int) -> np.ndarray:
+    soft = _demapped(points, bits).reshape(len(points), -1)
+    soft = soft[:, wifi_ofdm.interleaver(bits, soft.shape[1], columns)]
+    return viterbi(_depuncture(soft.ravel(), twelfths), (0o155, 0o117), 7, ended=False)
+
+
+def wifi_receive(x: np.ndarray, start: int) -> dict | None:
+    """The frame whose long training symbols begin at ``start``: {"rate", "ht", "psdu", "fcs"}; or None."""
+    training = x[start : start + 128].reshape(2, 64)
+    turn = np.angle(np.vdot(training[0], training[1])) / 64
+    body = x[start:] * np.exp(-1j * turn * np.arange(len(x) - start))
+    spectrum = np.fft.fft(body[:128].reshape(2, 64)).mean(0)
+    at = 128
+
+    def symbols(count, channel, carriers, first, pilots):
+        nonlocal at
+        block = body[at : at + 80 * count]
+        if len(block) < 80 * count:
+            return None
+        at += 80 * count
+        bins = np.fft.fft(block.reshape(-1, 80)[:, 14:78]) / channel
+        bins *= np.exp(2j * np.pi * 2 * np.fft.fftfreq(64))  # two samples early, in the prefix
+        polarity = 1 - 2.0 * whitening(7, 4, 0x7F, 127)[(first + np.arange(count)) % 127]
+        seen = bins[:, wifi_ofdm.PILOTS % 64] * pilots * polarity[:, None]
+        slope = np.angle(np.sum(seen[:, 1:] * np.conj(seen[:, :-1]), 1)) / 14
+        bins *= np.exp(-1j * slope[:, None] * np.round(np.fft.fftfreq(64) * 64))
+        seen = bins[:, wifi_ofdm.PILOTS % 64] * pilots * polarity[:, None]
+        return (bins * np.exp(-1j * np.angle(seen.sum(1)))[:, None])[:, carriers % 64]
+
+    def channel_from(spectrum, sent, edge):
+        channel = np.ones(64, complex)
+        carriers = np.arange(-edge, edge + 1)
+        used = carriers[sent != 0]
+        channel[used % 64] = spectrum[used % 64] / sent[sent != 0]
+        return channel
+
+    pilots = np.array([1, 1, 1, -1])
+    channel = channel_from(spectrum, wifi_ofdm.LONG, 26)
+    points = symbols(1, channel, wifi_ofdm.DATA, 0, pilots)
+    if points is None:
+        return None
+    field = _decoded(points, 1, 6, 16)
+    code = "".join(map(str, field[:4]))
+    speeds = {v[0]: k for k, v in wifi_ofdm.RATES.items()}
+    if field[:18].sum() % 2 or code not in speeds or field[18:].any():
+        return None
+    rate, length = speeds[code], int(field[5:17] @ (1 << np.arange(12)))
+    _, bits, twelfths = wifi_ofdm.RATES[rate]
+    carriers, columns, first, ht = wifi_ofdm.DATA, 16, 1, False
+    if rate == 6:  # perhaps HT: the next symbol is BPSK turned by 90 degrees
+        mark = at
+        points = symbols(2, channel, wifi_ofdm.DATA, 1, pilots)
+        if points is not None and np.mean(points.imag**2) > 2 * np.mean(points.real**2):
+            field = _decoded(points / 1j, 1, 6, 16)
+            mcs, length = int(field[:7] @ (1 << np.arange(7))), int(field[8:24] @ (1 << np.arange(16)))
+            if mcs > 7 or field[7] or field[31] or length == 0:
+                return {"rate": mcs, "ht": True, "psdu": b"", "fcs": False}
+            at += 80
+            spectrum = np.fft.fft(body[at + 16 : at + 80])
+            channel = channel_from(spectrum, wifi_ofdm.HT_LONG, 28)
+            at += 80
+            rate, ht, carriers, columns, first = mcs, True, wifi_ofdm.HT_DATA, 13, 3
+            bits, twelfths = wifi_ofdm.HT_RATES[mcs]
+        else:
+            at = mark
+    per_symbol = len(carriers) * bits * twelfths // 12
+    count = -(-(22 + 8 * length) // per_symbol)
+    if ht:
+        pilots = np.array([np.roll(pilots, -(k % 4)) for k in range(count)])
+    points = symbols(count, channel, carriers, first, pilots)
+    if points is None:
+        return None
+    scrambled = _decoded(points, bits, twelfths, columns)
+    # the first seven bits of SERVICE are zeros: they show the register
+    state = int("".join(map(str, scrambled[:7])), 2)
+    plain = scrambled.copy()
+    plain[7:] ^= whitening(7, 4, state, len(plain) - 7)
+    psdu = bytes_of_bits(plain[16 : 16 + 8 * length], "little")
+    good = length > 4 and zlib.crc32(psdu[:-4]) == int.from_bytes(psdu[-4:], "little")
+    return {"rate": rate, "ht": ht, "psdu": psdu, "fcs": good}
+
+
+def wifi_frames(x: np.ndarray) -> list[dict]:
+    """All frames in the samples at 20 MS/s."""
+    frames = (wifi_receive(x, start) for start in wifi_starts(x))
+    return [f for f in frames if f is not None]
+
+
+__all__ = ["bits_of_bytes", "viterbi", "wifi_frames"]
