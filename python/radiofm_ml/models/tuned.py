@@ -17,7 +17,8 @@ arrays that are not tiles begins at the tile, and shares nothing; ``input`` says
 
 A decoder, instead of read-out and layers, makes a picture of labels: ``decoder`` in the configuration goes to
 ``radiofm_ml.models.segmentation.build_decoder(decoder, vit: ViTConfig, classes: int) -> nn.Module``, which
-maps normalised tokens (N, 1 + T, dim) to logits (N, classes, H, W).
+maps normalised tokens (N, 1 + T, dim), and the tiles beside them where it has ``reads_tile``, to logits
+(N, classes, H, W).
 """
 
 from __future__ import annotations
@@ -197,10 +198,11 @@ class Layers(nn.Module):
         self.linear = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = (x.float() - self.centre) / self.spread
-        for i, layer in enumerate(self.linear):
-            x = layer(F.relu(x) if i else x)
-        return x
+        with torch.autocast(x.device.type, enabled=False):  # cheap, and the outputs keep their digits
+            x = (x.float() - self.centre) / self.spread
+            for i, layer in enumerate(self.linear):
+                x = layer(F.relu(x) if i else x)
+            return x
 
 
 class TunedHead(nn.Module):
@@ -225,6 +227,7 @@ class TunedHead(nn.Module):
             self.layers = Layers(vit.embedding_size, config.hidden, len(config.labels))
         else:
             self.decoder = _build_decoder(config)
+        self.reads_tile = bool(getattr(self.decoder, "reads_tile", False))
         self._complete = True
 
     # -- what is its own -----------------------------------------------------------------------------
@@ -286,7 +289,8 @@ class TunedHead(nn.Module):
     def attach(self, bundle) -> TunedHead:
         """Take what the head does not carry from its bundle, and get ready to predict; returns self.
 
-        Raises HeadError if it was made for another bundle.
+        Blocks that are not the head's own are the bundle's, not copies. Raises HeadError if the head was made
+        for another bundle.
         """
         if self.model and self.model != bundle.id:
             raise HeadError(f"the head is for model '{self.model}', the bundle is '{bundle.id}'")
@@ -300,17 +304,20 @@ class TunedHead(nn.Module):
         if not self.config.tokenizer:
             self.encoder.patch_embed, self.encoder.cls = trunk.patch_embed, trunk.cls
         if self.config.lora:
-            for mine, theirs in zip(self.encoder.blocks[self.from_layer:], trunk.blocks[self.from_layer:],
-                                    strict=True):
-                delta = mine.attention.qkv
-                whole = copy.deepcopy(theirs)
-                delta.base, whole.attention.qkv = whole.attention.qkv, delta
-                self.encoder.blocks[self._index(mine)] = whole
+            for i in range(self.from_layer, own.depth):
+                block, delta = copy.deepcopy(trunk.blocks[i]), self.encoder.blocks[i].attention.qkv
+                delta.base, block.attention.qkv = block.attention.qkv, delta
+                self.encoder.blocks[i] = block
         self._complete = True
         return self
 
-    def _index(self, block: nn.Module) -> int:
-        return next(i for i, b in enumerate(self.encoder.blocks) if b is block)
+    def start_from(self, encoder: ViT) -> TunedHead:
+        """Copy an encoder's weights, to be tuned: all but a projection that the head does not have."""
+        state = encoder.state_dict()
+        renamed = {name.replace("attention.qkv.base.", "attention.qkv."): name
+                   for name in self.encoder.state_dict() if "lora_" not in name}
+        self.encoder.load_state_dict({mine: state[name] for name, mine in renamed.items()}, strict=False)
+        return self
 
     def merge(self) -> TunedHead:
         """Work low-rank additions into the weights, for speed; the head can then no longer be saved."""
@@ -318,25 +325,34 @@ class TunedHead(nn.Module):
         return self
 
     # -- computing --------------------------------------------------------------------------------------
-    def trunk_tokens(self, x: torch.Tensor) -> torch.Tensor:
-        """Tokens before block ``from_layer`` of what the head is for: tiles (N, rows, cols), or with a front
-        arrays (N, C, H, W)."""
-        if self.front is not None:
-            x = self.front(x)
-        return self.encoder.tokens_before(x, [self.from_layer])[self.from_layer]
+    def tiles(self, x: torch.Tensor) -> torch.Tensor:
+        """Tiles (N, rows, cols) of what the head is for: themselves, or with a front arrays (N, C, H, W)."""
+        return x if self.front is None else self.front(x)
 
-    def from_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Raw outputs (N, K), or of a segmentation (N, K, H, W), of tokens before block ``from_layer``."""
+    def features(self, tokens: torch.Tensor) -> torch.Tensor:
+        """What ``layers`` read (N, features), of tokens before block ``from_layer``."""
+        return self.encoder.projection(self.encoder.read_out(self._encoded(tokens)))
+
+    def from_tokens(self, tokens: torch.Tensor, tiles: torch.Tensor | None = None) -> torch.Tensor:
+        """Raw outputs (N, K), or of a segmentation (N, K, H, W), of tokens before block ``from_layer``.
+
+        tiles: (N, rows, cols) that the tokens are of, where ``reads_tile``.
+        """
+        if self.decoder is None:
+            return self.layers(self.features(tokens))
+        return self.decoder(self._encoded(tokens), *([tiles] if self.reads_tile else []))
+
+    def _encoded(self, tokens: torch.Tensor) -> torch.Tensor:
         for block in self.encoder.blocks[self.from_layer:]:
             tokens = block(tokens)
-        tokens = self.encoder.norm(tokens)
-        if self.decoder is not None:
-            return self.decoder(tokens)
-        return self.layers(self.encoder.projection(self.encoder.read_out(tokens)))
+        return self.encoder.norm(tokens)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, tiles: torch.Tensor | None = None) -> torch.Tensor:
         """Raw outputs of ``input``."""
-        return self.from_tokens(self.trunk_tokens(x) if self.input == "tile" else x)
+        if self.input == "tokens":
+            return self.from_tokens(x, tiles)
+        x = self.tiles(x)
+        return self.from_tokens(self.encoder.tokens_before(x, [self.from_layer])[self.from_layer], x)
 
     def finish(self, raw: torch.Tensor) -> np.ndarray:
         """Raw outputs to probabilities (over axis 1), or to numbers in ``unit``; float32."""
@@ -347,26 +363,32 @@ class TunedHead(nn.Module):
             raw = torch.softmax(raw / self.config.temperature, 1)
         return raw.cpu().numpy()
 
-    def predict(self, x: torch.Tensor) -> np.ndarray:
+    def predict(self, x: torch.Tensor, tiles: torch.Tensor | None = None) -> np.ndarray:
         """Probabilities or numbers, float32 (N, K), or (N, K, H, W) of a segmentation.
 
         x: as ``input`` says: tokens before block ``from_layer`` (N, 1 + T, dim), tiles (N, rows, cols), or
-        with a front arrays (N, C, H, W). Raises HeadError before ``attach`` where a bundle is needed, and
-        ValueError for another shape.
+        with a front arrays (N, C, H, W). tiles: those the tokens are of, where ``reads_tile``. Raises
+        HeadError before ``attach`` where a bundle is needed, and ValueError for another shape.
         """
         if not self._complete:
             raise HeadError(f"the head carries only a part of model '{self.model}'; attach the bundle first")
         vit = self.config.vit
-        shape = ((1 + vit.grid[0] * vit.grid[1], vit.dim) if self.input == "tokens" else
-                 (vit.tile_rows, vit.tile_cols))
-        fits = x.ndim == 4 and x.shape[1] == self.config.front.channels if self.config.front else \
-            tuple(x.shape[1:]) == shape
+        tile = vit.tile_rows, vit.tile_cols
+        if self.front is not None:
+            channels = self.config.front.channels
+            fits, wanted = x.ndim == 4 and x.shape[1] == channels, f"(N, {channels}, H, W)"
+        else:
+            shape = (1 + vit.grid[0] * vit.grid[1], vit.dim) if self.input == "tokens" else tile
+            fits, wanted = tuple(x.shape[1:]) == shape, f"(N, {shape[0]}, {shape[1]})"
         if not fits:
-            wanted = f"({self.config.front.channels}, H, W)" if self.config.front else shape
-            raise ValueError(f"head '{self.task}' reads {self.input} of shape (N, *{wanted}), "
-                             f"got {tuple(x.shape)}")
+            raise ValueError(f"head '{self.task}' reads {self.input} of shape {wanted}, got {tuple(x.shape)}")
+        if self.reads_tile and self.input == "tokens":
+            if tiles is None or tuple(tiles.shape) != (len(x), *tile):
+                raise ValueError(f"head '{self.task}' reads tiles ({len(x)}, {tile[0]}, {tile[1]}) beside "
+                                 "the tokens")
+            tiles = tiles.float()
         with torch.inference_mode():
-            return self.finish(self(x.float()))
+            return self.finish(self(x.float(), tiles))
 
 
 def _build_decoder(config: TunedConfig) -> nn.Module:
