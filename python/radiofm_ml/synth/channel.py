@@ -69,7 +69,7 @@ def resample(x: np.ndarray, up: int, down: int) -> np.ndarray:
     return x if up == down else resample_poly(x, up, down, window=_low_pass(max(up, down)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _low_pass(factor: int) -> np.ndarray:
     return firwin(2 * HALF_LENGTH * factor + 1, 1 / factor, window=("kaiser", 6.2)).astype(np.float32)
 

@@ -92,3 +92,8 @@ def _convert(x: np.ndarray, bits: int, rng: Rng) -> np.ndarray:
     step = np.float32(max(np.abs(x).max(), 1e-30) * log_uniform(rng, 0.4, 30) / top)
     codes = np.clip(np.round(x.astype(np.complex64).view(np.float32) / step), -top, top)
     return (codes * step).view(np.complex64)
+
+
+def white_noise(n: int, rng: Rng) -> np.ndarray:
+    """complex64 (n,) of mean power 1."""
+    return np.sqrt(0.5).astype(np.float32) * rng.standard_normal(2 * n, np.float32).view(np.complex64)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radiofm_ml.synth.channel import channel, place
-from radiofm_ml.synth.frontend import FrontEnd
+from radiofm_ml.synth.frontend import FrontEnd, white_noise
 from radiofm_ml.synth.waveforms import FAMILIES, Rng, log_uniform, waveform
 
 
@@ -44,8 +44,3 @@ def random_stream(
         level = np.float32(log_uniform(rng, 0.05, 1.0)) + rng.random(8, np.float32)
         noise = noise * np.repeat(level, n // 8 + 1)[:n]
     return Stream(FrontEnd.draw(rng).receive(x + noise, rng), family, snr)
-
-
-def white_noise(n: int, rng: Rng) -> np.ndarray:
-    """complex64 (n,) of mean power 1."""
-    return np.sqrt(0.5).astype(np.float32) * rng.standard_normal(2 * n, np.float32).view(np.complex64)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Labelled tiles and SigMF recordings of synthetic scenes.
+
+Everything follows from a seed, a label and a number, so that sets can be made in pieces, in any order, and
+resumed. Tiles of one transmission share its number (``groups``): a split must not divide them. The receiver
+of each is named (``front_ends``): sets made with different front ends share none.
+
+Shards: ``scenes-00000.npy`` and ``.groups.npy`` as ``train.shards`` describes them, and beside them
+``scenes-00000.npz`` with what a LabelledTiles holds more.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from radiofm_ml.boxes import tile_slices
+from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
+from radiofm_ml.synth.channel import rational
+from radiofm_ml.synth.scene import LARGEST_RATIO, NOISE, Scene, compose, draw_rate, generate
+from radiofm_ml.synth.signals import TWENTY, all_classes
+from radiofm_ml.train.shards import pack
+
+MIN_AREA = 1 / 1000  # of a tile: a signal whose boxes cover less is not said to be on in it
+_TRIES = 40  # transmissions in a row that show nothing, before a kind is given up
+
+
+class LabelledTiles(NamedTuple):
+    """N tiles and what is known of each.
+
+    tiles       uint8 (N, tile_rows, tile_cols), as ``train.shards.pack`` makes them; ``unpack`` gives floats
+    labels      int64 (N,) index into ``names`` of the main signal, or of 'noise' where it is not on
+    groups      int64 (N,) the transmission that it was cut from
+    snr_db      float32 (N,) of the main signal in its own band, NaN for 'noise'
+    boxes       int32 (k, 5) a tile: row start, row stop, column start, column stop, index into ``names``
+    rates       float64 (N,) the receiver's samples/s
+    front_ends  int32 (N,) the receiver's number
+    variants    (N,) text, the form of the main signal
+    names       what ``labels`` count
+    """
+
+    tiles: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    snr_db: np.ndarray
+    boxes: list[np.ndarray]
+    rates: np.ndarray
+    front_ends: np.ndarray
+    variants: np.ndarray
+    names: tuple[str, ...]
+
+
+def known_labels(labels: Sequence[str] | None = None) -> tuple[str, ...]:
+    """``labels``, checked; the twenty published ones if None. Raises ValueError naming an unknown one."""
+    classes = all_classes()
+    for label in labels or ():
+        if label != NOISE and label not in classes:
+            raise ValueError(f"no signal is called {label!r}; there are: {', '.join([*classes, NOISE])}")
+    return tuple(labels or (label for label in TWENTY if label in classes))
+
+
+def labelled_tiles(
+    n_per_class: int,
+    spec: SpectrogramSpec,
+    seed: int,
+    labels: Sequence[str] | None = None,
+    front_ends: Sequence[int] = range(100),
+    *,
+    snr_db: tuple[float, float] = (0.0, 30.0),
+    neighbours: float = 0.3,
+    windows: int = 4,
+    on: bool = True,
+    first: int = 0,
+    track: Callable[[Iterable, str], Iterable] = lambda items, label: items,
+) -> LabelledTiles:
+    """``n_per_class`` tiles of each label, ordered by label.
+
+    labels      of ``all_classes()``, and 'noise'; the twenty of the published task if None
+    front_ends  numbers of the receivers to draw from
+    neighbours  probability of another signal of ``labels`` in the scene
+    windows     tiles taken from a transmission, each over its own channel, receiver and rate
+    on          the main signal is on in every tile; else windows are random, 'noise' is one of ``names``,
+                and the label of tiles in which nothing of it is on (MIN_AREA)
+    first       number of the first transmission, for sets in several pieces
+
+    Deterministic: the tiles of a label do not depend on how many are asked for. Raises ValueError for an
+    unknown label, or for one that is never on.
+    """
+    labels = known_labels(labels)
+    names = labels if on or NOISE in labels else (*labels, NOISE)
+    rows: list[tuple] = []
+    for label in track(labels, "synthesising"):
+        made, number, tries = 0, first, 0
+        while made < n_per_class:
+            before = made
+            for scene, front_end in scenes(label, number, seed, spec.samples_per_tile, labels, front_ends,
+                                           snr_db, neighbours, windows, on):  # fmt: skip
+                boxes = tile_boxes(scene, spec, names)
+                shown = _is_on(scene, spec)
+                if (on and not shown) or made == n_per_class:
+                    continue
+                tile = pack(tiles_from_iq(torch.from_numpy(scene.samples), spec), spec)[0]
+                name, variant, snr = (label, scene.variant, scene.snr_db) if shown else (NOISE, "", np.nan)
+                rows.append((tile, names.index(name), _group(label, number), snr, boxes, scene.sample_rate,
+                             front_end, variant))  # fmt: skip
+                made += 1
+            tries = 0 if made > before else tries + 1
+            if tries == _TRIES:
+                raise ValueError(f"{label}: not on in any of {_TRIES} transmissions at its rates")
+            number += 1
+    tiles, index, groups, snrs, boxes, rates, ends, variants = zip(*rows, strict=True)
+    return LabelledTiles(
+        np.stack(tiles), np.array(index, np.int64), np.array(groups, np.int64), np.array(snrs, np.float32),
+        list(boxes), np.array(rates), np.array(ends, np.int32), np.array(variants), names,
+    )  # fmt: skip
+
+
+def scenes(
+    label: str,
+    number: int,
+    seed: int,
+    n_samples: int,
+    labels: Sequence[str],
+    front_ends: Sequence[int],
+    snr_db: tuple[float, float] = (0.0, 30.0),
+    neighbours: float = 0.3,
+    windows: int = 4,
+    on: bool = True,
+) -> Iterator[tuple[Scene, int]]:
+    """Transmission ``number`` of a label: ``windows`` scenes of it, and the number of each one's receiver."""
+    rng = np.random.default_rng([seed, zlib.crc32(label.encode()), number])
+    kinds = tuple(name for name in labels if name != NOISE)
+    signal, rates = None, [None] * windows
+    if label != NOISE:
+        kind = all_classes()[label]
+        wanted = [draw_rate(kind.rates, rng) for _ in range(windows)]
+        signal = generate(kind, n_samples / min(wanted), rng)
+        native = signal.sample_rate
+        rates = [native * float(rational(rate / native, LARGEST_RATIO)) for rate in wanted]
+    for rate in rates:
+        front_end = int(rng.choice(front_ends))
+        scene = compose(rng, label, n_samples, rate=rate, snr_db=snr_db, neighbours=neighbours,
+                        front_end=front_end, signal=signal, on=on, labels=kinds)  # fmt: skip
+        yield scene, front_end
+
+
+def tile_boxes(scene: Scene, spec: SpectrogramSpec, names: Sequence[str], tile: int = 0) -> np.ndarray:
+    """Boxes of a scene in its tile number ``tile``: int32 (k, 5), see LabelledTiles."""
+    found = []
+    for box in scene.boxes:
+        rows, cols = _slices(box, scene, spec, tile)
+        if rows.start < rows.stop and cols.start < cols.stop:
+            found.append((rows.start, rows.stop, cols.start, cols.stop, names.index(box.label)))
+    return np.array(found, np.int32).reshape(-1, 5)
+
+
+def _slices(box, scene: Scene, spec: SpectrogramSpec, tile: int) -> tuple[slice, slice]:
+    return tile_slices(box.start, box.count, box.lower / scene.sample_rate, box.upper / scene.sample_rate,
+                       spec, tile * spec.stride)  # fmt: skip
+
+
+def _is_on(scene: Scene, spec: SpectrogramSpec) -> bool:
+    if scene.label == NOISE:
+        return True  # noise is
+    covered = np.zeros((spec.tile_rows, spec.tile_cols), bool)
+    for box in scene.boxes:
+        if box.main:
+            covered[_slices(box, scene, spec, 0)] = True
+    return covered.mean() >= MIN_AREA
+
+
+def _group(label: str, number: int) -> int:
+    return zlib.crc32(label.encode()) << 31 | number
