@@ -7,9 +7,10 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from radiofm_ml.synth.signals import wifi_ofdm
-from radiofm_ml.synth.signals.coding import bits_of_bytes, bytes_of_bits
+from radiofm_ml.synth.signals import lte, wifi_ofdm
+from radiofm_ml.synth.signals.coding import bytes_of_bits
 from radiofm_ml.synth.signals.sequences import whitening
+from scipy.signal import fftconvolve
 
 
 def viterbi(soft: np.ndarray, generators: tuple[int, ...], constraint: int, ended: bool = True) -> np.ndarray:
@@ -160,4 +161,51 @@ def wifi_frames(x: np.ndarray) -> list[dict]:
     return [f for f in frames if f is not None]
 
 
-__all__ = ["bits_of_bytes", "viterbi", "wifi_frames"]
+# -- LTE -----------------------------------------------------------------------------------------------
+def _middle(x: np.ndarray, start: int, carriers: int = 62) -> np.ndarray:
+    """The middle subcarriers, without DC, of the symbol whose body begins at ``start``; at 1.92 MS/s."""
+    bins = np.fft.fft(x[start : start + 128], norm="ortho")
+    return np.concatenate([bins[-(carriers // 2) :], bins[1 : carriers // 2 + 1]])
+
+
+def lte_search(x: np.ndarray, offsets: tuple[float, ...] = (0.0,)) -> dict:
+    """The strongest FDD cell at 1.92 MS/s: {"cell", "start" (sample of a subframe 0 or 5), "subframe",
+    "primary", "secondary" (correlation of the sequences, 0 ... 1), "offset" (Hz)}."""
+    best = {"primary": 0.0}
+    n = np.arange(len(x))
+    power = np.sqrt(np.convolve(np.abs(x) ** 2, np.ones(128), "valid") + 1e-12)
+    for offset in offsets:
+        turned = x * np.exp(-2j * np.pi * offset / 1.92e6 * n)
+        for nid2 in range(3):
+            bins = np.zeros(128, complex)
+            bins[1:32], bins[-31:] = lte.primary(nid2)[31:], lte.primary(nid2)[:31]
+            body = np.fft.ifft(bins)
+            match = np.abs(fftconvolve(turned, np.conj(body[::-1]), "valid"))
+            score = match / power / np.sqrt(np.sum(np.abs(body) ** 2))
+            score[: 128 + 9 + 832] = 0  # the whole slot before it must be there
+            at = int(np.argmax(score))
+            if score[at] > best["primary"]:
+                best = {"primary": float(score[at]), "nid2": nid2, "at": at, "offset": offset}
+    at, nid2 = best.pop("at"), best.pop("nid2")
+    x = x * np.exp(-2j * np.pi * best["offset"] / 1.92e6 * n)
+    channel = _middle(x, at) * np.conj(lte.primary(nid2))
+    seen = _middle(x, at - 137) * np.conj(channel)
+    scale = np.sqrt(np.sum(np.abs(seen) ** 2) * 62)
+    scores = {(cell, k): np.abs(np.vdot(lte.secondary(cell, k), seen)) / scale
+              for cell in range(nid2, 504, 3) for k in (0, 5)}  # fmt: skip
+    cell, subframe = max(scores, key=scores.get)
+    return {**best, "cell": cell, "subframe": subframe, "secondary": float(scores[cell, subframe]),
+            "start": at - 832}  # fmt: skip
+
+
+def lte_reference(x: np.ndarray, found: dict) -> float:
+    """Correlation (0 ... 1) of port 0's reference symbols around DC in the slot after the one found."""
+    x = x * np.exp(-2j * np.pi * found["offset"] / 1.92e6 * np.arange(len(x)))
+    seen = _middle(x, found["start"] + 960 + 10, 72)
+    slot = 2 * found["subframe"] + 1
+    expected = np.zeros(72, complex)
+    expected[lte.reference_carriers(found["cell"], 6, 0, 0)] = lte.reference(found["cell"], 6, [slot], 0)[0]
+    places = expected != 0
+    values = seen[places] * np.conj(expected[places])
+    values = values[1:] * np.conj(values[:-1])  # whatever the delay is
+    return float(np.abs(values.sum()) / np.abs(values).sum())

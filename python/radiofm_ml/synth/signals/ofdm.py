@@ -56,3 +56,9 @@ def random_qam(rng: Rng, shape: tuple[int, ...] | int, order: int) -> np.ndarray
 
 def random_qpsk(rng: Rng, shape: tuple[int, ...] | int) -> np.ndarray:
     return random_qam(rng, shape, 4)
+
+
+def runs(on: np.ndarray) -> list[tuple[int, int]]:
+    """(begin, end) of each stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
+    return list(zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True))
