@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -152,3 +153,34 @@ def minimodem(audio: np.ndarray, rate: float, *args: object) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = write_wav(Path(folder) / "audio.wav", resample(np.asarray(audio), rate, 48000), 48000)
         return run("minimodem", "--rx", "--file", path, *args, ok=(0, 1))
+
+
+# Debian's grgsm_decode asks GNU Radio 3.10 for a block under its old name; it is for sending the messages on
+# by UDP, which we do not want.
+_GRGSM = """
+import runpy, sys
+import pmt
+from gnuradio import gr, pdu
+
+class nowhere(gr.basic_block):
+    def __init__(self, *unused):
+        gr.basic_block.__init__(self, "nowhere", None, None)
+        self.message_port_register_in(pmt.intern("pdus"))
+        self.set_msg_handler(pmt.intern("pdus"), lambda message: None)
+
+pdu.socket_pdu = nowhere
+sys.argv[0] = "grgsm_decode"
+runpy.run_path(%r, run_name="__main__")
+"""
+
+
+def grgsm_decode(x: np.ndarray, rate: float, mode: str = "BCCH") -> list[tuple[int, bytes]]:
+    """(frame number, 23 octets) of the messages that gr-gsm decodes on time slot 0 of a C0 carrier."""
+    path = program("grgsm_decode")
+    interpreter = Path(path).read_text().splitlines()[0].removeprefix("#!").split()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "samples.cfile"
+        np.asarray(x, np.complex64).tofile(file)
+        text = run(*interpreter, "-c", _GRGSM % path, "-c", file, "-s", rate, "-f", 940e6, "-m", mode, "-v")
+    lines = re.findall(r"^ *(\d+) +\d+: +((?:[0-9a-f]{2} ?){23})", text, re.MULTILINE)
+    return [(int(frame), bytes.fromhex(octets)) for frame, octets in lines]
