@@ -15,8 +15,13 @@ from radiofm_ml.synth.signals.base import Emission, Signal, SignalClass
 _MODULES: tuple[str, ...] = (
     "adsb",
     "ais",
+    "keying",
+    "packet",
+    "paging",
     "wifi",
+    "cellular",
     "aviation",
+    "broadcast",
 )
 
 # The 20 classes of the published identification task (arXiv 2511.15162), by their names there.

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -40,6 +40,16 @@ def root_raised_cosine(rolloff: float, sps: int, span: int = 8) -> np.ndarray:
     angle = np.pi / (4 * rolloff)
     taps[pole] = rolloff / np.sqrt(2) * ((1 + 2 / np.pi) * np.sin(angle) + (1 - 2 / np.pi) * np.cos(angle))
     return taps / np.sqrt((taps**2).sum())
+
+
+@cache
+def raised_cosine(rolloff: float, sps: int, span: int = 8) -> np.ndarray:
+    """Raised-cosine (Nyquist) pulse, 1 at its middle and 0 at the other symbols' middles."""
+    t = np.arange(-span * sps // 2, span * sps // 2 + 1) / sps
+    pole = np.isclose(np.abs(2 * rolloff * t), 1)
+    taps = np.sinc(t) * np.cos(np.pi * rolloff * t) / np.where(pole, 1, 1 - (2 * rolloff * t) ** 2)
+    taps[pole] = np.pi / 4 * np.sinc(1 / (2 * rolloff))
+    return taps
 
 
 @cache
@@ -132,6 +142,25 @@ def start_of(rng: Rng, count: int, length: int) -> int:
     it is on all the time."""
     low, high = sorted((0, count - length))
     return int(rng.integers(low, high + 1))
+
+
+def in_turn(
+    rng: Rng,
+    count: int,
+    make: Callable[[], tuple[np.ndarray, Any]],
+    gap: tuple[float, float],
+) -> list[Burst]:
+    """Bursts one after another in ``count`` samples, with pauses of ``gap`` (shortest, longest) samples.
+
+    make   draws the next burst: its samples, and its message
+    """
+    bursts, at = [], None
+    while at is None or at < count:
+        iq, message = make()
+        at = start_of(rng, count, len(iq)) if at is None else at
+        bursts.append(Burst(int(at), iq, message))
+        at += len(iq) + float(np.exp(rng.uniform(*np.log(gap))))
+    return bursts
 
 
 def assemble(

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Narrowband digital signals: published test vectors, and what other people's decoders make of them."""
+
+import numpy as np
+import pytest
+from decoders import direwolf_packets, dump1090, fm_demodulate, minimodem, multimon, receive, run, to_cu8
+from radiofm_ml.synth.signals import adsb, ais, keying, packet, paging
+from radiofm_ml.synth.signals.coding import (
+    bits_of_bytes,
+    bytes_of_bits,
+    crc_ccitt,
+    integer_of,
+    reed_solomon,
+    shift_register,
+)
+from scipy.signal import firwin, lfilter
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def narrow(x: np.ndarray, rate: float, offset: float, width: float) -> np.ndarray:
+    """One channel of ``width`` Hz at ``offset``, moved to the centre."""
+    moved = x * np.exp(-2j * np.pi * (offset / rate * np.arange(len(x)) % 1))
+    return lfilter(firwin(401, width / 2, fs=rate), 1, moved)
+
+
+# -- codes -------------------------------------------------------------------------------------------
+def test_crc_check_values():
+    """The check values of CRC-16/X-25 (HDLC) and CRC-16/CCITT-FALSE over '123456789'."""
+    hdlc = crc_ccitt(bits_of_bytes(b"123456789", "little"), invert=True)
+    assert integer_of(hdlc[::-1]) == 0x906E
+    assert integer_of(crc_ccitt(bits_of_bytes(b"123456789"))) == 0x29B1
+
+
+def test_reed_solomon_published_block():
+    """The worked example of ISO/IEC 18004 (QR code 1-M, '01234567')."""
+    data = [0x10, 0x20, 0x0C, 0x56, 0x61, 0x80] + [0xEC, 0x11] * 5
+    assert reed_solomon(data, 10) == [0xA5, 0x24, 0xD4, 0xC1, 0xED, 0x36, 0xC7, 0x87, 0x2C, 0x55]
+
+
+def test_shift_register_is_of_full_length():
+    bits = shift_register(1, (9, 5), 9, 1022)
+    assert np.array_equal(bits[:511], bits[511:]) and bits[:511].sum() == 256
+
+
+# -- ADS-B -------------------------------------------------------------------------------------------
+def published(message: np.ndarray) -> str:
+    return bytes_of_bits(adsb.with_parity(message)).hex().upper()
+
+
+def test_ads_b_published_messages():
+    """Messages received off air that 'The 1090 MHz riddle' (J. Sun) takes apart."""
+    assert published(adsb.identification(0x4840D6, "KLM1023", 0)) == "8D4840D6202CC371C32CE0576098"
+    even = adsb.airborne_position(0x40621D, 52.25720, 3.91937, 38000, odd=0)
+    odd = adsb.airborne_position(0x40621D, 52.26578, 3.93891, 38000, odd=1)
+    assert published(even) == "8D40621D58C382D690C8AC2863A7"
+    assert published(odd) == "8D40621D58C386435CC412692AD6"
+    assert published(adsb.airborne_velocity(0x485020, -8, -159, -832, 550)) == "8D485020994409940838175B284F"
+
+
+def test_ads_b_decodes(tmp_path):
+    signal = adsb.generate(rng(1), 0.04, traffic=1500)
+    sent = signal.truth["messages"]
+    received = dump1090(receive(signal, 2.4e6, 40), 2.4e6)
+    extended = [m for m in sent if m.startswith("8d")]
+    assert len(extended) > 20
+    found = [m for m in extended if m in received]
+    assert len(found) > 0.5 * len(extended), f"{len(found)} of {len(extended)}"  # some overlap, some are weak
+    path = tmp_path / "samples.cu8"
+    path.write_bytes(to_cu8(receive(signal, 2.4e6, 40)))
+    text = run("dump1090-mutability", "--ifile", path, "--oversample")
+    aircraft = {f"{a['address']:06x}": a["callsign"] for a in signal.truth["aircraft"]}
+    named = {m[2:8] for m in found if int(m[8:10], 16) >> 3 == 4}
+    assert named
+    for address in named:
+        assert address.upper() in text.upper() and aircraft[address] in text
+
+
+# -- AIS ---------------------------------------------------------------------------------------------
+def test_ais_published_sentence():
+    """!AIVDM,1,1,,B,177KQJ5000G?tO`K>RA1wUbN0TKH,0*5C, the example of gpsd's AIVDM documentation."""
+    message = ais.position(
+        477553000, 47.582833333, -122.345833333, status=5, turn=0, speed=0, course=51.0, heading=181,
+        second=15, state=149208,
+    )  # fmt: skip
+    assert ais.armour(message) == "177KQJ5000G?tO`K>RA1wUbN0TKH"
+
+
+def test_ais_decodes():
+    signal = ais.generate(rng(2), 1.2, load=0.5)
+    x = receive(signal, ais.RATE, 35)
+    kinds = set()
+    for channel, offset in ais.CHANNELS.items():
+        audio = fm_demodulate(narrow(x, ais.RATE, offset, 16e3), ais.RATE, 5e3)
+        lines = direwolf_packets(audio, ais.RATE, "AIS").splitlines()
+        heard = {line.split(",")[5][:70] for line in lines if "!AIVDM" in line}  # the 71st has fill bits
+        sent = {payload[:70] for where, payload in signal.truth["messages"] if where == channel}
+        assert len(sent) > 15 and heard <= sent
+        assert len(heard) > 0.7 * len(sent), f"{channel}: {len(heard)} of {len(sent)}"
+        kinds |= {payload[0] for payload in heard}
+    assert kinds >= set("135")
+
+
+def test_ais_packets_fit_their_slots():
+    zeros = np.zeros(168, np.uint8)
+    assert len(ais.line_bits(zeros)) == 8 + 24 + 8 + 168 + 16 + 8 + 3
+    size = (100, 50, 20, 10)
+    voyage = ais.voyage(257_123_456, 9_074_729, "LA1234", "EVER GIVEN", 70, size, "ROTTERDAM")
+    assert len(voyage) == 424 and 256 < len(ais.line_bits(voyage)) < 512
+
+
+# -- packet ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("variant", "baud"), [("afsk1200", 1200), ("fsk9600", 9600)])
+def test_packet_decodes(variant, baud):
+    signal = packet.generate(rng(3), 6, variant=variant)
+    audio = fm_demodulate(receive(signal, 48e3), 48e3, 5e3)
+    sent = signal.truth["messages"]
+    assert sent and signal.variant == variant
+    heard = direwolf_packets(audio, 48e3, baud)
+    assert [m for m in sent if m not in heard] == []
+    if variant == "afsk1200":
+        lines = multimon(audio, 48e3, "AFSK1200", args=("-A",))
+        assert [m for m in sent if f"APRS: {m}" not in lines] == []
+
+
+# -- POCSAG ------------------------------------------------------------------------------------------
+def test_pocsag_published_codewords():
+    for word in (paging.IDLE, paging.SYNC):  # both are codewords of the BCH code themselves
+        bits = (word >> np.arange(31, -1, -1) & 1).astype(np.uint8)
+        assert integer_of(paging.codeword(bits[:21])) == word
+
+
+@pytest.mark.parametrize("speed", paging.SPEEDS)
+def test_pocsag_decodes(speed):
+    pages = [(1234567, 3, "The quick brown fox, 0815!", False), (8, 0, "0123456789-", True)]
+    signal = paging.generate(rng(4), 6.0 if speed == 512 else 3.0, speed=speed, messages=pages)
+    audio = fm_demodulate(receive(signal, 48e3), 48e3, 5e3)
+    heard = "\n".join(multimon(audio, 48e3, f"POCSAG{speed}"))
+    assert signal.truth["messages"]
+    assert "Address: 1234567  Function: 3  Alpha:   The quick brown fox, 0815!" in heard
+    assert "Address:       8  Function: 0  Numeric: 0123456789-" in heard
+
+
+# -- radioteletype and morse -------------------------------------------------------------------------
+def upper_sideband(signal, tone: float) -> np.ndarray:
+    x = receive(signal, 48e3)
+    return np.real(x * np.exp(2j * np.pi * (tone / 48e3 * np.arange(len(x)) % 1)))
+
+
+@pytest.mark.parametrize(("baud", "shift", "seed"), [(45.4545, 170, 1), (50, 450, 3), (75, 850, 4)])
+def test_rtty_decodes(baud, shift, seed):
+    signal = keying.rtty(rng(seed), 25, baud=baud, shift=shift)
+    assert signal.truth["messages"]
+    tones = [1500 + shift / 2, 1500 - shift / 2]
+    mark, space = tones[::-1] if signal.truth["reversed"] else tones
+    line = ("--baudot", "--startbits", 1, "--stopbits", 1.5, baud)
+    heard = minimodem(upper_sideband(signal, 1500), 48e3, "-M", mark, "-S", space, *line)
+    for text in "\r\n".join(signal.truth["messages"]).split("\r\n"):
+        assert text.replace("=", ";") in heard  # minimodem has the American alphabet
+
+
+def test_rtty_alphabet():
+    """ITU-T S.1: RY is a row of reversals, and every code is used once on each page."""
+    assert keying.baudot("RY 1=") == [31, 0b01010, 0b10101, 4, 27, 23, 30]
+    assert all(len(page) == 32 for page in keying.ITA2.values())
+    assert keying.rtty_line([0b10101]).tolist() == [0, 0] + [1, 1, 0, 0] * 2 + [1, 1] + [1] * 3
+
+
+def test_morse_decodes():
+    text = "PARIS PARIS CQ DE DL1ABC 599 = HW?"
+    signal = keying.morse(rng(5), 35, variant="one", wpm=20, jitter=0.03, text=text)
+    assert signal.truth["messages"]
+    heard = " ".join(multimon(upper_sideband(signal, 700), 48e3, "MORSE_CW"))
+    assert "CQ DE DL1ABC 599 = HW?" in heard
+
+
+def test_morse_timing():
+    """PARIS and the gap after it are 50 dots."""
+    dots = sum(length for _, length in keying.morse_elements("PARIS PARIS"))
+    assert dots == 2 * 50 - 7
+    assert len(keying.morse_keying("PARIS PARIS", 24)) == round(dots * 0.05 * keying.MORSE_RATE) + 2 * 40
