@@ -9,7 +9,7 @@ import pytest
 from radiofm_ml.synth.signals import all_classes
 from scipy.signal import firwin, hilbert, oaconvolve
 
-LABELS = ("airband", "vor")
+LABELS = ("airband", "fm", "vor")
 
 
 def make(label: str, duration: float, seed: int = 0, **fixed):
@@ -128,3 +128,98 @@ def test_vor_gives_the_bearing(bearing):
     carrier = envelope[inner].mean()
     assert 2 * np.abs(np.mean(envelope[inner] * turn)) / carrier == pytest.approx(0.3, rel=0.02)
     assert 2 * np.abs(subcarrier[inner]).mean() / carrier == pytest.approx(0.3, rel=0.03)
+
+
+# -- FM broadcasting -----------------------------------------------------------------------------------
+def fm_multiplex(signal) -> np.ndarray:
+    """The demodulated frequency, in Hz."""
+    x = signal.iq
+    return np.angle(x[1:] * x[:-1].conj()) * signal.sample_rate / 2 / np.pi
+
+
+def tone_level(x: np.ndarray, frequency: float, rate: float) -> float:
+    return 2 * float(np.abs(np.mean(x * np.exp(-2j * np.pi * frequency * np.arange(len(x)) / rate))))
+
+
+def rds_bits(multiplex: np.ndarray, rate: float) -> np.ndarray:
+    """The data bits: coherent with the pilot's third harmonic, matched to a biphase bit, then differences."""
+    t = np.arange(len(multiplex)) / rate
+    pilot = low_pass(multiplex * np.exp(-2j * np.pi * 19e3 * t), 500, rate, 4001)
+    base = low_pass(multiplex * np.exp(-2j * np.pi * 57e3 * t), 2400, rate, 1001)
+    base = base * (pilot.conj() / np.abs(pilot)) ** 3
+    base = (base * np.exp(-0.5j * np.angle(np.mean(base**2)))).real  # in phase or in quadrature
+    bit = round(rate / 1187.5)
+    matched = oaconvolve(base, np.repeat([-1.0, 1.0], bit // 2), "same")[4000:-4000]
+    first = max(range(0, bit, 4), key=lambda k: np.abs(matched[k::bit]).mean())
+    return np.diff((matched[first::bit] > 0).astype(int)) % 2
+
+
+def rds_groups(bits: np.ndarray) -> list[list[int]]:
+    """Groups of four blocks whose 26 bits leave the syndromes of the offset words A, B, C and D."""
+
+    def syndrome(word: int) -> int:
+        for k in range(25, 9, -1):
+            if word >> k & 1:
+                word ^= 0x5B9 << (k - 10)
+        return word
+
+    groups, k = [], 0
+    while k + 104 <= len(bits):
+        words = [int("".join(map(str, bits[k + 26 * i : k + 26 * i + 26])), 2) for i in range(4)]
+        if [syndrome(w) for w in words] == [0x0FC, 0x198, 0x168, 0x1B4]:
+            groups.append([w >> 10 for w in words])
+            k += 104
+        else:
+            k += 1
+    return groups
+
+
+def test_stereo_multiplex_and_rds_decode():
+    signal = make("fm", 1.6, seed=11, variant="stereo-rds")
+    rate, truth = signal.sample_rate, signal.truth
+    multiplex = fm_multiplex(signal)
+    assert 60e3 < np.abs(multiplex).max() < 78e3
+    assert tone_level(multiplex, 19e3, rate) == pytest.approx(0.09 * 75e3, rel=0.02)
+    assert tone_level(multiplex, 38e3, rate) < 200  # the stereo subcarrier is suppressed
+    bits = rds_bits(multiplex, rate)
+    groups = rds_groups(bits)
+    assert len(groups) >= len(bits) // 104 - 2  # each, but those cut at the ends
+    assert {g[0] for g in groups} == {truth["pi"]}
+    name = {}
+    for _, second, third, fourth in groups:
+        assert second >> 5 & 31 == truth["pty"] and bool(second >> 10 & 1) == truth["tp"]
+        if second >> 11 == 0b00000:
+            name[second & 3] = bytes([fourth >> 8, fourth & 255]).decode()
+            assert third & 255 == round(10 * truth["af"]) - 875
+        else:
+            assert second >> 11 == 0b00100
+            at = 4 * (second & 15)
+            text = bytes([third >> 8, third & 255, fourth >> 8, fourth & 255]).decode()
+            assert text == truth["radiotext"][at : at + 4]
+    assert "".join(name[k] for k in range(4)) == truth["ps"]
+
+
+def test_rds_decodes_in_gr_rds():
+    rds = pytest.importorskip("rds", reason="gr-rds is not installed")
+    import pmt
+    from gnuradio import blocks, gr
+
+    signal = make("fm", 1.6, seed=12, variant="stereo-rds")
+    bits = rds_bits(fm_multiplex(signal), signal.sample_rate)
+    top, heard = gr.top_block(), blocks.message_debug()
+    decoder, parser = rds.decoder(False, False), rds.parser(False, False, 0)
+    top.connect(blocks.vector_source_b(bits.tolist()), decoder)
+    top.msg_connect(decoder, "out", parser, "in")
+    top.msg_connect(parser, "out", heard, "store")
+    top.run()
+    said = dict(pmt.to_python(heard.get_message(k)) for k in range(heard.num_messages()))
+    assert said[0] == f"{signal.truth['pi']:04X}" and said[1] == signal.truth["ps"]
+    text = said[4].strip()
+    assert len(text) >= 12 and text in signal.truth["radiotext"]
+
+
+def test_mono_station_has_nothing_above_its_audio():
+    multiplex = fm_multiplex(make("fm", 0.4, seed=3, variant="mono"))
+    power = np.abs(np.fft.rfft(multiplex * np.hanning(len(multiplex)))) ** 2
+    f = np.fft.rfftfreq(len(multiplex), 1 / 456e3)
+    assert power[f > 16e3].sum() < 1e-4 * power.sum()

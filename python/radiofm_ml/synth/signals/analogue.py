@@ -65,7 +65,11 @@ def keyed(
 
 
 def continuous(
-    iq: np.ndarray, rate: float, band: tuple[float, float], variant: str = "", truth: dict | None = None
+    iq: np.ndarray,
+    rate: float,
+    band: tuple[float, float] | None,
+    variant: str = "",
+    truth: dict | None = None,
 ) -> Signal:
-    """On from the first sample to the last."""
+    """On from the first sample to the last; the band is measured if None."""
     return assemble(len(iq) / rate, rate, [Burst(0, iq, band=band)], variant, truth)
