@@ -21,6 +21,7 @@ _MODULES: tuple[str, ...] = (
     "wifi",
     "cellular",
     "aviation",
+    "apt",
     "broadcast",
 )
 
