@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 from decoders import direwolf_packets, dump1090, fm_demodulate, minimodem, multimon, receive, run, to_cu8
-from radiofm_ml.synth.signals import adsb, ais, keying, packet, paging
+from radiofm_ml.synth.signals import adsb, ais, keying, packet, paging, radiosonde
 from radiofm_ml.synth.signals.coding import (
     bits_of_bytes,
     bytes_of_bits,
@@ -106,7 +106,7 @@ def test_ais_decodes():
 
 def test_ais_packets_fit_their_slots():
     zeros = np.zeros(168, np.uint8)
-    assert len(ais.line_bits(zeros)) == 8 + 24 + 8 + 168 + 16 + 8 + 3
+    assert len(ais.line_bits(zeros)) == 8 + 24 + 8 + 168 + 16 + 8 + 5
     size = (100, 50, 20, 10)
     voyage = ais.voyage(257_123_456, 9_074_729, "LA1234", "EVER GIVEN", 70, size, "ROTTERDAM")
     assert len(voyage) == 424 and 256 < len(ais.line_bits(voyage)) < 512
@@ -182,3 +182,70 @@ def test_morse_timing():
     dots = sum(length for _, length in keying.morse_elements("PARIS PARIS"))
     assert dots == 2 * 50 - 7
     assert len(keying.morse_keying("PARIS PARIS", 24)) == round(dots * 0.05 * keying.MORSE_RATE) + 2 * 40
+
+
+# -- RS41 --------------------------------------------------------------------------------------------
+def rs41_frames(x: np.ndarray, rate: float) -> list[bytes]:
+    """A receiver for RS41 of our own: matched filter, header search, mask off. 320 octets each."""
+    sps = round(rate / 4800)
+    soft = np.convolve(fm_demodulate(narrow(x, rate, 0, 10e3), rate, 2e3), np.ones(sps) / sps, "same")
+    header = bits_of_bytes(bytes.fromhex("10b6ca11229612f8"), "little")  # as it is on the air
+    reference = np.repeat(2.0 * header - 1, sps)
+    match = np.correlate(np.sign(soft), reference) / len(reference)
+    out, at = [], 0
+    while (found := np.flatnonzero(match[at:] > 0.8)).size:
+        peak = at + found[0] + int(np.argmax(match[at + found[0] : at + found[0] + sps]))
+        bits = soft[peak + sps // 2 :: sps][:2560] > 0
+        octets = np.packbits(bits[: len(bits) // 8 * 8], bitorder="little")
+        out.append((octets ^ radiosonde.MASK[: len(octets)]).tobytes())
+        at = peak + 2000 * sps
+    return out
+
+
+def test_rs41_published_values():
+    """The mask's first octets and the empty block (7611 00…00 ECC7), as the RS project lists them."""
+    assert radiosonde.MASK[:8].tobytes() == bytes.fromhex("96833e51b1490898")
+    assert radiosonde.MASK[60:68].tobytes() == bytes.fromhex("bf7b4cc196833e51")
+    assert radiosonde.block(0x76, bytes(17)) == bytes.fromhex("7611" + "00" * 17 + "ecc7")
+
+
+def syndromes(codeword: bytes, count: int) -> list[int]:
+    """A codeword, lowest power first, at the first ``count`` (<= 8) powers of 2 in the field of 0x11D."""
+    out = []
+    for root in (1 << np.arange(count)).tolist():
+        value = 0
+        for octet in codeword[::-1]:
+            product = 0
+            for bit in range(8):
+                if root >> bit & 1:
+                    product ^= value << bit
+            for bit in range(15, 7, -1):
+                if product >> bit & 1:
+                    product ^= 0x11D << (bit - 8)
+            value = product ^ octet
+        out.append(value)
+    return out
+
+
+def test_rs41_frames_are_received_and_are_codewords():
+    signal = radiosonde.generate(rng(6), 2.7)
+    sent = signal.truth["messages"]
+    frames = rs41_frames(receive(signal, 48e3, 20), 48e3)
+    assert len(sent) == 2
+    whole = {data[0x3D:0x45].decode() + str(int.from_bytes(data[0x3B:0x3D], "little")): data
+             for data in frames if len(data) == 320}  # fmt: skip
+    for message in sent:
+        data = whole[f"{message['id']}{message['frame']}"]
+        for k in (0, 1):
+            word = data[8 + 24 * k : 32 + 24 * k] + data[56 + k :: 2]
+            assert syndromes(word, 8) == [0] * 8
+        at, numbers = 0x39, []
+        while at < 320:
+            contents = data[at + 2 : at + 2 + data[at + 1]]
+            check = integer_of(crc_ccitt(bits_of_bytes(contents)))
+            assert check == int.from_bytes(data[at + 2 + len(contents) : at + 4 + len(contents)], "little")
+            numbers.append(data[at])
+            at += len(contents) + 4
+        assert numbers == [0x79, 0x7A, 0x7C, 0x7D, 0x7B, 0x76]
+        x = np.frombuffer(data[0x114:0x120], "<i4") / 100
+        assert np.allclose(x, radiosonde.earth_centred(*message["position"]), atol=0.01)

@@ -18,9 +18,11 @@ _MODULES: tuple[str, ...] = (
     "keying",
     "packet",
     "paging",
+    "radiosonde",
     "wifi",
     "cellular",
     "aviation",
+    "sstv",
     "apt",
     "broadcast",
 )

@@ -96,7 +96,7 @@ def line_bits(message: Bits) -> Bits:
     """All bits of a packet as they modulate: ramp-up, training, flags, check sequence, NRZI."""
     training = np.tile(np.array([0, 1], np.uint8), 12)
     lead = np.zeros(8, np.uint8)  # while the power rises
-    return nrzi(np.concatenate([lead, training, hdlc(bytes_of_bits(message)), np.zeros(3, np.uint8)]))
+    return nrzi(np.concatenate([lead, training, hdlc(bytes_of_bits(message)), np.zeros(5, np.uint8)]))
 
 
 def burst(message: Bits, offset: float = 0.0) -> np.ndarray:

@@ -58,7 +58,7 @@ def line_bits(messages: list[tuple[int, int, str, bool]], preamble: int = 576) -
     reversals = np.tile(np.array([1, 0], np.uint8), preamble // 2)
     batches = np.concatenate(words).reshape(-1, 512)
     sync = np.tile(bits_of(SYNC, 32), (len(batches), 1))
-    return np.concatenate([reversals, np.hstack([sync, batches]).ravel()])
+    return np.concatenate([reversals, np.hstack([sync, batches]).ravel(), reversals[:8]])
 
 
 def transmission(bits: Bits, speed: int, deviation: float = 4500.0) -> np.ndarray:
