@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""The encoder and its masked pre-training objective."""
+"""The encoder."""
 
 import pytest
 import torch
@@ -8,10 +8,8 @@ from radiofm_ml.models import build, embedding_size
 from radiofm_ml.models.vit import (
     PRESETS,
     READ_OUTS,
-    MaskedViT,
     ViT,
     ViTConfig,
-    random_masks,
     sincos_positions,
 )
 
@@ -83,47 +81,3 @@ def test_batch_does_not_matter():
 def test_impossible_shapes(values):
     with pytest.raises(ValueError, match="|".join([*values, "divide", "heads"])):
         ViTConfig(**{**CONFIG.__dict__, **values})
-
-
-def test_masks_split_the_patches():
-    keep, hidden = random_masks(7, 16, 0.75, torch.Generator().manual_seed(0))
-    assert keep.shape == (7, 4) and hidden.shape == (7, 12)
-    assert (torch.cat([keep, hidden], 1).sort(1).values == torch.arange(16)).all()
-    assert len({tuple(k.tolist()) for k in keep.sort(1).values}) > 1
-
-
-def test_hidden_patches_do_not_reach_the_encoder():
-    model = MaskedViT(CONFIG, decoder_dim=16, decoder_depth=1, decoder_heads=2).eval()
-    keep, hidden = random_masks(1, 16, 0.75, torch.Generator().manual_seed(1))
-    tiles = torch.randn(1, 16, 32)
-    changed = model.encoder.patches(tiles).clone()
-    changed[0, hidden[0]] = 100.0
-    changed = changed.reshape(1, 4, 4, 4, 8).transpose(2, 3).reshape(1, 16, 32)
-    torch.testing.assert_close(model.encoder.tokens(tiles, keep), model.encoder.tokens(changed, keep))
-
-
-def test_loss_is_the_mean_square_on_hidden_patches():
-    model = MaskedViT(CONFIG, decoder_dim=16, decoder_depth=1, decoder_heads=2).eval()
-    keep, hidden = random_masks(2, 16, 0.5, torch.Generator().manual_seed(2))
-    tiles = torch.randn(2, 16, 32)
-    prediction = model.decode(model.encoder.tokens(tiles, keep), keep)
-    target = model.encoder.patches(tiles)
-    expected = torch.stack(
-        [(prediction[i, hidden[i]] - target[i, hidden[i]]).square().mean() for i in range(2)]
-    ).mean()
-    torch.testing.assert_close(model(tiles, keep, hidden), expected)
-
-
-def test_masked_modeling_learns():
-    """Each column has a level of its own: any visible patch of a column tells the hidden ones."""
-    torch.manual_seed(0)
-    model = MaskedViT(CONFIG, decoder_dim=32, decoder_depth=1, decoder_heads=2)
-    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(300):
-        levels = torch.randn(16, 1, 4, generator=generator).repeat_interleave(8, 2)
-        loss = model(levels.expand(16, 16, 32), *random_masks(16, 16, 0.5, generator))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.3  # variance 1; a hidden column, 1 in 16, cannot be told

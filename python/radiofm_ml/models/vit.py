@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""Vision Transformer encoder for spectrogram tiles, and the masked autoencoder that pre-trains it.
+"""Vision Transformer encoder for spectrogram tiles.
 
-ViT: Dosovitskiy et al., arXiv 2010.11929; masked pre-training: He et al., arXiv 2111.06377; for radio
+ViT: Dosovitskiy et al., arXiv 2010.11929; leaving patches out: He et al., arXiv 2111.06377; for radio
 spectrograms: Aboulfotouh et al., arXiv 2411.09996. N tiles, T tokens (patches), D dimensions.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
@@ -227,55 +226,3 @@ class ViT(nn.Module):
     def finish(self, tokens: torch.Tensor) -> torch.Tensor:
         """Embeddings of the tokens behind the last block, as ``tokens_before`` gives them."""
         return self.projection(self.read_out(self.norm(tokens)))
-
-
-class MaskedViT(nn.Module):
-    """Masked spectrogram modeling: encode the visible patches, predict the pixels of the others."""
-
-    def __init__(
-        self,
-        config: ViTConfig,
-        decoder_dim: int = 128,
-        decoder_depth: int = 4,
-        decoder_heads: int = 8,
-        norm_pixels: bool = False,
-    ):
-        super().__init__()
-        self.encoder = ViT(config)
-        self.norm_pixels = norm_pixels
-        self.decoder_embed = nn.Linear(config.dim, decoder_dim)
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_dim))
-        self.register_buffer("positions", sincos_positions(*config.grid, decoder_dim), persistent=False)
-        self.decoder = nn.ModuleList(Block(decoder_dim, decoder_heads, 4.0) for _ in range(decoder_depth))
-        self.decoder_norm = nn.LayerNorm(decoder_dim)
-        self.predict = nn.Linear(decoder_dim, config.patch_rows * config.patch_cols)
-        initialise(self)
-        nn.init.normal_(self.mask_token, std=0.02)
-
-    def decode(self, tokens: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-        """Pixels (N, T, patch size) for every patch from the encoded visible ones."""
-        x = self.decoder_embed(tokens[:, 1:])
-        full = self.mask_token.to(x.dtype).repeat(len(x), len(self.positions), 1)
-        full = full.scatter(1, keep[..., None].expand(-1, -1, x.shape[-1]), x) + self.positions
-        for block in self.decoder:
-            full = block(full)
-        return self.predict(self.decoder_norm(full))
-
-    def forward(self, tiles: torch.Tensor, keep: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """Mean squared error on the hidden patches. keep, hidden: int64 (N, ·), the patch indices of each
-        kind."""
-        prediction = self.decode(self.encoder.tokens(tiles, keep), keep)
-        target = self.encoder.patches(tiles)
-        if self.norm_pixels:
-            target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
-        index = hidden[..., None].expand(-1, -1, target.shape[-1])
-        return F.mse_loss(prediction.gather(1, index).float(), target.gather(1, index))
-
-
-def random_masks(
-    n: int, tokens: int, ratio: float, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Indices (n, kept) and (n, hidden) of uniformly random masks that hide ``ratio`` of the patches."""
-    order = torch.rand(n, tokens, generator=generator).argsort(1)
-    kept = max(1, math.floor(tokens * (1 - ratio)))
-    return order[:, :kept], order[:, kept:]

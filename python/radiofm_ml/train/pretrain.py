@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""Masked spectrogram modeling (arXiv 2411.09996): one plain loop, resumable at every checkpoint."""
+"""Pre-training: one plain loop, resumable at every checkpoint, on one process or several.
+
+The recipe is that of masked spectrogram modeling (arXiv 2411.09996) and of masked autoencoders before it
+(2111.06377): AdamW with betas .9 and .95, weight decay .05, linear warm-up, cosine to zero.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +12,111 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from radiofm_ml.models.vit import MaskedViT, ViTConfig, random_masks
+from radiofm_ml.models.vit import ViT, ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec
-from radiofm_ml.train.shards import ShardReader
+from radiofm_ml.train import distributed
+from radiofm_ml.train.masks import MASK_KINDS, masks
+from radiofm_ml.train.objectives import OBJECTIVES, Batch, Classify, Contrast, Latent, Pixels, Pretraining
+from radiofm_ml.train.reader import ShardReader, Tiles, prefetch
+from radiofm_ml.train.shards import unpack
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """A run. ``base_rate`` is the learning rate at batch 256, scaled linearly (He et al. 2111.06377, A.1)."""
+    """A run.
+
+    steps, batch_size     steps of the optimizer; tiles in a step, of all processes together
+    base_rate, warmup     learning rate at batch 256, scaled linearly (2111.06377, A.1); steps to reach it
+    weight_decay          of matrices; biases, norms and tokens have none
+    clip                  largest norm of the gradient
+    mask, mask_ratio      kind of mask (``masks.MASK_KINDS``) and share of patches hidden
+    objective             'pixels' or 'latent'; objective_weight 0 leaves it out, for the other terms alone
+    norm_pixels           pixels: of each patch, less its mean and over its standard deviation
+    latent_layers         latent: blocks whose outputs are averaged
+    latent_whole          latent: the teacher sees the whole tile, else the hidden patches
+    momentum              latent: of the teacher's moving average at the start; 1 at the end
+    decoder_dim, _depth, _heads   the decoder, or predictor
+    contrast              weight of the contrastive term; the reader's ``grouping`` says what belongs together
+    temperature           of the contrastive term
+    classify              weight of the classification of synthetic tiles by their labels
+    precision             'auto': bfloat16 where the processor has it, or 'bfloat16', 'float32'
+    seed                  of the weights and the masks
+    """
 
     steps: int = 4000
     batch_size: int = 64
     base_rate: float = 2.4e-3
     warmup: int = 200
     weight_decay: float = 0.05
+    clip: float = 1.0
+    mask: str = "random"
     mask_ratio: float = 0.75
+    objective: str = "pixels"
+    objective_weight: float = 1.0
     norm_pixels: bool = False
+    latent_layers: int = 4
+    latent_whole: bool = True
+    momentum: float = 0.996
     decoder_dim: int = 128
     decoder_depth: int = 2
+    decoder_heads: int = 8
+    contrast: float = 0.0
+    temperature: float = 0.1
+    classify: float = 0.0
+    precision: str = "auto"
     seed: int = 0
 
+    def __post_init__(self):
+        for name, allowed in (
+            ("mask", MASK_KINDS),
+            ("objective", OBJECTIVES),
+            ("precision", ("auto", "bfloat16", "float32")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if not 0 < self.mask_ratio < 1:
+            raise ValueError(f"mask_ratio must lie between 0 and 1, got {self.mask_ratio}")
+        weights = (self.objective_weight, self.contrast, self.classify)
+        if min(weights) < 0 or max(weights) == 0:
+            raise ValueError("objective_weight, contrast and classify must be 0 or more, one at least more")
+
     def rate(self, step: int) -> float:
-        """Linear warm-up, then a half cosine to zero."""
+        """Learning rate: linear warm-up, then a half cosine to zero."""
         peak = self.base_rate * self.batch_size / 256
         if step < self.warmup:
             return peak * (step + 1) / self.warmup
         return peak * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
+
+    @classmethod
+    def from_dict(cls, values: dict) -> PretrainConfig:
+        """Of a run's record; keys that are unknown here are left out."""
+        return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
+
+
+def build(vit: ViTConfig, config: PretrainConfig, classes: int) -> Pretraining:
+    """The model that a run trains, freshly initialised. classes: number of labels, for ``classify``."""
+    torch.manual_seed(config.seed)
+    encoder = ViT(vit)
+    decoder = {"dim": config.decoder_dim, "depth": config.decoder_depth, "heads": config.decoder_heads}
+    terms = {}
+    if config.objective_weight and config.objective == "pixels":
+        terms["pixels"] = config.objective_weight, Pixels(encoder, config.norm_pixels, **decoder)
+    elif config.objective_weight:
+        term = Latent(encoder, config.latent_layers, config.latent_whole, **decoder)
+        terms["latent"] = config.objective_weight, term
+    if config.contrast:
+        terms["contrast"] = config.contrast, Contrast(encoder, config.temperature)
+    if config.classify:
+        terms["classify"] = config.classify, Classify(encoder, classes)
+    return Pretraining(encoder, terms)
 
 
 def pretrain(
@@ -50,19 +127,119 @@ def pretrain(
     reader: ShardReader,
     checkpoint_every: float = 120.0,
     stop_after: int | None = None,
-    on_step=lambda step, loss, rate: None,
-) -> MaskedViT:
+    on_step: Callable[[dict], None] = lambda record: None,
+    readers: int = 1,
+) -> Pretraining:
     """Train, or go on training, in ``folder``, and return the model.
 
-    Writes ``log.jsonl`` (step, loss, learning rate, seconds) and a checkpoint every ``checkpoint_every``
-    seconds and at
-    the end. A run that was stopped goes on from its last checkpoint with the same losses as one that was not.
+    Writes ``run.json`` (the settings), ``log.jsonl`` with a line for each step, and a checkpoint every
+    ``checkpoint_every`` seconds and at the end. A line has step, loss, the terms of the loss, 'spread' (see
+    ``Pretraining``), rate (of learning), seconds (since the start of this process), tiles_per_s, and wait,
+    the share of the step spent waiting for tiles. A run that was stopped goes on from its last checkpoint
+    with the same losses as one that was not. Within ``distributed.processes()`` of torchrun, each process
+    takes its part of each batch, and the first one writes.
+
     stop_after: leave after this step, as if interrupted (the schedule stays that of ``config.steps``).
-    Raises ValueError if the folder holds a run with other settings, FloatingPointError if the loss is not
-    finite.
+    on_step: called with each line. readers: threads that read and augment tiles.
+    Raises ValueError for settings that do not fit each other or the run that the folder holds,
+    FloatingPointError if the loss is not finite.
     """
+    rank, world, device = distributed.rank(), distributed.world(), distributed.device()
+    _check(config, reader, world)
+    if rank == 0:
+        _record(folder, vit, spec, config, reader)
+    distributed.wait()
+
+    model = build(vit, config, len(reader.label_names)).to(device).train()
+    learned = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learned if p.ndim == 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in learned if p.ndim != 2], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+    first = _resume(folder, model, optimizer)
+    last = config.steps if stop_after is None else min(stop_after, config.steps)
+    low_precision = torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(config, device))
+    parallel = distributed.share(model)
+
+    with _open_log(folder, first, rank) as log:
+        saved = started = before = time.monotonic()
+        batches = prefetch(lambda step: reader.batch(step, rank, world), range(first, last), workers=readers)
+        for step, tiles in enumerate(batches, first):
+            waited = time.monotonic() - before
+            batch = _batch(tiles, step, spec, vit, config, rank, world, device)
+            for group in optimizer.param_groups:
+                group["lr"] = config.rate(step)
+            with low_precision:
+                values = parallel(batch)
+            means = distributed.mean(torch.stack(list(values.values()))).tolist()
+            record = dict(zip(values, means, strict=True))
+            if not math.isfinite(record["loss"]):
+                raise FloatingPointError(
+                    f"step {step}: the loss is not finite; lower the learning rate and resume"
+                )
+            optimizer.zero_grad()
+            values["loss"].backward()
+            torch.nn.utils.clip_grad_norm_(learned, config.clip)
+            optimizer.step()
+            model.follow(config.momentum + (1 - config.momentum) * step / config.steps)
+
+            now = time.monotonic()
+            record = {
+                "step": step,
+                **record,
+                "rate": config.rate(step),
+                "seconds": round(now - started, 2),
+                "tiles_per_s": round(config.batch_size / (now - before), 1),
+                "wait": round(waited / (now - before), 4),
+            }
+            before = now
+            log.write(json.dumps(record) + "\n")
+            log.flush()
+            on_step(record)
+            if rank == 0 and (now - saved > checkpoint_every or step + 1 == last):
+                _checkpoint(folder, model, optimizer, step + 1)
+                saved = now
+    distributed.wait()
+    return model
+
+
+def use_bfloat16(config: PretrainConfig, device: torch.device) -> bool:
+    """Whether matrix products are done in bfloat16."""
+    if config.precision != "auto":
+        return config.precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    try:  # torch says yes to any AVX-512, where products in bfloat16 are slower than in float32
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return not {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}.isdisjoint(flags)
+
+
+def _check(config: PretrainConfig, reader: ShardReader, world: int) -> None:
+    if reader.batch_size != config.batch_size:
+        raise ValueError(f"the reader makes batches of {reader.batch_size}, not {config.batch_size}")
+    if config.batch_size % world or reader.grouping and config.batch_size // world % 2:
+        raise ValueError(
+            f"a batch of {config.batch_size} tiles cannot be split among {world} processes"
+            + (" in twos" if reader.grouping else "")
+        )
+    if config.contrast and not reader.grouping:
+        raise ValueError("the contrastive term needs a reader with grouping: 'label' or 'source'")
+    if config.classify and not reader.label_names:
+        raise ValueError("no shard has labels to classify")
+
+
+def _record(folder: Path, vit, spec, config: PretrainConfig, reader: ShardReader) -> None:
+    """Write down the settings; refuse a folder with others."""
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"vit": vit.to_dict(), "spectrogram": spec.to_dict(), "config": asdict(config)}
+    settings = {
+        "vit": vit.to_dict(),
+        "spectrogram": spec.to_dict(),
+        "config": asdict(config),
+        "data": reader.settings(),
+    }
     note = folder / "run.json"
     if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(settings)):
         raise ValueError(
@@ -70,62 +247,30 @@ def pretrain(
         )
     note.write_text(json.dumps(settings, indent=2))
 
-    torch.manual_seed(config.seed)
-    model = MaskedViT(vit, config.decoder_dim, config.decoder_depth, norm_pixels=config.norm_pixels)
-    decayed = [p for p in model.parameters() if p.ndim == 2]
-    others = [p for p in model.parameters() if p.ndim != 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        betas=(0.9, 0.95),
-    )
-    first = _resume(folder, model, optimizer)
-    last = config.steps if stop_after is None else min(stop_after, config.steps)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device).train()
-    tokens = vit.grid[0] * vit.grid[1]
-    saved = started = time.monotonic()
 
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        for step in range(first, last):
-            tiles = reader.batch(step).to(device)
-            generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-            keep, hidden = (
-                m.to(device) for m in random_masks(len(tiles), tokens, config.mask_ratio, generator)
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = config.rate(step)
-            with torch.autocast(device.type, torch.bfloat16):
-                loss = model(tiles, keep, hidden)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"step {step}: the loss is not finite; lower the learning rate and resume"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-
-            value, now = loss.item(), time.monotonic()
-            log.write(
-                json.dumps(
-                    {
-                        "step": step,
-                        "loss": value,
-                        "rate": config.rate(step),
-                        "seconds": round(now - started, 2),
-                    }
-                )
-                + "\n"
-            )
-            log.flush()
-            on_step(step, value, config.rate(step))
-            if now - saved > checkpoint_every or step + 1 == last:
-                _checkpoint(folder, model, optimizer, step + 1)
-                saved = now
-    return model
+def _batch(
+    tiles: Tiles, step: int, spec, vit: ViTConfig, config: PretrainConfig, rank: int, world: int, device
+) -> Batch:
+    """This process's part of the batch, and of the masks that one process would have drawn."""
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+    drawn = masks(config.mask, config.batch_size, vit.grid, config.mask_ratio, generator)
+    keep, hidden = (m.chunk(world)[rank].contiguous().to(device) for m in drawn)
+    tensors = (torch.from_numpy(v).to(device) for v in (tiles.tiles, tiles.labels, tiles.groups))
+    pixels, labels, groups = tensors
+    return Batch(unpack(pixels, spec), keep, hidden, labels, groups)
 
 
-def _checkpoint(folder: Path, model: MaskedViT, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _open_log(folder: Path, first: int, rank: int):
+    """The log, less what comes after the checkpoint: those steps are done again."""
+    if rank:
+        return open(os.devnull, "w", encoding="utf-8")
+    path = folder / "log.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    path.write_text("".join(lines[:first]), encoding="utf-8")
+    return path.open("a", encoding="utf-8")
+
+
+def _checkpoint(folder: Path, model: Pretraining, optimizer: torch.optim.Optimizer, step: int) -> None:
     """Everything into one file, renamed into place: there is always a whole checkpoint."""
     tensors = {f"model.{k}": v.cpu().contiguous() for k, v in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -135,7 +280,7 @@ def _checkpoint(folder: Path, model: MaskedViT, optimizer: torch.optim.Optimizer
     os.replace(partial, folder / "checkpoint.safetensors")
 
 
-def _resume(folder: Path, model: MaskedViT, optimizer: torch.optim.Optimizer) -> int:
+def _resume(folder: Path, model: Pretraining, optimizer: torch.optim.Optimizer) -> int:
     """Load the checkpoint if there is one; the step to go on with."""
     file = folder / "checkpoint.safetensors"
     if not file.exists():
@@ -148,7 +293,5 @@ def _resume(folder: Path, model: MaskedViT, optimizer: torch.optim.Optimizer) ->
             _, index, name = key.split(".")
             state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    from safetensors import safe_open
-
     with safe_open(file, "pt") as opened:
         return int(opened.metadata()["step"])

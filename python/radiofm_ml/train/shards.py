@@ -4,6 +4,9 @@
 
 A shard is ``NAME-00000.npy``, uint8 (n, tile_rows, tile_cols); ``spec.json`` beside the shards says how
 the tiles were made. One step is 1/255 of the clip range, a quarter of a dB at the default spec.
+``NAME-00000.groups.npy``, int64 (n, 2), says of each tile which label it has (an index into the list
+``labels`` of ``spec.json``) and which source it comes from, a recording or a synthetic stream, counted
+within one NAME; -1 for none. A shard without this file has neither.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import torch
 
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.synth.streams import place, random_stream
+from radiofm_ml.synth.waveforms import FAMILIES
 
 SHARD_TILES = 1024
 STREAM_TILES = 8
@@ -39,18 +43,26 @@ def pack(tiles: torch.Tensor, spec: SpectrogramSpec) -> np.ndarray:
     return ((tiles - low) * (255 / (high - low))).round().clamp(0, 255).byte().numpy()
 
 
-def unpack(tiles: np.ndarray, spec: SpectrogramSpec) -> torch.Tensor:
-    """uint8 to float32 model-ready tiles."""
+def unpack(tiles: np.ndarray | torch.Tensor, spec: SpectrogramSpec) -> torch.Tensor:
+    """uint8 to float32 model-ready tiles, on the device that they are on."""
     low, high = _limits(spec)
-    return torch.from_numpy(np.asarray(tiles)).float() * ((high - low) / 255) + low
+    return torch.as_tensor(tiles).float() * ((high - low) / 255) + low
 
 
-def synthetic_shard(index: int, spec: SpectrogramSpec, seed: int) -> np.ndarray:
-    """Shard ``index``: tiles of random streams. The same index and seed give the same tiles."""
+def synthetic_shard(index: int, spec: SpectrogramSpec, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shard ``index``: tiles of random streams, and their groups; the label is the main emitter's family.
+
+    The same index and seed give the same tiles.
+    """
     rng = np.random.default_rng([seed, index])
     n = spec.samples_per_tile + (STREAM_TILES - 1) * spec.stride
-    streams = (random_stream(n, rng).iq for _ in range(SHARD_TILES // STREAM_TILES))
-    return np.concatenate([pack(tiles_from_iq(torch.from_numpy(iq), spec), spec) for iq in streams])
+    tiles, groups, count = [], [], SHARD_TILES // STREAM_TILES
+    for number in range(count):
+        stream = random_stream(n, rng)
+        tiles.append(pack(tiles_from_iq(torch.from_numpy(stream.iq), spec), spec))
+        group = (list(FAMILIES).index(stream.family), index * count + number)
+        groups.append(np.tile(np.int64(group), (len(tiles[-1]), 1)))
+    return np.concatenate(tiles), np.concatenate(groups)
 
 
 def held_out(session: str) -> bool:
@@ -82,11 +94,56 @@ def recording_tiles(recording, spec: SpectrogramSpec, views: int, seed: int) -> 
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """Write, then rename: a shard that has its name is whole."""
+    """Write, then rename: a file that has its name is whole."""
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
         np.save(file, array)
     os.replace(partial, path)
+
+
+def write_shard(path: Path, tiles: np.ndarray, groups: np.ndarray) -> None:
+    """A shard and its groups; the shard's own file comes last, and says that both are there."""
+    write_array(groups_path(path), groups)
+    write_array(path, tiles)
+
+
+def groups_path(shard: Path) -> Path:
+    return shard.with_suffix(".groups.npy")
+
+
+def read_groups(shard: Path, n: int) -> np.ndarray:
+    """Label and source of the shard's ``n`` tiles, int64 (n, 2). Raises ValueError for a file that does not
+    fit."""
+    path = groups_path(shard)
+    if not path.exists():
+        return np.full((n, 2), -1)
+    groups = np.load(path, allow_pickle=False)
+    labels = len(shard_labels(shard))
+    fits = groups.dtype == np.int64 and groups.shape == (n, 2)
+    if not fits or groups.min() < -1 or groups[:, 0].max() >= labels:
+        raise ValueError(
+            f"{path}: must hold int64 ({n}, 2), labels below {labels} and sources; make the shards again"
+        )
+    return groups
+
+
+def shard_labels(shard: Path) -> list[str]:
+    """Names of the labels that a shard's groups count."""
+    note = shard.parent / "spec.json"
+    return json.loads(note.read_text(encoding="utf-8")).get("labels", []) if note.exists() else []
+
+
+def find_shards(folder: Path) -> tuple[list[Path], SpectrogramSpec]:
+    """The shards of a folder, in order, and the spec that they were made with. Raises ValueError for none."""
+    paths = sorted(p for p in folder.glob("*-[0-9][0-9][0-9][0-9][0-9].npy"))
+    try:
+        note = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+        spec = SpectrogramSpec.from_dict(note["spec"])
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder}: no spec.json that says how shards were made ({error})") from None
+    if not paths:
+        raise ValueError(f"{folder}: no shards (NAME-00000.npy); `radiofm synth` makes some")
+    return paths, spec
 
 
 def prepare(
@@ -100,13 +157,13 @@ def prepare(
 ) -> list[Path]:
     """Make what is missing of the shards of a run and return their paths.
 
-    recordings: a folder of SigMF recordings (pre-training reads no labels); sessions that ``held_out``
-    names, and recordings without a session whose path it names, are left out.
-    track: ``track(sequence, label)`` shows progress. Raises ValueError if the folder was made with another
-    spec.
+    n_tiles: synthetic tiles, 0 for none. recordings: a folder of SigMF recordings (pre-training reads no
+    labels); sessions that ``held_out`` names, and recordings without a session whose path it names, are
+    left out. track: ``track(sequence, label)`` shows progress. Raises ValueError if the folder was made with
+    another spec.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made_with = {"spec": spec.to_dict(), "seed": seed, "views": views}
+    made_with = {"spec": spec.to_dict(), "seed": seed, "views": views, "labels": list(FAMILIES)}
     note = folder / "spec.json"
     if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(made_with)):
         raise ValueError(
@@ -115,73 +172,44 @@ def prepare(
     note.write_text(json.dumps(made_with, indent=2))
     paths = [folder / f"synthetic-{i:05d}.npy" for i in range(-(-n_tiles // SHARD_TILES))]
     for i in track([i for i, path in enumerate(paths) if not path.exists()], "synthesising"):
-        write_array(paths[i], synthetic_shard(i, spec, seed))
+        write_shard(paths[i], *synthetic_shard(i, spec, seed))
     if recordings is not None:
-        paths.append(folder / "recordings-00000.npy")
-        if not paths[-1].exists():
-            write_array(paths[-1], _recordings_shard(recordings, spec, views, seed, track))
+        done = folder / "recordings.json"  # written last: the shards are complete
+        if not done.exists():
+            shards = _recordings_shards(folder, recordings, spec, views, seed, track)
+            done.write_text(json.dumps({"shards": shards, "folder": str(recordings)}), encoding="utf-8")
+        made = json.loads(done.read_text(encoding="utf-8"))
+        if made["folder"] != str(recordings):
+            raise ValueError(
+                f"{done}: these shards are of {made['folder']}; choose another folder or remove it"
+            )
+        paths += [folder / f"recordings-{i:05d}.npy" for i in range(made["shards"])]
     return paths
 
 
-def _recordings_shard(folder: Path, spec, views: int, seed: int, track) -> np.ndarray:
+def _recordings_shards(out: Path, folder: Path, spec, views: int, seed: int, track) -> int:
+    """Write shards of about ``SHARD_TILES`` tiles; their number. A source is a recording."""
     from radiofm_ml.data.recording import find_recordings, open_recording
 
-    tiles = []
-    for i, path in enumerate(track(find_recordings(folder), "recordings")):
+    tiles, groups, shards = [], [], 0
+
+    def write() -> None:
+        nonlocal shards
+        write_shard(out / f"recordings-{shards:05d}.npy", np.concatenate(tiles), np.concatenate(groups))
+        tiles.clear(), groups.clear()
+        shards += 1
+
+    for number, path in enumerate(track(find_recordings(folder), "recordings")):
         recording = open_recording(path)
-        if not held_out(session_of(recording) or str(path.relative_to(folder))):
-            tiles.extend(recording_tiles(recording, spec, views, seed + i))
-    if not tiles:
+        if held_out(session_of(recording) or str(path.relative_to(folder))):
+            continue
+        for made in recording_tiles(recording, spec, views, seed + number):
+            tiles.append(made)
+            groups.append(np.tile(np.int64((-1, number)), (len(made), 1)))
+            if sum(map(len, tiles)) >= SHARD_TILES:
+                write()
+    if tiles:
+        write()
+    if not shards:
         raise ValueError(f"{folder}: no recording is left for pre-training")
-    return np.concatenate(tiles)
-
-
-class ShardReader:
-    """Endless random batches from shards; a position restores them exactly (``batch(step)`` is a pure
-    function)."""
-
-    def __init__(
-        self,
-        paths: list[Path],
-        spec: SpectrogramSpec,
-        batch_size: int,
-        seed: int,
-        copies: dict[str, int] | None = None,
-    ):
-        """copies: how many times a shard counts in an epoch, by the name before the dash ('recordings')."""
-        self.spec, self.batch_size, self.seed = spec, batch_size, seed
-        self.arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
-        shape = (spec.tile_rows, spec.tile_cols)
-        for path, array in zip(paths, self.arrays, strict=True):
-            if array.dtype != np.uint8 or array.shape[1:] != shape:
-                raise ValueError(
-                    f"{path}: holds {array.dtype} {array.shape[1:]}, the spec needs uint8 {shape}; remove it"
-                )
-        weights = [(copies or {}).get(path.name.split("-")[0], 1) for path in paths]
-        self.index = np.concatenate(
-            [
-                np.tile(np.stack([np.full(len(a), i), np.arange(len(a))], 1), (w, 1))
-                for i, (a, w) in enumerate(zip(self.arrays, weights, strict=True))
-            ]
-        )
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return len(self.index) // self.batch_size
-
-    def batch(self, step: int) -> torch.Tensor:
-        """float32 (batch_size, tile_rows, tile_cols) of optimisation step ``step``, augmented."""
-        epoch, at = divmod(step, len(self))
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.index))
-        rng = np.random.default_rng([self.seed, epoch, at])
-        tiles = [
-            self._augment(self.arrays[i][j], rng)
-            for i, j in self.index[order[at * self.batch_size :][: self.batch_size]]
-        ]
-        return unpack(np.stack(tiles), self.spec)
-
-    @staticmethod
-    def _augment(tile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Mirror the spectrum (I and Q swapped) every other time, and move it by a few bins."""
-        tile = tile[:, ::-1] if rng.random() < 0.5 else tile
-        return np.roll(tile, int(rng.integers(-tile.shape[1] // 16, tile.shape[1] // 16 + 1)), 1)
+    return shards
