@@ -8,16 +8,23 @@ reason instead of throwing.
 """
 
 import math
+import struct
 from dataclasses import dataclass, field
 
 import numpy as np
 import pmt
 
 EMBEDDINGS, PREDICTIONS = pmt.mp("embeddings"), pmt.mp("predictions")
+TOKENS = pmt.mp("tokens")
 PROTOTYPES, PROTOTYPES_OUT, STATUS = pmt.mp("prototypes"), pmt.mp("prototypes_out"), pmt.mp("status")
 
 RX_TIME, RX_FREQ, RX_RATE = pmt.intern("rx_time"), pmt.intern("rx_freq"), pmt.intern("rx_rate")
 PAD = pmt.intern("radiofm_pad")  # stream tag: absolute offset of the first padding sample
+
+TILE_LAYER = -1  # in a tokens PDU: the tile itself, before the encoder
+
+# The wire format of an f32vector (pmt.serialize): type 10, array 8, count, one byte of padding that is 0.
+_F32 = struct.Struct(">BBIBB")
 
 
 class MessageError(ValueError):
@@ -55,9 +62,16 @@ class Prediction:
 
 
 def to_pmt_vector(values) -> pmt.pmt_base:
-    """f32vector of a one-dimensional array (much faster than pmt.to_pmt)."""
+    """f32vector of a one-dimensional array.
+
+    By way of the wire format: for 16,640 values a tenth of the time of pmt.init_f32vector, which takes a list.
+    """
     values = np.ascontiguousarray(values, np.float32)
-    return pmt.init_f32vector(len(values), values.tolist())
+    return pmt.deserialize_str(_F32.pack(10, 8, len(values), 1, 0) + values.astype(">f4").tobytes())
+
+
+def _from_f32vector(value) -> np.ndarray:
+    return np.frombuffer(pmt.serialize_str(value), ">f4", offset=_F32.size).astype(np.float32)
 
 
 def _info_dict(info: TileInfo):
@@ -76,6 +90,15 @@ def _info_dict(info: TileInfo):
 def embedding_pdu(info: TileInfo, embedding) -> pmt.pmt_base:
     """(dict . f32vector[D])"""
     return pmt.cons(_info_dict(info), to_pmt_vector(embedding))
+
+
+def tokens_pdu(info: TileInfo, layers: dict[int, np.ndarray]) -> pmt.pmt_base:
+    """(dict . f32vector): the matrices of ``layers``, one after the other."""
+    meta = _info_dict(info)
+    for key, values in (("layers", layers), ("rows", [len(m) for m in layers.values()]),
+                        ("columns", [m.shape[1] for m in layers.values()])):
+        meta = pmt.dict_add(meta, pmt.intern(key), pmt.init_s32vector(len(layers), list(values)))
+    return pmt.cons(meta, to_pmt_vector(np.concatenate([m.ravel() for m in layers.values()])))
 
 
 def prediction_pdu(prediction: Prediction) -> pmt.pmt_base:
@@ -139,7 +162,7 @@ def text(value) -> str:
 def vector(value) -> np.ndarray:
     """float32 array of a PMT f32 or f64 vector with finite values; MessageError otherwise."""
     if pmt.is_f32vector(value):
-        values = np.asarray(pmt.f32vector_elements(value), np.float32)
+        values = _from_f32vector(value)
     elif pmt.is_f64vector(value):
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
             values = np.asarray(pmt.f64vector_elements(value), np.float32)
@@ -221,6 +244,27 @@ def parse_embedding(message, size: int | None = None) -> tuple[TileInfo, np.ndar
     if size is not None and len(values) != size:
         raise MessageError(f"an embedding must have {size} values, got {len(values)}")
     return parse_info(meta), values
+
+
+def parse_tokens(message) -> tuple[TileInfo, dict[int, np.ndarray]]:
+    """TileInfo and the matrices float32 (rows, columns) by layer of a tokens PDU."""
+    meta, values = _open_pdu(message, "a tokens PDU")
+    layers, rows, columns = (get(meta, key, _int_vector, required=True) for key in ("layers", "rows", "columns"))
+    if not len(layers) == len(rows) == len(columns) or len(set(layers)) != len(layers):
+        raise MessageError("keys 'layers', 'rows' and 'columns' must be of one length, each layer there once")
+    if min(rows + columns, default=0) < 0 or sum(map(math.prod, zip(rows, columns, strict=True))) != len(values):
+        raise MessageError(f"the payload has {len(values)} values, which is not what 'rows' and 'columns' say")
+    found, at = {}, 0
+    for layer, shape in zip(layers, zip(rows, columns, strict=True), strict=True):
+        found[layer] = values[at:at + math.prod(shape)].reshape(shape)
+        at += math.prod(shape)
+    return parse_info(meta), found
+
+
+def _int_vector(value) -> list[int]:
+    if not pmt.is_s32vector(value):
+        raise MessageError("must be an s32vector")
+    return pmt.s32vector_elements(value)
 
 
 def parse_prediction(message) -> Prediction:

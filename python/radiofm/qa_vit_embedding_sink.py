@@ -363,6 +363,58 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
         np.testing.assert_allclose(self.vectors(), vectors, atol=MAX_DIFFERENCE)
         self.assertEqual(self.sink.embedded(), 20)
 
+    # -- tokens -----------------------------------------------------------------------------------------
+    def tokens(self, into, **kwargs):
+        self.make(self.tiles[:21], [(2, "rx_freq", pmt.from_double(1e8))], samp_rate=RATE, **kwargs)
+        self.tb.msg_connect(self.sink, "tokens", into, "in")
+        self.tb.run()
+
+    def test_tokens_of_layers(self):
+        """With the embedding's keys, from the same pass; a tile in NaN comes as the encoder saw it."""
+        tiles = self.tiles[:21].copy()
+        tiles[5, 7] = np.nan
+        reader = relay()
+        self.make(tiles, [(2, "rx_freq", pmt.from_double(1e8))], samp_rate=RATE, token_layers=[3, -1, 0],
+                  max_batch=4)
+        self.tb.msg_connect(self.sink, "tokens", reader, "in")
+        self.tb.run()
+        self.assertEqual(self.sink.token_layers(), (3, -1, 0))
+        tiles[5, 7] = 0.0
+        embedded, expected = self.engine.embed_with_tokens(tiles, [0, 3])
+        found = [messages.parse_tokens(m) for m in reader.messages]
+        self.assertEqual([info for info, _ in found], self.infos())
+        np.testing.assert_allclose(self.vectors(), embedded, atol=MAX_DIFFERENCE)
+        for k, (_, layers) in enumerate(found):
+            self.assertEqual(set(layers), {3, -1, 0})
+            np.testing.assert_array_equal(layers[-1], tiles[k].reshape(SPEC.tile_rows, SPEC.tile_cols))
+            for layer in (0, 3):
+                np.testing.assert_allclose(layers[layer], expected[layer][k], atol=MAX_DIFFERENCE)
+
+    def test_tokens_only_if_asked_for(self):
+        reader = relay()
+        self.tokens(reader)
+        self.assertEqual((len(self.last.messages), reader.messages, self.sink.token_layers()), (21, [], ()))
+
+    def test_tokens_wait_for_a_slow_reader(self):
+        """With overload 'block' no more wait than the reader has room for, and all arrive."""
+        class slow(relay):
+            most = 0
+
+            def max_queue(self):
+                return 3
+
+            def handle(self, message):
+                self.most = max(self.most, self.to_basic_block().nmsgs(pmt.mp("in")))
+                time.sleep(0.003)  # slower than the encoder
+                relay.handle(self, message)
+
+        reader = slow()
+        radiofm.backlog.register(reader)
+        self.tokens(reader, token_layers=[3], max_batch=16)
+        self.assertEqual([messages.parse_tokens(m)[0].tile for m in reader.messages], list(range(21)))
+        self.assertLessEqual(reader.most, 3)
+        self.assertGreater(reader.most, 0)
+
     # -- settings ---------------------------------------------------------------------------------------
     def test_settings(self):
         sink = radiofm.vit_embedding_sink(str(self.path / "bundle"), 5.0, "drop", 3, 0.5, 7)
@@ -379,7 +431,8 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
     def test_settings_that_are_refused(self):
         sink = radiofm.vit_embedding_sink(self.bundle)
         for name, value in (("samp_rate", -1.0), ("samp_rate", float("nan")), ("overload", "wait"),
-                            ("max_batch", 0), ("max_latency", -0.1), ("max_queue", 0)):
+                            ("max_batch", 0), ("max_latency", -0.1), ("max_queue", 0),
+                            ("token_layers", [4]), ("token_layers", [0, -2]), ("token_layers", [True])):
             with self.assertRaisesRegex(ValueError, f"ViT Embedding Sink: {name} must"):
                 radiofm.vit_embedding_sink(self.bundle, **{name: value})
             with self.assertRaisesRegex(ValueError, f"{name} must"):

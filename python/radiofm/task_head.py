@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""Task Head: a trained head on embeddings, for classification or regression."""
+"""Task Head: a trained head of any kind on what ViT Embedding Sink sends."""
 
 import threading
+from dataclasses import replace
 
+import numpy as np
+import pmt
 from gnuradio import gr
 
-from . import messages
-from .messages import MessageError, Prediction
+from . import backlog, messages
+from .messages import TILE_LAYER, MessageError, Prediction, TileInfo
 from .optional import optional
 
 _NAME = "Task Head"
@@ -15,48 +18,130 @@ _UNKNOWN = "unknown"
 
 
 class task_head(gr.basic_block):
-    """Runs a trained head (linear or MLP) on embedding PDUs.
+    """Runs a trained head: on embeddings, or with blocks of its own on tokens; classification, regression or
+    segmentation.
 
-    Message input ``embeddings``: embedding PDUs; each gives one prediction, in order. An embedding made by
-      another model than the head was trained on is refused: its numbers mean something else.
-    Message output ``predictions``: prediction PDUs. Classification: ``label``, ``confidence`` and, as the
-      payload, the probabilities in the order of ``labels``. Regression: the payload holds the numbers,
-      ``labels`` their names, ``unit`` their unit; ``label`` is empty and ``confidence`` 0, not being stated.
-    Message output ``status``: {command 'predict', ok false, reason} for every embedding that is refused.
+    Several heads on one ViT Embedding Sink share its pass through the encoder. Messages wait in the block's own
+    queue and are worked off on its own thread, as many at once as have come; what waits when the stream ends is
+    worked off before the flowgraph ends. When more than ``max_queue`` tokens wait, the oldest go and are counted;
+    a sink with overload 'block' lets it not come so far.
 
-    head            folder of a head (radiofm_ml.heads)
-    min_confidence  classification: below it the label is 'unknown' and ``unknown`` true; 0 for never
+    Message input ``embeddings``: embedding PDUs, for heads that begin there.
+    Message input ``tokens``: tokens PDUs with the layers of ``layers()``, for all others. In both, PDUs of
+      another model than the head was trained on are refused: their numbers mean something else.
+    Message output ``predictions``: prediction PDUs, in order. Classification: one a tile, with ``label``,
+      ``confidence`` and, as the payload, the probabilities in the order of ``labels``. Regression: one a tile; the
+      payload holds the numbers, ``labels`` their names, ``unit`` their unit; ``label`` is empty and
+      ``confidence`` 0, not being stated. Segmentation: one for every box, with the box's own ``sample_start``,
+      ``sample_count``, ``rx_time``, ``freq_lower_edge`` and ``freq_upper_edge``; the payload is the mean
+      probability of each class over the box's pixels.
+    Message output ``status``: {command 'predict', ok false, reason} for every PDU that is refused.
 
-    Raises ValueError naming the file and the cure, and ImportError if a Python package is missing.
+    head            a head: its folder, or 'BUNDLE/NAME' of one that ships (radiofm_ml.heads)
+    min_confidence  classification, segmentation: below it the label is 'unknown'; 0 for never
+    bundle          of the head; '' for the one that it lies in or was trained on
+    min_pixels      segmentation: smaller boxes are left out
+    max_batch       tiles that are decided at once, at most
+    max_queue       tokens PDUs that may wait
+    threads         of inference
+
+    Raises ValueError (BundleError among them) naming the file and the cure, and ImportError if a Python
+    package is missing.
     """
 
-    def __init__(self, head: str, min_confidence: float = 0.0):
+    def __init__(self, head: str, min_confidence: float = 0.0, bundle: str = "", min_pixels: int = 16,
+                 max_batch: int = 8, max_queue: int = 256, threads: int = 1):
         gr.basic_block.__init__(self, name=_NAME, in_sig=None, out_sig=None)
         self._log = gr.logger(self.alias())
-        self._heads = optional("radiofm_ml.heads", _NAME)
         self._lock = threading.Lock()
-        self._counts = {"received": 0, "refused": 0}
+        self._counts = {"received": 0, "refused": 0, "dropped": 0}
+        self._bundle, self._threads = str(bundle), _whole("threads", threads, 1)
         self.set_head(head)
         self.set_min_confidence(min_confidence)
+        self.set_min_pixels(min_pixels)
+        self.set_max_batch(max_batch)
+        self.set_max_queue(max_queue)
         self.message_port_register_in(messages.EMBEDDINGS)
+        self.message_port_register_in(messages.TOKENS)
         self.message_port_register_out(messages.PREDICTIONS)
         self.message_port_register_out(messages.STATUS)
         self.set_msg_handler(messages.EMBEDDINGS, self.handle_embedding)
+        self.set_msg_handler(messages.TOKENS, self.handle_tokens)
+        backlog.register(self)
 
+    # -- the block's thread ---------------------------------------------------------------------------
     def handle_embedding(self, message) -> None:
-        self._counts["received"] += 1
+        self._handle(messages.EMBEDDINGS, message)
+
+    def handle_tokens(self, message) -> None:
+        self._handle(messages.TOKENS, message)
+
+    def _handle(self, port, message) -> None:
+        """Decide ``message`` and those that wait behind it, up to a batch."""
+        batch = [message, *self._waiting(port)]
+        self._counts["received"] += len(batch)
         try:
             with self._lock:
-                head, min_confidence = self._head, self._min_confidence
-            info, vector = messages.parse_embedding(message, head.embedding_size)
-            if info.model and head.model and info.model != head.model:
-                raise MessageError(f"embedding made by model '{info.model}', the head is for '{head.model}'")
-            prediction = _prediction(head, info, vector, min_confidence)
-            self.message_port_pub(messages.PREDICTIONS, messages.prediction_pdu(prediction))
-        except MessageError as error:
-            self._refuse(str(error))
+                head, min_confidence, min_pixels = self._head, self._min_confidence, self._min_pixels
+            batch = self._shed(port, batch)
+            read = self._read_embedding if port is messages.EMBEDDINGS else self._read_tokens
+            infos, inputs = self._read_all(batch, lambda m: read(m, head))
+            if infos:
+                for prediction in _predictions(head, infos, inputs, min_confidence, min_pixels):
+                    self.message_port_pub(messages.PREDICTIONS, messages.prediction_pdu(prediction))
         except Exception as error:  # would end the block's thread and leave a flowgraph that never stops
             self._refuse(f"failed: {type(error).__name__}: {error}")
+
+    def _waiting(self, port) -> list:
+        """More messages of a port, to make the batch full; tokens beyond ``max_queue`` as well."""
+        block = self.to_basic_block()
+        waiting = block.nmsgs(port)
+        excess = max(0, waiting + 1 - self._max_queue) if port is messages.TOKENS else 0
+        return [block.delete_head_nowait(port) for _ in range(min(waiting, self._max_batch - 1 + excess))]
+
+    def _shed(self, port, batch: list) -> list:
+        """The newest of a batch that was too many, the rest counted."""
+        excess = max(0, len(batch) - self._max_batch)
+        if excess:
+            if not self._counts["dropped"]:
+                self._log.warn("tokens come faster than this head decides; the oldest are dropped (said once)")
+            self._counts["dropped"] += excess
+        return batch[excess:]
+
+    def _read_all(self, batch: list, read) -> tuple[list[TileInfo], list]:
+        """What can be read of a batch; the rest is refused."""
+        infos, inputs = [], []
+        for message in batch:
+            try:
+                info, values = read(message)
+            except MessageError as error:
+                self._refuse(str(error))
+                continue
+            infos.append(info)
+            inputs.append(values)
+        return infos, inputs
+
+    def _read_embedding(self, message, engine) -> tuple[TileInfo, np.ndarray]:
+        if engine.layers:
+            raise MessageError(f"this head does not begin at the embedding; connect port tokens, with {_list(engine)} "
+                               "among its layers")
+        info, vector = messages.parse_embedding(message, engine.head.embedding_size)
+        _check_model(info, engine, "embedding")
+        return info, vector
+
+    def _read_tokens(self, message, engine) -> tuple[TileInfo, dict[int, np.ndarray]]:
+        if not engine.layers:
+            raise MessageError("this head begins at the embedding; connect port embeddings")
+        info, found = messages.parse_tokens(message)
+        _check_model(info, engine, "tokens")
+        for layer, shape in engine.shapes.items():
+            if layer not in found:
+                raise MessageError(f"layer {layer} is missing; this head reads {_list(engine)}: set Token "
+                                   "Layers of ViT Embedding Sink")
+            if found[layer].shape != shape:
+                raise MessageError(f"layer {layer} must be {shape[0]} x {shape[1]}, got "
+                                   f"{found[layer].shape[0]} x {found[layer].shape[1]}")
+        return info, {layer: found[layer] for layer in engine.layers}
 
     def _refuse(self, reason: str) -> None:
         if not self._counts["refused"]:
@@ -66,13 +151,18 @@ class task_head(gr.basic_block):
 
     # -- settings and counters ----------------------------------------------------------------------
     def set_head(self, head: str) -> None:
-        """Take another head from the next embedding on. Raises ValueError and keeps the old one."""
+        """Take another head from the next batch on. Raises ValueError and keeps the old one."""
         try:
-            loaded = self._heads.load(str(head))
+            loaded = optional("radiofm_ml.heads", _NAME).load(str(head))
+            if loaded.input == "embedding":
+                engine = _Plain(loaded)
+            else:
+                library = optional("radiofm_ml.head_engine", _NAME)
+                engine = library.open_head(str(head), self._bundle, self._threads)
         except ValueError as error:
             raise ValueError(f"{_NAME}: {error}") from None
         with self._lock:
-            self._head = loaded
+            self._head = engine
 
     def set_min_confidence(self, min_confidence: float) -> None:
         if not 0.0 <= min_confidence <= 1.0:
@@ -80,27 +170,108 @@ class task_head(gr.basic_block):
         with self._lock:
             self._min_confidence = float(min_confidence)
 
+    def set_min_pixels(self, min_pixels: int) -> None:
+        self._min_pixels = _whole("min_pixels", min_pixels, 1)
+
+    def set_max_batch(self, max_batch: int) -> None:
+        self._max_batch = _whole("max_batch", max_batch, 1)
+
+    def set_max_queue(self, max_queue: int) -> None:
+        self._max_queue = _whole("max_queue", max_queue, 1)
+
     def min_confidence(self) -> float:
         return self._min_confidence
 
+    def min_pixels(self) -> int:
+        return self._min_pixels
+
+    def max_batch(self) -> int:
+        return self._max_batch
+
+    def max_queue(self) -> int:
+        return self._max_queue
+
     def labels(self) -> tuple[str, ...]:
         """The classes, or the names of the numbers."""
-        return self._head.labels
+        return self._head.head.labels
+
+    def layers(self) -> tuple[int, ...]:
+        """The layers that the head reads: Token Layers of the sink must have them; () for embeddings."""
+        return self._head.layers
 
     def received(self) -> int:
-        """Embeddings that came."""
+        """PDUs that came."""
         return self._counts["received"]
 
     def refused(self) -> int:
-        """Embeddings that were malformed or of another model; each was answered on ``status``."""
+        """PDUs that were malformed, of another model, or without a layer; each was answered on ``status``."""
         return self._counts["refused"]
 
+    def dropped(self) -> int:
+        """Tokens PDUs that were dropped because more than ``max_queue`` waited."""
+        return self._counts["dropped"]
 
-def _prediction(head, info, vector, min_confidence: float) -> Prediction:
-    values = head(vector[None])[0]
-    if head.kind == "regression":
-        return Prediction(info, head.task, labels=head.labels, scores=values, unit=head.unit)
-    best = int(values.argmax())
-    unknown = bool(values[best] < min_confidence)
+
+class _Plain:
+    """A head on embeddings, which needs no torch, with the face of ``radiofm_ml.head_engine.HeadEngine``."""
+
+    layers, shapes = (), {}
+
+    def __init__(self, head):
+        self.head, self.predict = head, head
+
+
+def _predictions(engine, infos: list[TileInfo], inputs: list, min_confidence: float, min_pixels: int):
+    """Prediction of every tile, or of every box in it."""
+    if engine.layers:
+        inputs = {layer: np.stack([values[layer] for values in inputs]) for layer in engine.layers}
+    else:
+        inputs = np.stack(inputs)
+    head = engine.head
+    for info, values in zip(infos, engine.predict(inputs), strict=True):
+        if head.kind == "regression":
+            yield Prediction(info, head.task, labels=head.labels, scores=values, unit=head.unit)
+        elif head.kind == "segmentation":
+            for box in engine.boxes(values, min_pixels):
+                place = _placed(info, *engine.place(box))
+                if place is not None:
+                    yield _decision(head, place, box.label, box.scores, min_confidence)
+        else:
+            yield _decision(head, info, int(values.argmax()), values, min_confidence)
+
+
+def _decision(head, info: TileInfo, best: int, scores: np.ndarray, min_confidence: float) -> Prediction:
+    confidence = float(scores[best])
+    unknown = confidence < min_confidence
     label = _UNKNOWN if unknown else head.labels[best]
-    return Prediction(info, head.task, label, float(values[best]), unknown, head.labels, values)
+    return Prediction(info, head.task, label, confidence, unknown, head.labels, scores)
+
+
+def _placed(info: TileInfo, start: int, count: int, band: tuple[float, float]) -> TileInfo | None:
+    """``info`` of a box in the tile; None if it lies in the padding."""
+    count = min(count, info.sample_count - start)
+    if count <= 0:
+        return None
+    rate, time, lower, upper = info.sample_rate, None, None, None
+    if rate:
+        centre = info.rx_freq or 0.0
+        lower, upper = (centre + edge * rate for edge in band)
+        if info.rx_time is not None:
+            time = messages.move_time(info.rx_time, start / rate)
+    return replace(info, sample_start=info.sample_start + start, sample_count=count, rx_time=time,
+                   freq_lower_edge=lower, freq_upper_edge=upper)
+
+
+def _check_model(info: TileInfo, engine, what: str) -> None:
+    if info.model and engine.head.model and info.model != engine.head.model:
+        raise MessageError(f"{what} made by model '{info.model}', the head is for '{engine.head.model}'")
+
+
+def _list(engine) -> str:
+    return " and ".join(f"{layer} (the tile)" if layer == TILE_LAYER else str(layer) for layer in engine.layers)
+
+
+def _whole(name: str, value, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= 65536:
+        raise ValueError(f"{_NAME}: {name} must be a whole number from {least} to 65536, got {value!r}")
+    return int(value)

@@ -3,6 +3,7 @@
 """ViT Embedding Sink: spectrogram tiles become embeddings, in PDUs that say where each came from."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from . import messages
-from .messages import MessageError, TileInfo
+from . import backlog, messages
+from .messages import TILE_LAYER, MessageError, TileInfo
 from .optional import optional
 from .worker import BatchWorker
 
@@ -48,6 +49,9 @@ class vit_embedding_sink(gr.basic_block):
       ``sample_count`` (less padding), ``tile``, ``dropped`` (tiles lost before this one), ``model``; as far
       as tags or ``samp_rate`` tell also ``sample_rate``, ``rx_freq``, ``rx_time`` of the tile's first sample,
       ``freq_lower_edge`` and ``freq_upper_edge`` of the strongest signal (Hz; around 0 without ``rx_freq``).
+    Message output ``tokens``: for heads with blocks of their own and for segmentation, a PDU a tile of the
+      same keys, the trunk's pass that made the embedding shared (docs/messages.md). Only with ``token_layers``.
+      With overload 'block' they are not sent faster than every Task Head takes them.
     Message output ``status``: {command 'embed', ok false, reason} when embedding or the file fails.
 
     bundle       a bundle: its path, its name, a Hugging Face id, or loaded
@@ -59,6 +63,8 @@ class vit_embedding_sink(gr.basic_block):
     filename     ``.npz`` to write when the flowgraph ends (as ``radiofm embed`` does); '' for none
     engine       'auto' or the name of an engine of ``radiofm_ml.engine``
     threads      of the engine; 1 leaves the other cores to the flowgraph
+    token_layers the layers whose tokens go out: k for those before block k, the number of blocks for those
+                 behind the last, -1 for the tile; none costs nothing
 
     Started again, also after lock() and unlock(), it counts from 0 and writes the file anew. Raises
     ValueError (BundleError among them) naming the file and the cure, and ImportError if a Python package
@@ -67,8 +73,9 @@ class vit_embedding_sink(gr.basic_block):
 
     def __init__(self, bundle="radiofm-small", samp_rate: float = 0.0, overload: str = "drop",
                  max_batch: int = 8, max_latency: float = 0.05, max_queue: int = 16, filename: str = "",
-                 engine: str = "auto", threads: int = 1):
+                 engine: str = "auto", threads: int = 1, token_layers: Sequence[int] = ()):
         engines = optional("radiofm_ml.engine", _NAME)  # first: see there
+        self._clean_tiles = engines.clean_tiles
         self._occupied_band = optional("radiofm_ml.spectrogram", _NAME).occupied_band
         self._embeddings = optional("radiofm_ml.embeddings", _NAME)
         if not bundle:
@@ -84,6 +91,7 @@ class vit_embedding_sink(gr.basic_block):
         gr.basic_block.__init__(self, name=_NAME, in_sig=[(np.float32, self._spec.tile_size)], out_sig=None)
         self._log = gr.logger(self.alias())
         self.set_samp_rate(samp_rate)
+        self.set_token_layers(token_layers)
         self._filename, self._file = str(filename), None
         if self._filename:
             self._new_file().discard()  # to say now that it cannot be written
@@ -91,7 +99,9 @@ class vit_embedding_sink(gr.basic_block):
         self._posted, self._bad_tiles = 0, 0
         self._patience = _PATIENCE[0]
         self._said = set()
+        self._stopping = False
         self.message_port_register_out(messages.EMBEDDINGS)
+        self.message_port_register_out(messages.TOKENS)
         self.message_port_register_out(messages.STATUS)
         self._buffered = max(8, _BUFFER // (4 * self._spec.tile_size))
         self.set_output_multiple(self._buffered)  # what the buffer before us is made for; see start
@@ -102,6 +112,7 @@ class vit_embedding_sink(gr.basic_block):
         self._origin, self._next = _Origin(), 0
         self._posted, self._bad_tiles = 0, 0
         self._said.clear()
+        self._stopping = False
         if self._filename:
             try:
                 self._file = self._new_file()
@@ -111,6 +122,7 @@ class vit_embedding_sink(gr.basic_block):
         return True
 
     def stop(self):
+        self._stopping = True
         self._worker.stop()
         if self._file is not None:
             try:
@@ -204,13 +216,32 @@ class vit_embedding_sink(gr.basic_block):
         if bad:
             self._say("bad tiles", "tiles hold NaN or infinite values; they are embedded all the same")
             self._bad_tiles += bad
-        embedded = self._engine.embed(tiles)
+        embedded, tokens = self._run(tiles)
         infos = [self._info(tile, self._posted + i) for i, tile in enumerate(batch)]
-        for info, embedding in zip(infos, embedded, strict=True):
+        for i, (info, embedding) in enumerate(zip(infos, embedded, strict=True)):
             self.message_port_pub(messages.EMBEDDINGS, messages.embedding_pdu(info, embedding))
+            if tokens:
+                layers = {layer: matrices[i] for layer, matrices in tokens.items()}
+                backlog.wait(self, messages.TOKENS, self._gives_up)
+                self.message_port_pub(messages.TOKENS, messages.tokens_pdu(info, layers))
         self._posted += len(batch)
         if self._file is not None:
             self._write(infos, embedded)
+
+    def _run(self, tiles: np.ndarray) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+        """Embeddings, and matrices (n, rows, columns) of the wanted layers."""
+        layers = self._token_layers
+        if not layers:
+            return self._engine.embed(tiles), {}
+        embedded, tokens = self._engine.embed_with_tokens(tiles, [k for k in layers if k != TILE_LAYER])
+        if TILE_LAYER in layers:
+            clean = self._clean_tiles(tiles).reshape(-1, self._spec.tile_rows, self._spec.tile_cols)
+            tokens = {TILE_LAYER: clean, **tokens}
+        return embedded, tokens
+
+    def _gives_up(self) -> bool:
+        """Shall tokens go out although a reader has no room for them?"""
+        return self._stopping or self._worker.overload != "block"
 
     def _info(self, tile: _Tile, posted: int) -> TileInfo:
         """posted: PDUs before this tile's."""
@@ -264,6 +295,16 @@ class vit_embedding_sink(gr.basic_block):
             raise ValueError(f"{_NAME}: samp_rate must be at least 0 (0 if not known), got {samp_rate}")
         self._samp_rate = float(samp_rate)
 
+    def set_token_layers(self, token_layers: Sequence[int]) -> None:
+        """From the next batch on; () for none. Raises ValueError for a layer that the encoder has not."""
+        layers = tuple(dict.fromkeys(token_layers))
+        for layer in layers:
+            if isinstance(layer, bool) or (layer != TILE_LAYER and layer not in self._engine.layers):
+                last = len(self._engine.layers) - 1
+                has = f" or 0 to {last}" if last >= 0 else ": this encoder gives no tokens"
+                raise ValueError(f"{_NAME}: token_layers must be {TILE_LAYER} (the tile){has}, got {layer!r}")
+        self._token_layers = layers
+
     def set_overload(self, overload: str) -> None:
         self._worker.set_overload(overload)
 
@@ -278,6 +319,9 @@ class vit_embedding_sink(gr.basic_block):
 
     def samp_rate(self) -> float:
         return self._samp_rate
+
+    def token_layers(self) -> tuple[int, ...]:
+        return self._token_layers
 
     def overload(self) -> str:
         return self._worker.overload

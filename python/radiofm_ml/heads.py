@@ -97,13 +97,15 @@ class Head:
 
 
 def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "", labels: Sequence[str] = (),
-               normalisation: str = "none", penalty: float = 1e-2) -> Head:
+               normalisation: str = "none", penalty: float = 1e-2, balanced: bool = False) -> Head:
     """Linear head on frozen embeddings, fitted to the end (logistic regression, or ridge regression).
 
     embeddings  float (N, D)
     targets     N names for classification; float (N,) or (N, M) for regression
-    labels      names of the M numbers of a regression; 'value' if there is one
+    labels      names of the M numbers of a regression; 'value' if there is one. Of a classification: the
+                classes in the order wanted, each of which occurs; alphabetic if left out
     penalty     weight of the squared weights (of standardised embeddings) against the mean loss
+    balanced    classification: every class counts the same, however often it occurs
     """
     x = np.asarray(embeddings, np.float64)
     mean = x.mean(0).astype(np.float32) if normalisation == "cl2n" else None
@@ -112,8 +114,18 @@ def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "
     x = (x - centre) / spread
     targets = np.asarray(targets)
     if targets.dtype.kind in "US":
-        labels, index = np.unique(targets, return_inverse=True)
-        weight, bias = _fit_logistic(x, index, len(labels), penalty)
+        found, index = np.unique(targets, return_inverse=True)
+        if labels:
+            if sorted(map(str, labels)) != found.tolist():
+                raise HeadError(f"{task}: the classes are {', '.join(labels)}, the examples are of "
+                                f"{', '.join(found)}; each needs an example")
+            index = np.argsort(np.array(labels))[index]
+        else:
+            labels = found
+        share = np.ones(len(index)) / len(index)
+        if balanced:
+            share = 1.0 / (np.bincount(index)[index] * len(labels))
+        weight, bias = _fit_logistic(x, index, len(labels), penalty, share)
         options = {}
     else:
         y = targets.reshape(len(x), -1).astype(np.float64)
@@ -129,19 +141,20 @@ def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "
                 normalisation=normalisation, mean=mean, **options)
 
 
-def _fit_logistic(x: np.ndarray, index: np.ndarray, classes: int, penalty: float):
+def _fit_logistic(x: np.ndarray, index: np.ndarray, classes: int, penalty: float, share: np.ndarray):
+    """Weights (classes, D) and biases. share: (N,) how much of the loss each example is, 1 in total."""
     from scipy.optimize import minimize
 
     n, size = x.shape
     truth = np.eye(classes)[index]
+    extended = np.column_stack([x, np.ones(n)])
 
     def loss(flat: np.ndarray):
         w = flat.reshape(classes, size + 1)
-        logits = x @ w[:, :-1].T + w[:, -1]
-        p = softmax(logits)
-        value = -np.log(np.maximum(p[np.arange(n), index], 1e-300)).mean()
+        p = softmax(extended @ w.T)
+        value = -share @ np.log(np.maximum(p[np.arange(n), index], 1e-300))
         value += penalty / 2 * (w[:, :-1]**2).sum()
-        slope = (p - truth).T @ np.column_stack([x, np.ones(n)]) / n
+        slope = ((p - truth) * share[:, None]).T @ extended
         slope[:, :-1] += penalty * w[:, :-1]
         return value, slope.ravel()
 
@@ -184,10 +197,20 @@ def _plain(head: Head) -> tuple[dict, dict]:
     return tensors, config
 
 
-def load(path: str | os.PathLike) -> Head | TunedHead:
-    """Open and check a head: its folder or its head.json. Raises HeadError."""
-    path = Path(path)
-    path = path.parent if path.name == FILES[1] else path
+def folder(ref: str | os.PathLike) -> Path:
+    """Folder of a head: ``ref`` itself, or where a head that ships with a bundle lies ('radiofm-small/signal')."""
+    path = Path(ref)
+    if path.name == FILES[1]:
+        return path.parent
+    if len(path.parts) == 2 and not path.exists():
+        shipped = Path(__file__).parent / "pretrained" / path.parts[0] / "heads" / path.parts[1]
+        return shipped if shipped.is_dir() else path
+    return path
+
+
+def load(ref: str | os.PathLike) -> Head | TunedHead:
+    """Open and check a head: its folder, its head.json, or 'BUNDLE/NAME' of one that ships. Raises HeadError."""
+    path = folder(ref)
     for name in FILES:
         if not (path / name).is_file():
             raise HeadError(f"{path / name}: missing; a head is a folder with {' and '.join(FILES)}")

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Back-pressure between blocks of one process that are joined by messages, which GNU Radio has not.
+
+A message port takes whatever comes, and drops what is too much in silence. A block that works slowly registers
+itself here (a block with ``max_queue()``); a sender that may wait asks before it sends more.
+"""
+
+import time
+import weakref
+from collections.abc import Callable
+
+import pmt
+
+_PATIENCE = 30.0  # seconds until a reader that takes nothing counts as dead
+_STEP = 0.002  # seconds between looks
+
+_readers: weakref.WeakSet = weakref.WeakSet()
+
+
+def register(block) -> None:
+    """Let senders wait for this block."""
+    _readers.add(block)
+
+
+def has_room(sender, port) -> bool:
+    """Has every registered reader of ``port`` room for one more message?"""
+    inputs = pmt.to_python(sender.to_basic_block().message_subscribers(port)) or []
+    by_alias = {reader.alias(): reader for reader in _readers}
+    return all(by_alias[alias].to_basic_block().nmsgs(pmt.intern(name)) < by_alias[alias].max_queue()
+               for alias, name in inputs if alias in by_alias)
+
+
+def wait(sender, port, give_up: Callable[[], bool]) -> None:
+    """Until there is room, or ``give_up``, or there was none for half a minute."""
+    end = time.monotonic() + _PATIENCE
+    while not has_room(sender, port) and not give_up() and time.monotonic() < end:
+        time.sleep(_STEP)
