@@ -11,6 +11,7 @@ from radiofm_ml.evaluate.identification import (
     Benchmark,
     draw_episode,
     evaluate,
+    groups_of,
     load_benchmark,
     prototype_accuracy,
     score,
@@ -34,6 +35,7 @@ def bench(labels=3, sessions=4, recordings=2, tiles=3) -> Benchmark:
         np.array([f"s{a}-{b}" for a, b in zip(label, session, strict=True)]),
         (label * sessions + session) * recordings + recording,
         np.ones(len(table)),
+        np.array([f"s{a}-{b}" for a, b in zip(label, session, strict=True)]),
     )
 
 
@@ -54,6 +56,16 @@ def test_labels_with_one_session_are_left_out():
     assert made.usable() == []
 
 
+def test_splits_fall_back_on_receivers_and_recordings():
+    rows = [
+        {"label": label, "session": session, "receiver": receiver, "file": str(number)}
+        for number, (label, session, receiver) in enumerate(
+            ["asr", "atr", "bsp", "bsq", "csr", "csr"]  # label, session and receiver, a letter each
+        )
+    ]
+    assert groups_of(rows) == ["s", "t", "p", "q", "4", "5"]
+
+
 def test_score_weighs_recordings_and_labels_equally():
     """Label 0: one recording of 1 tile right, one of 3 tiles wrong -> 0.5; label 1: all right -> 1."""
     made = Benchmark(
@@ -62,6 +74,7 @@ def test_score_weighs_recordings_and_labels_equally():
         np.array(["x"] * 5),
         np.array([0, 1, 1, 1, 2]),
         np.ones(5),
+        np.array(["x"] * 5),
     )
     everything, _ = score(np.array([0, 1, 1, 1, 1]), made, [np.arange(4), np.array([4])])
     assert everything == pytest.approx(0.75)

@@ -3,14 +3,13 @@
 """Few-shot identification of real recordings: which signal is this, taught with a few tiles from other
 sessions?
 
-A benchmark is a folder with ``index.csv`` (label, session, file, sample_rate) and SigMF recordings. For
-every episode the
-sessions of each label are halved at random: the shots come from one half (spread over its recordings), all
-tiles of
-the other half are queries. Balanced accuracy: tiles are averaged in a recording, recordings in a label,
-labels in the end.
-The classifier is that of the blocks (``geometry``); its mean for 'cl2n' is that of the episode's shots. No
-feature sees the sample rate, except the baseline that sees nothing else.
+A benchmark is a folder with ``index.csv`` (label, session, file, sample_rate; may be receiver, benchmark)
+and SigMF recordings. For every episode the sessions of each label are halved at random: the shots come from
+one half (spread over its recordings), all tiles of the other half are queries. Where a label was recorded in
+one session only, its receivers are halved, and where there is one receiver only, its recordings. Balanced
+accuracy: tiles are averaged in a recording, recordings in a label, labels in the end. The classifier is that
+of the blocks (``geometry``); its mean for 'cl2n' is that of the episode's shots. No feature sees the sample
+rate, except the baseline that sees nothing else.
 """
 
 from __future__ import annotations
@@ -40,26 +39,33 @@ MERGED = {"ism_ook_sensor": "ism_ook", "ism_ook_remote": "ism_ook"}
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Tiles of all recordings: tiles float32 (N, rows, cols), then N labels, sessions, recording numbers and
-    rates."""
+    """Tiles of all recordings: tiles float32 (N, rows, cols), then N labels, sessions, recording numbers,
+    rates, and names of the groups that a split must not divide."""
 
     tiles: torch.Tensor
     labels: np.ndarray
     sessions: np.ndarray
     recordings: np.ndarray
     rates: np.ndarray
+    groups: np.ndarray
 
-    def usable(self, sessions: int = 2) -> list[str]:
-        """Labels that were recorded in at least so many sessions."""
+    def usable(self) -> list[str]:
+        """Labels with two groups or more."""
         return [
             label
             for label in np.unique(self.labels)
-            if len(np.unique(self.sessions[self.labels == label])) >= sessions
+            if len(np.unique(self.groups[self.labels == label])) >= 2
         ]
 
 
-def load_benchmark(folder: Path, spec: SpectrogramSpec, track=lambda items, label: items) -> Benchmark:
-    """Read the recordings that ``folder/index.csv`` lists, evenly spaced tiles of each. Raises ValueError."""
+def load_benchmark(
+    folder: Path, spec: SpectrogramSpec, everything: bool = False, track=lambda items, label: items
+) -> Benchmark:
+    """Read the recordings that ``folder/index.csv`` lists, evenly spaced tiles of each. Raises ValueError.
+
+    Where the index has a column ``benchmark``, recordings that say 'no' there (a rate that was guessed, a
+    label with too few recordings) are left out. everything: take them too, and split by session alone.
+    """
     index = folder / "index.csv"
     if not index.is_file():
         raise ValueError(f"{index}: missing; a benchmark folder lists its recordings there")
@@ -68,18 +74,48 @@ def load_benchmark(folder: Path, spec: SpectrogramSpec, track=lambda items, labe
     missing = {"label", "session", "file", "sample_rate"} - set(rows[0] if rows else ())
     if missing:
         raise ValueError(f"{index}: column {sorted(missing)[0]!r} is missing")
+    for row in rows:
+        row["label"] = MERGED.get(row["label"], row["label"])
+    if not everything:
+        rows = [row for row in rows if not row.get("benchmark", "").startswith("no")]
+    groups = [row["session"] for row in rows] if everything else groups_of(rows)
     tiles, labels, sessions, recordings, rates = [], [], [], [], []
     for number, row in enumerate(track(rows, "reading recordings")):
         recording = open_recording(folder / row["file"])
         made = recording_tiles(recording, spec)
         tiles.append(made)
-        labels += [MERGED.get(row["label"], row["label"])] * len(made)
+        labels += [row["label"]] * len(made)
         sessions += [row["session"]] * len(made)
         recordings += [number] * len(made)
         rates += [float(row["sample_rate"])] * len(made)
     return Benchmark(
-        torch.cat(tiles), np.array(labels), np.array(sessions), np.array(recordings), np.array(rates)
+        torch.cat(tiles),
+        np.array(labels),
+        np.array(sessions),
+        np.array(recordings),
+        np.array(rates),
+        np.array(groups)[recordings],
     )
+
+
+def groups_of(rows: Sequence[dict]) -> list[str]:
+    """For every recording the name of what a split must not divide: its session, in a label of one session
+    its receiver, in a label of one receiver the recording itself."""
+
+    def several(column: str) -> set[str]:
+        values: dict[str, set[str]] = {}
+        for row in rows:
+            values.setdefault(row["label"], set()).add(row.get(column, ""))
+        return {label for label, found in values.items() if len(found) > 1}
+
+    sessions, receivers = several("session"), several("receiver")
+
+    def group(row: dict) -> str:
+        if row["label"] in sessions:
+            return row["session"]
+        return row["receiver"] if row["label"] in receivers else row["file"]
+
+    return [group(row) for row in rows]
 
 
 def recording_tiles(recording, spec: SpectrogramSpec) -> torch.Tensor:
@@ -97,8 +133,8 @@ def draw_episode(bench: Benchmark, labels: Sequence[str], shots: int, rng: np.ra
     support, queries = [], []
     for label in labels:
         members = np.flatnonzero(bench.labels == label)
-        sessions = rng.permutation(np.unique(bench.sessions[members]))
-        taught = np.isin(bench.sessions[members], sessions[: max(1, len(sessions) // 2)])
+        groups = rng.permutation(np.unique(bench.groups[members]))
+        taught = np.isin(bench.groups[members], groups[: max(1, len(groups) // 2)])
         support.append(_spread(members[taught], bench.recordings, shots, rng))
         queries.append(members[~taught])
     return support, queries
@@ -192,17 +228,20 @@ def evaluate(
     seeds: Sequence[int] = (0, 1, 2),
     episodes: int = 40,
     supervised_episodes: int = 3,
+    everything: bool = False,
     track: Callable = lambda items, label: items,
 ) -> dict:
-    """All numbers: {labels, rows: [{method, shots, queries, mean, std, seeds}]}; ``std`` is over the
-    seeds."""
+    """All numbers: {labels, rows: [{method, shots, queries, mean, std, seeds}]}; ``std`` is over the seeds.
+
+    everything: see ``load_benchmark``.
+    """
     from radiofm_ml.train.export import CALIBRATION_SEED, labelled_tiles
 
     bundle = bundles.load(ref)
-    bench = load_benchmark(folder, bundle.spec, track)
+    bench = load_benchmark(folder, bundle.spec, everything, track)
     labels = bench.usable()
     if len(labels) < 2:
-        raise ValueError(f"{folder}: fewer than two labels were recorded in two sessions or more")
+        raise ValueError(f"{folder}: fewer than two labels can be split; record each in two sessions or more")
     background, _, _ = labelled_tiles(bundle.spec, 20, CALIBRATION_SEED + 1, track)
     own = encode(bundle.model, bench.tiles)
     randoms = [
