@@ -13,6 +13,11 @@ from radiofm_ml.synth.signals.base import Emission, Signal, SignalClass
 
 # A module has CLASSES: the SignalClass entries that it provides, in order.
 _MODULES: tuple[str, ...] = (
+    "on_off_keying",
+    "key_fob",
+    "lora",
+    "ism_fsk",
+    "metering",
     "adsb",
     "ais",
     "keying",
