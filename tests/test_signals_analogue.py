@@ -9,7 +9,7 @@ import pytest
 from radiofm_ml.synth.signals import all_classes
 from scipy.signal import firwin, hilbert, oaconvolve
 
-LABELS = ("airband", "fm", "vor")
+LABELS = ("airband", "automatic-picture-transmission", "fm", "sstv", "vor")
 
 
 def make(label: str, duration: float, seed: int = 0, **fixed):
@@ -223,3 +223,90 @@ def test_mono_station_has_nothing_above_its_audio():
     power = np.abs(np.fft.rfft(multiplex * np.hanning(len(multiplex)))) ** 2
     f = np.fft.rfftfreq(len(multiplex), 1 / 456e3)
     assert power[f > 16e3].sum() < 1e-4 * power.sum()
+
+
+# -- APT -----------------------------------------------------------------------------------------------
+def test_apt_gives_the_picture():
+    signal = make("automatic-picture-transmission", 2.5, seed=5)
+    rate = signal.sample_rate
+    subcarrier = fm_multiplex(signal)
+    assert 15e3 < np.abs(subcarrier).max() < 17.2e3
+    t = np.arange(len(subcarrier)) / rate
+    envelope = 2 * np.abs(low_pass(subcarrier * np.exp(-2j * np.pi * 2400 * t), 2300, rate)) / 17e3
+    word = int(rate / 4160)
+    pixels = (envelope - 0.07) / 0.93
+    # Both trains of pulses, 39 words each: seven cycles at 1040 Hz, and half a line later seven at 832 Hz.
+    at = {}
+    for name, cycle in (("a", "1100"), ("b", "11100")):
+        train = np.repeat(np.array(["01".index(c) for c in ("0000" + 7 * cycle).ljust(39, "0")]) - 0.45, word)
+        at[name] = int(np.argmax(np.correlate(pixels[: 2080 * word + len(train)], train, "valid")))
+    half_line = (at["b"] - at["a"]) % (2080 * word)
+    assert abs(half_line - 1040 * word) <= 4
+    first = at["a"]
+    skipped = round((first - signal.truth["start"]) / (2080 * word))
+    assert abs(first - signal.truth["start"] - skipped * 2080 * word) <= 4
+    count = (len(pixels) - first) // (2080 * word)
+    assert count >= 3
+    read = pixels[first : first + count * 2080 * word].reshape(count, 2080, word)[:, :, word // 2]
+    sent = signal.truth["words"][skipped : skipped + count]
+    assert np.abs(read - sent).mean() < 0.03
+    scene = np.r_[86 : 86 + 909]
+    assert np.corrcoef(read[:, scene].ravel(), sent[:, scene].ravel())[0, 1] > 0.99
+
+
+# -- SSTV ----------------------------------------------------------------------------------------------
+def sstv_tone(signal) -> np.ndarray:
+    """The frequency of the tone, sample by sample, from single sideband (either) or narrow FM."""
+    x, rate = signal.iq, signal.sample_rate
+    if signal.variant.endswith("nfm"):
+        x = hilbert(fm_multiplex(signal))
+    elif signal.emissions[0].upper < 0:
+        x = x.conj()
+    return np.angle(x[1:] * x[:-1].conj()) * rate / 2 / np.pi
+
+
+def read_vis(tone: np.ndarray, rate: float) -> int:
+    """From the header at the start: after 610 ms a start bit, seven bits, parity and stop, 30 ms each."""
+    bits = [tone[round((0.610 + 0.030 * k + 0.015) * rate) - 60 :][:120].mean() for k in range(10)]
+    assert bits[0] == pytest.approx(1200, abs=15) and bits[9] == pytest.approx(1200, abs=15)
+    for level in bits[1:9]:
+        assert min(abs(level - 1100), abs(level - 1300)) < 15
+    ones = [int(level < 1200) for level in bits[1:9]]
+    assert sum(ones) % 2 == 0
+    return sum(one << k for k, one in enumerate(ones[:7]))
+
+
+@pytest.mark.parametrize(
+    ("variant", "vis", "period", "sync", "green", "scan"),
+    [  # ms: line, its pulse, from the pulse's start to green (luminance), green's scan
+        ("martin-m1-ssb", 44, 446.446, 4.862, 5.434, 146.432),
+        ("martin-m2-nfm", 40, 226.798, 4.862, 5.434, 73.216),
+        ("scottie-s1-nfm", 60, 428.22, 9.0, 150.24, 138.24),
+        ("scottie-s2-ssb", 56, 277.692, 9.0, 100.064, 88.064),
+        ("robot-36-ssb", 8, 150.0, 9.0, 12.0, 88.0),
+    ],
+)
+def test_sstv_header_lines_and_picture(variant, vis, period, sync, green, scan):
+    signal = make("sstv", 5.0, seed=21, variant=variant, start=0.0)
+    rate, tone = signal.sample_rate, sstv_tone(signal)
+    assert read_vis(tone, rate) == vis == signal.truth["vis"]
+    body = round(0.91 * rate)
+    width = round(sync * rate / 1e3)
+    pulse = np.convolve(tone[body:] < 1350, np.ones(width), "same") > 0.8 * width
+    rises = np.flatnonzero(np.diff(pulse.astype(int)) == 1) / rate * 1e3
+    falls = np.flatnonzero(np.diff(pulse.astype(int)) == -1) / rate * 1e3
+    middles = (rises[: len(falls)] + falls[: len(rises)]) / 2
+    if variant.startswith("scottie"):
+        middles = middles[1:]  # the first pulse starts the picture, the others are before red
+    assert np.diff(middles) == pytest.approx(np.full(len(middles) - 1, period), abs=0.3)
+    rgb = signal.truth["rgb"]
+    wanted = rgb @ [0.299, 0.587, 0.114] if variant.startswith("robot") else rgb[..., 1]
+    smooth = low_pass(tone, 1500, rate, 31)
+    read = []
+    for k, middle in enumerate(middles):
+        begin = body / rate * 1e3 + middle - sync / 2 + green
+        k += variant.startswith("scottie")  # green of the next line follows red
+        at = (begin + (np.arange(320) + 0.5) * scan / 320) * rate / 1e3
+        if at[-1] < len(tone) and k < len(wanted):
+            read.append(np.corrcoef(np.interp(at, np.arange(len(tone)), smooth), wanted[k])[0, 1])
+    assert len(read) > 5 and np.median(read) > 0.9
