@@ -24,7 +24,16 @@ from radiofm_ml.spectrogram import SpectrogramSpec
 KINDS = ("classification", "regression", "segmentation")
 
 # Task: module and function of its loader, and what its DATA argument is.
-LOADERS: dict[str, tuple[str, str]] = {}
+LOADERS: dict[str, tuple[str, str]] = {
+    "activity-esp32": ("radiofm_ml.data.csi", "load_esp32"),
+    "activity-esp32-centred": ("radiofm_ml.data.csi", "load_esp32_centred"),
+    "activity-ntu-fi": ("radiofm_ml.data.csi", "load_ntu_fi"),
+    "activity-ntu-fi-published": ("radiofm_ml.data.csi", "load_ntu_fi_published"),
+    "position-nr": ("radiofm_ml.data.positioning", "load_positioning"),
+    "position-nr-published": ("radiofm_ml.data.positioning", "load_positioning_published"),
+    "uwb-sight": ("radiofm_ml.data.cir", "load_sight"),
+    "uwb-ranging": ("radiofm_ml.data.cir", "load_ranging"),
+}
 
 
 class TaskError(ValueError):
