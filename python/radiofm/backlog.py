@@ -25,10 +25,15 @@ def register(block) -> None:
 
 def has_room(sender, port) -> bool:
     """Has every registered reader of ``port`` room for one more message?"""
-    inputs = pmt.to_python(sender.to_basic_block().message_subscribers(port)) or []
     by_alias = {reader.alias(): reader for reader in _readers}
-    return all(by_alias[alias].to_basic_block().nmsgs(pmt.intern(name)) < by_alias[alias].max_queue()
-               for alias, name in inputs if alias in by_alias)
+    inputs = sender.to_basic_block().message_subscribers(port)  # a list of (alias . port)
+    while pmt.is_pair(inputs):
+        alias, name = pmt.car(pmt.car(inputs)), pmt.cdr(pmt.car(inputs))
+        reader = by_alias.get(pmt.symbol_to_string(alias))
+        if reader is not None and reader.to_basic_block().nmsgs(name) >= reader.max_queue():
+            return False
+        inputs = pmt.cdr(inputs)
+    return True
 
 
 def wait(sender, port, give_up: Callable[[], bool]) -> None:

@@ -364,7 +364,7 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
         self.assertEqual(self.sink.embedded(), 20)
 
     # -- tokens -----------------------------------------------------------------------------------------
-    def tokens(self, into, **kwargs):
+    def tokens_into(self, into, **kwargs):
         self.make(self.tiles[:21], [(2, "rx_freq", pmt.from_double(1e8))], samp_rate=RATE, **kwargs)
         self.tb.msg_connect(self.sink, "tokens", into, "in")
         self.tb.run()
@@ -392,7 +392,7 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
 
     def test_tokens_only_if_asked_for(self):
         reader = relay()
-        self.tokens(reader)
+        self.tokens_into(reader)
         self.assertEqual((len(self.last.messages), reader.messages, self.sink.token_layers()), (21, [], ()))
 
     def test_tokens_wait_for_a_slow_reader(self):
@@ -410,7 +410,7 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
 
         reader = slow()
         radiofm.backlog.register(reader)
-        self.tokens(reader, token_layers=[3], max_batch=16)
+        self.tokens_into(reader, token_layers=[3], max_batch=16)
         self.assertEqual([messages.parse_tokens(m)[0].tile for m in reader.messages], list(range(21)))
         self.assertLessEqual(reader.most, 3)
         self.assertGreater(reader.most, 0)
