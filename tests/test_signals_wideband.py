@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import binascii
 import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
-from decoders import grgsm_decode, receive
-from radiofm_ml.synth.signals import gsm, lte, wifi
-from wideband_receivers import lte_reference, lte_search, wifi_frames
+from decoders import grgsm_decode, receive, welle_cli
+from radiofm_ml.synth.signals import bluetooth, bluetooth_br, bluetooth_le, dab, gsm, ieee802154, lte, wifi
+from radiofm_ml.synth.signals.coding import bytes_of_bits, integer_of
+from radiofm_ml.synth.signals.sequences import whitening
+from scipy.signal import firwin, oaconvolve, resample_poly
+from wideband_receivers import le_packets, lte_reference, lte_search, viterbi, wifi_frames, zigbee_frames
 
 LAYOUT = {"cf32_le": ("<f4", 0.0), "ci16_le": ("<i2", 0.0), "ci8": ("i1", 0.0), "cu8": ("u1", 127.5)}
 
@@ -114,3 +118,106 @@ def test_lte_tdd_is_silent_in_uplink_subframes():
     for e in signal.emissions:
         gate[e.start : e.start + e.count] = True
     assert not signal.iq[~gate].any()
+
+
+# -- Bluetooth ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "lap, sync", [(0, 0x7E7041E34000000D), (0xFFFFFF, 0xE758B5227FFFFFF2), (0x9E8B33, 0x475C58CC73345E72)]
+)
+def test_bluetooth_sync_words_are_those_of_the_specification(lap, sync):
+    assert integer_of(bluetooth_br.sync_word(lap)) == sync  # volume 2 part G, section 3
+
+
+def test_bluetooth_whitening_of_channel_37():
+    """The sequence that every receiver of advertisements has as a table."""
+    bits = bluetooth_le.whitened(np.zeros(128, np.uint8), 37)
+    assert bytes_of_bits(bits, "little").hex() == "8dd257a13da766b07531114896 77f8e3".replace(" ", "")
+
+
+@pytest.mark.parametrize("rate", [4e6, 20e6])
+def test_bluetooth_low_energy_packets_are_received(rate):
+    received = 0
+    for seed in range(4):
+        signal = bluetooth.generate(np.random.default_rng(seed), 6e-3, "le", rate)
+        assert signal.emissions
+        for sent in signal.truth["messages"]:
+            offset = bluetooth_le.frequency(sent["channel"]) - signal.truth["centre"]
+            sps = round(rate / 1e6 / sent["phy"])
+            first = max(0, sent["start"] - 20 * sps)
+            x = noisy(signal.iq[first : first + 8 * sps * (len(sent["pdu"]) + 15)], 40)
+            x = x * np.exp(-2j * np.pi * offset / rate * np.arange(len(x)))
+            x = oaconvolve(x, firwin(101, 1.4e6 * sent["phy"], fs=rate), "same")
+            packets = le_packets(x, sps, sent["channel"], sent["access_address"], sent["crc_init"])
+            assert packets == [(sent["pdu"], True)]
+            received += 1
+    assert received >= 4
+
+
+def test_bluetooth_basic_rate_packets_have_their_access_code():
+    signal = bluetooth.generate(np.random.default_rng(5), 20e-3, "br", 10e6)
+    assert signal.truth["messages"]
+    for sent in signal.truth["messages"]:
+        offset = 2402e6 + 1e6 * sent["channel"] - signal.truth["centre"]
+        x = noisy(signal.iq[sent["start"] : sent["start"] + 72 * 10 + 1], 40)
+        x = x * np.exp(-2j * np.pi * offset / 10e6 * np.arange(len(x)))
+        step = np.angle(x[1:] * np.conj(x[:-1]))[: 68 * 10].reshape(-1, 10)[:, 3:7].mean(1)
+        code = bluetooth_br.access_code(sent["lap"])[:68]
+        assert ((step > (step.max() + step.min()) / 2) == code).mean() > 0.95
+
+
+# -- IEEE 802.15.4 -----------------------------------------------------------------------------------
+def test_ieee802154_frames_are_received_with_their_check_sequence():
+    sent, received = [], set()
+    for seed in range(3):
+        signal = ieee802154.generate(np.random.default_rng(seed), 6e-3)
+        sent += [m["psdu"] for m in signal.truth["messages"]]
+        for offset in np.arange(-60e3, 60.1e3, 10e3):
+            frames = zigbee_frames(noisy(signal.iq, 35), offset=offset / signal.sample_rate)
+            received |= {psdu for psdu, good in frames if good}
+    assert len(sent) >= 3
+    assert set(sent) <= received
+
+
+def test_our_ieee802154_receiver_receives_a_real_frame(data_dir):
+    x = samples(data_dir, recordings(data_dir, "ieee802154")[0])
+    frames = zigbee_frames(resample_poly(x, 4, 5))
+    assert any(good for _, good in frames)
+
+
+# -- DAB ---------------------------------------------------------------------------------------------
+def test_dab_ensemble_and_services_are_found_by_welle():
+    signal = dab.generate(np.random.default_rng(0), 1.5)
+    ensemble = signal.truth["ensemble"]
+    wanted = [f"Ensemble name id: {ensemble['id']:x}"]
+    wanted += [f"New Service: 0x{service['id']:x}" for service in ensemble["services"][:1]]
+    text = welle_cli(receive(signal, signal.sample_rate, 25, offset=300.0), tuple(wanted))
+    for words in wanted:
+        assert words in text
+
+
+def test_dab_information_blocks_come_out_of_the_carriers():
+    signal = dab.generate(np.random.default_rng(6), 0.2)
+    frame = signal.truth["messages"][0]
+    x = noisy(signal.iq, 20)[frame["start"] + dab.NULL :][: 4 * 2552].reshape(4, 2552)
+    bins = np.fft.fft(x[:, 504:])
+    carriers = np.concatenate([bins[:, -768:], bins[:, 1:769]], 1)
+    assert np.abs(np.vdot(1j ** dab.phase_reference(), carriers[0])) > 0.95 * np.abs(carriers[0]).sum()
+    steps = (carriers[1:] * np.conj(carriers[:-1]))[:, dab.interleaving()]
+    steps /= np.abs(steps)
+    soft = np.concatenate([-steps.real, -steps.imag], 1).reshape(4, 2304)
+    for k in range(4):
+        full = np.zeros(3096)
+        full[dab._kept()] = soft[k]
+        bits = viterbi(full.reshape(-1, 4), (0o155, 0o117, 0o123, 0o155), 7)[:768]
+        assert bytes_of_bits(bits ^ whitening(9, 5, 0x1FF, 768)) == b"".join(frame["fibs"][3 * k : 3 * k + 3])
+    for block in frame["fibs"]:
+        assert binascii.crc_hqx(block[:30], 0xFFFF) ^ 0xFFFF == int.from_bytes(block[30:], "big")
+
+
+def test_dab_null_symbols_are_silent():
+    signal = dab.generate(np.random.default_rng(6), 0.2)
+    starts = [m["start"] for m in signal.truth["messages"]]
+    assert starts
+    for start in starts:
+        assert not signal.iq[start : start + dab.NULL].any()
+        assert any(e.start == start + dab.NULL for e in signal.emissions)

@@ -7,8 +7,8 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from radiofm_ml.synth.signals import lte, wifi_ofdm
-from radiofm_ml.synth.signals.coding import bytes_of_bits
+from radiofm_ml.synth.signals import bluetooth_le, ieee802154, lte, wifi_ofdm
+from radiofm_ml.synth.signals.coding import bits_of, bytes_of_bits
 from radiofm_ml.synth.signals.sequences import whitening
 from scipy.signal import fftconvolve
 
@@ -209,3 +209,92 @@ def lte_reference(x: np.ndarray, found: dict) -> float:
     values = seen[places] * np.conj(expected[places])
     values = values[1:] * np.conj(values[:-1])  # whatever the delay is
     return float(np.abs(values.sum()) / np.abs(values).sum())
+
+
+# -- Bluetooth ---------------------------------------------------------------------------------------
+def _sliced(x: np.ndarray, sps: int) -> np.ndarray:
+    """Frequency averaged over a symbol at each sample, minus its slow mean: the sign is the bit."""
+    step = np.angle(x[1:] * np.conj(x[:-1]))
+    return np.convolve(step, np.ones(sps) / sps, "valid")
+
+
+def find_bits(x: np.ndarray, sps: int, word: np.ndarray, errors: int = 0) -> list[tuple[int, np.ndarray]]:
+    """Where the bits ``word`` occur in FSK: (sample, all bits from the word on)."""
+    frequency = _sliced(x, sps)
+    signs = 2.0 * word - 1
+    span = sps * (len(word) - 1) + 1
+    taps = np.zeros(span)
+    taps[::sps] = signs
+    # the carrier's error is the mean over the word's ones and zeros
+    hits: list[int] = []
+    windows = np.lib.stride_tricks.sliding_window_view(frequency, span)[:, ::sps]
+    match = fftconvolve(frequency, taps[::-1], "valid") - windows.mean(1) * signs.sum()
+    for at in np.argsort(match)[::-1][: 40 * sps]:
+        seen = windows[at]
+        middle = (seen[word == 1].mean() + seen[word == 0].mean()) / 2
+        if ((seen > middle) != word).sum() <= errors and all(abs(at - h) > span for h in hits):
+            hits.append(int(at))
+    out = []
+    for at in sorted(hits):
+        seen = windows[at]
+        middle = (seen[word == 1].mean() + seen[word == 0].mean()) / 2
+        out.append((at, (frequency[at::sps] > middle).astype(np.uint8)))
+    return out
+
+
+def le_packets(
+    x: np.ndarray, sps: int, channel: int, access_address: int, crc_start: int
+) -> list[tuple[bytes, bool]]:
+    """(PDU, whether its CRC is right) of the packets at ``sps`` samples a symbol, on their carrier."""
+    packets = []
+    for _, bits in find_bits(x, sps, bits_of(access_address, 32)[::-1]):
+        plain = bluetooth_le.whitened(bits[32:], channel)
+        length = int(plain[8:16] @ (1 << np.arange(8)))
+        end = 16 + 8 * length
+        if end + 24 <= len(plain):
+            pdu = bytes_of_bits(plain[:end], "little")
+            packets.append((pdu, bool((plain[end : end + 24] == bluetooth_le.crc(pdu, crc_start)).all())))
+    return packets
+
+
+# -- 802.15.4 ----------------------------------------------------------------------------------------
+def zigbee_frames(x: np.ndarray, sps: int = 4, offset: float = 0.0) -> list[tuple[bytes, bool]]:
+    """(PSDU, whether its check sequence is right) of O-QPSK at ``sps`` samples a chip.
+
+    offset  of the carrier, in cycles per sample
+    """
+    x = x * np.exp(-2j * np.pi * offset * np.arange(len(x)))
+    chips = 2.0 * ieee802154.CHIPS - 1
+    pulse = np.sin(np.pi * np.arange(2 * sps) / (2 * sps))
+
+    def wave(symbols):
+        c = chips[symbols].ravel()
+        out = np.zeros((len(c) + 1) * sps, complex)
+        for k, value in enumerate(c):
+            out[k * sps : (k + 2) * sps] += value * pulse[: len(out) - k * sps] * (1j if k % 2 else 1)
+        return out
+
+    head = wave([0, 7, 10])  # the end of the preamble, and the SFD
+    match = np.abs(fftconvolve(x, np.conj(head[::-1]), "valid"))
+    power = np.sqrt(np.convolve(np.abs(x) ** 2, np.ones(len(head)), "valid") * np.sum(np.abs(head) ** 2))
+    score = match / (power + 1e-3 * power.max())
+    table = np.stack([wave([k])[: 32 * sps] for k in range(16)])
+    frames, at = [], 0
+    for k in np.flatnonzero(score > 0.6):
+        if k < at:
+            continue
+        start = int(k + np.argmax(score[k : k + 2 * sps])) + 3 * 32 * sps
+        symbols = np.empty(0, int)
+        count = 2
+        while len(symbols) < count:
+            block = x[start + len(symbols) * 32 * sps :][: 32 * sps]
+            if len(block) < 32 * sps:
+                break
+            symbols = np.append(symbols, np.argmax(np.abs(table.conj() @ block)))
+            if len(symbols) == 2:
+                count = 2 + 2 * (symbols[0] + 16 * symbols[1] & 127)
+        if len(symbols) == count and count > 6:
+            psdu = bytes((symbols[2::2] + 16 * symbols[3::2]).astype(np.uint8))
+            frames.append((psdu, ieee802154.with_fcs(psdu[:-2]) == psdu))
+            at = start + count * 32 * sps
+    return frames

@@ -26,6 +26,19 @@ def whitening(length: int, tap: int, start: int, count: int) -> Bits:
     return np.resize(_period(length, tap, start), count)
 
 
+@lru_cache(maxsize=256)
+def bluetooth_whitening(start: int) -> Bits:
+    """One period (127 bits) of Bluetooth's whitening (Core specification, volume 2 part B 7.2): the register
+    D^7 + D^4 + 1 with the feedback between its stages. start: its content, bit k for position k."""
+    state, out = start, np.empty(127, np.uint8)
+    for k in range(127):
+        last = state >> 6
+        state = (state << 1 & 0x7F) ^ (0x11 * last)
+        out[k] = last
+    out.flags.writeable = False
+    return out
+
+
 @lru_cache(maxsize=4)
 def _gold_basis(n: int) -> tuple[np.ndarray, np.ndarray]:
     """Both registers of the Gold sequence from sample 1600 on: the first (n,), and the second for each
