@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -184,3 +185,27 @@ def grgsm_decode(x: np.ndarray, rate: float, mode: str = "BCCH") -> list[tuple[i
         text = run(*interpreter, "-c", _GRGSM % path, "-c", file, "-s", rate, "-f", 940e6, "-m", mode, "-v")
     lines = re.findall(r"^ *(\d+) +\d+: +((?:[0-9a-f]{2} ?){23})", text, re.MULTILINE)
     return [(int(frame), bytes.fromhex(octets)) for frame, octets in lines]
+
+
+def welle_cli(x: np.ndarray, wanted: tuple[str, ...]) -> str:
+    """What welle-cli prints about DAB at 2.048 MS/s, until all of ``wanted`` is in it or it has had its time.
+
+    It plays a file in real time, and over again.
+    """
+    path = program("welle-cli")
+    with tempfile.TemporaryDirectory() as folder:
+        file, log = Path(folder) / "samples.u8", Path(folder) / "log"
+        file.write_bytes(to_cu8(x, 0.8))
+        with log.open("wb") as out:
+            # no such programme: it goes on listening for one
+            player = subprocess.Popen([path, "-f", file, "-p", "none"], stdout=out, stderr=out, cwd=folder)
+            try:
+                deadline = time.monotonic() + TIMEOUT
+                while player.poll() is None and time.monotonic() < deadline:
+                    if all(word in log.read_text("utf-8", "replace") for word in wanted):
+                        break
+                    time.sleep(0.2)
+            finally:
+                player.kill()
+                player.wait()
+        return log.read_text("utf-8", "replace")
