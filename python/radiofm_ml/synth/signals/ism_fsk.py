@@ -53,7 +53,7 @@ def chip_packet(rng: Rng) -> np.ndarray:
 
 
 def keyed_frequency(bits, baud: float, deviation: float, sps: int, bt: float | None = None) -> np.ndarray:
-    """A burst of 2-FSK, a one high; it rises and falls in a bit's time before the first and after the last."""
+    """A burst of 2-FSK, a one high; it rises in a bit's time before the first, and falls after the last."""
     levels = (2 * np.pad(np.asarray(bits, float), 1, "edge") - 1) * deviation
     return ramped(fsk(levels, sps, baud * sps, gaussian(bt, sps) if bt else None), sps)
 

@@ -47,8 +47,13 @@ def header(length: int, rate: int, crc: bool) -> list[int]:
     """Five nibbles: length, code rate and CRC flag, checksum of five bits."""
     nibbles = [length >> 4, length & 15, rate << 1 | crc]
     a, b, c = (bits_of(n, 4).tolist() for n in nibbles)
-    checks = [a[0] ^ a[1] ^ a[2] ^ a[3], a[0] ^ b[0] ^ b[1] ^ b[2] ^ c[3], a[1] ^ b[0] ^ b[3] ^ c[0] ^ c[2],
-              a[2] ^ b[1] ^ b[3] ^ c[1] ^ c[2] ^ c[3], a[3] ^ b[2] ^ b[3] ^ c[0] ^ c[1] ^ c[2] ^ c[3]]  # fmt: skip
+    checks = [
+        a[0] ^ a[1] ^ a[2] ^ a[3],
+        a[0] ^ b[0] ^ b[1] ^ b[2] ^ c[3],
+        a[1] ^ b[0] ^ b[3] ^ c[0] ^ c[2],
+        a[2] ^ b[1] ^ b[3] ^ c[1] ^ c[2] ^ c[3],
+        a[3] ^ b[2] ^ c[0] ^ c[1] ^ c[2] ^ c[3],
+    ]
     return [*nibbles, checks[0], integer_of(np.array(checks[1:]))]
 
 

@@ -115,23 +115,25 @@ def acurite_tower(rng: Rng) -> Transmission:
 
 
 def _oregon(rng: Rng, sensor: int, model: str) -> tuple[Bits, dict]:
-    """Nibbles of an Oregon thermo-hygrometer, each least significant bit first, after the sync nibble."""
+    """Sync nibble and nibbles of an Oregon thermo-hygrometer, each least significant bit first.
+
+    The last two are a second check sum that receivers ignore; here at random."""
     house, (tenths, humidity) = int(rng.integers(0, 256)), weather(rng)
-    channel, size = int(rng.choice([1, 2, 4])), abs(tenths)
+    channel, size = int(rng.choice([1, 2])), abs(tenths)
     nibbles = [sensor >> 12, sensor >> 8 & 15, sensor >> 4 & 15, sensor & 15, channel, house & 15, house >> 4,
                0, size % 10, size // 10 % 10, size // 100, 8 if tenths < 0 else 0, humidity % 10,
                humidity // 10, 0]  # fmt: skip
     total = sum(nibbles) & 0xFF
-    nibbles += [total & 15, total >> 4]
+    nibbles += [total & 15, total >> 4, *rng.integers(0, 16, 2).tolist()]
     bits = np.concatenate([bits_of(n, 4)[::-1] for n in (0xA, *nibbles)])
     return bits, {"model": model, "id": house, "channel": channel, "temperature_C": tenths / 10,
                   "humidity": humidity}  # fmt: skip
 
 
 def oregon_v2(rng: Rng) -> Transmission:
-    """Oregon Scientific v2.1 (THGR228N): each bit sent inverted and as it is, Manchester at 1024 bit/s,
+    """Oregon Scientific v2.1 (THGR122N): each bit sent inverted and as it is, Manchester at 1024 bit/s,
     twice."""
-    data, said = _oregon(rng, 0x1D20, "Oregon-THGR228N")
+    data, said = _oregon(rng, 0x1D20, "Oregon-THGR122N")
     bits = np.concatenate([np.ones(16, np.uint8), data])
     return [manchester(np.stack([1 - bits, bits], 1).ravel(), 488)] * 2, 10900, said
 
