@@ -54,22 +54,24 @@ def wait() -> None:
         dist.barrier()
 
 
-def share(model: nn.Module) -> nn.Module:
-    """The model, its gradients averaged over the processes."""
-    return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False) if world() > 1 else model
-
-
 def gather(x: torch.Tensor) -> torch.Tensor:
-    """The rows of every process (world * n, ...), in the order of ranks; gradients flow to their owner."""
+    """The rows of every process (world * n, ...), in the order of ranks. Its own only have gradients."""
     if world() == 1:
         return x
-    if x.requires_grad:
-        from torch.distributed.nn.functional import all_gather
-
-        return torch.cat(all_gather(x.contiguous()))
     parts = [torch.empty_like(x) for _ in range(world())]
-    dist.all_gather(parts, x.contiguous())
+    dist.all_gather(parts, x.detach().contiguous())
+    parts[rank()] = x
     return torch.cat(parts)
+
+
+def average_gradients(parameters: list[nn.Parameter]) -> None:
+    """Give every process the mean of the gradients of all, in one message."""
+    if world() == 1:
+        return
+    gradients = [p.grad for p in parameters]
+    flat = mean(torch.cat([g.flatten() for g in gradients]))
+    for gradient, averaged in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(averaged.view_as(gradient))
 
 
 def mean(x: torch.Tensor) -> torch.Tensor:

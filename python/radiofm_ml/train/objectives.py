@@ -138,16 +138,15 @@ class Contrast(Term):
 
     def forward(self, encoder: ViT, tokens: torch.Tensor, batch: Batch) -> torch.Tensor:
         mine = F.normalize(self.project(pooled(tokens)).float(), dim=1)
-        others, groups = distributed.gather(mine), distributed.gather(batch.groups)
-        similar = mine @ others.T / self.temperature
-        itself = torch.arange(len(mine), device=mine.device) + distributed.rank() * len(mine)
-        similar = similar.scatter(1, itself[:, None], -torch.inf)
-        positive = (batch.groups[:, None] == groups) & (batch.groups[:, None] >= 0)
-        positive = positive.scatter(1, itself[:, None], False)
-        log_share = similar.log_softmax(1).masked_fill(~positive, 0.0)
-        anchors = positive.any(1)
-        each = -log_share.sum(1) / positive.sum(1).clamp_min(1)
-        return each.sum() / distributed.mean(anchors.sum().float()).clamp_min(1e-6)
+        all_tiles, groups = distributed.gather(mine), distributed.gather(batch.groups)
+        itself = torch.eye(len(groups), dtype=torch.bool, device=groups.device)
+        similar = all_tiles @ all_tiles.T / self.temperature
+        log_share = similar.masked_fill(itself, -torch.inf).log_softmax(1)
+        positive = (groups[:, None] == groups) & (groups[:, None] >= 0) & ~itself
+        each = -log_share.masked_fill(~positive, 0.0).sum(1) / positive.sum(1).clamp_min(1)
+        loss = each.sum() / positive.any(1).sum().clamp_min(1)
+        # every process has the whole loss, but the gradient of its own tiles: not averaged, they add up
+        return loss + (distributed.world() - 1) * (loss - loss.detach())
 
 
 class Classify(Term):

@@ -160,7 +160,6 @@ def pretrain(
     first = _resume(folder, model, optimizer)
     last = config.steps if stop_after is None else min(stop_after, config.steps)
     low_precision = torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(config, device))
-    parallel = distributed.share(model)
 
     with _open_log(folder, first, rank) as log:
         saved = started = before = time.monotonic()
@@ -171,7 +170,7 @@ def pretrain(
             for group in optimizer.param_groups:
                 group["lr"] = config.rate(step)
             with low_precision:
-                values = parallel(batch)
+                values = model(batch)
             means = distributed.mean(torch.stack(list(values.values()))).tolist()
             record = dict(zip(values, means, strict=True))
             if not math.isfinite(record["loss"]):
@@ -180,6 +179,7 @@ def pretrain(
                 )
             optimizer.zero_grad()
             values["loss"].backward()
+            distributed.average_gradients(learned)
             torch.nn.utils.clip_grad_norm_(learned, config.clip)
             optimizer.step()
             model.follow(config.momentum + (1 - config.momentum) * step / config.steps)

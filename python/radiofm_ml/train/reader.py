@@ -85,16 +85,19 @@ class ShardReader:
         """All label names, and label and group of each tile of all shards."""
         names = sorted({name for path in self.paths for name in shard_labels(path)})
         kinds = sorted({(path.parent, path.name.split("-")[0]) for path in self.paths})
-        labels, sources = [], []
+        labels, sources, found = [], [], []
         for path, array in zip(self.paths, self.arrays, strict=True):
             label, source = read_groups(path, len(array)).T
             here = np.array([names.index(name) for name in shard_labels(path)] + [-1])
             labels.append(here[label])
-            # sources are numbered within the shards of one name in one folder
-            kind = kinds.index((path.parent, path.name.split("-")[0]))
-            sources.append(np.where(source < 0, -1, source * len(kinds) + kind + len(names)))
+            sources.append(source)
+            found.append(np.full(len(source), kinds.index((path.parent, path.name.split("-")[0]))))
         label, source = np.concatenate(labels), np.concatenate(sources)
-        return names, label, np.where(label >= 0, label, source) if self.grouping == "label" else source
+        # sources are numbered within the shards of one name in one folder; here, from the labels on
+        where = np.stack([np.concatenate(found), source], 1)
+        number = np.unique(where, axis=0, return_inverse=True)[1].ravel() + len(names)
+        number[source < 0] = -1
+        return names, label, np.where(label >= 0, label, number) if self.grouping == "label" else number
 
     def settings(self) -> dict:
         """What the batches depend on, for the record of a run."""
