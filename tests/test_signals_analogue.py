@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from radiofm_ml.synth.signals import all_classes
 from scipy.signal import firwin, hilbert, oaconvolve
 
-LABELS = ("airband", "automatic-picture-transmission", "fm", "sstv", "vor")
+LABELS = (
+    "airband", "analog-video", "automatic-picture-transmission", "dcf77", "eloran", "fm", "sstv", "vor",
+)  # fmt: skip
 
 
 def make(label: str, duration: float, seed: int = 0, **fixed):
@@ -267,7 +271,7 @@ def sstv_tone(signal) -> np.ndarray:
 
 def read_vis(tone: np.ndarray, rate: float) -> int:
     """From the header at the start: after 610 ms a start bit, seven bits, parity and stop, 30 ms each."""
-    bits = [tone[round((0.610 + 0.030 * k + 0.015) * rate) - 60 :][:120].mean() for k in range(10)]
+    bits = [tone[round((0.625 + 0.030 * k) * rate) - 60 :][:120].mean() for k in range(10)]
     assert bits[0] == pytest.approx(1200, abs=15) and bits[9] == pytest.approx(1200, abs=15)
     for level in bits[1:9]:
         assert min(abs(level - 1100), abs(level - 1300)) < 15
@@ -310,3 +314,138 @@ def test_sstv_header_lines_and_picture(variant, vis, period, sync, green, scan):
         if at[-1] < len(tone) and k < len(wanted):
             read.append(np.corrcoef(np.interp(at, np.arange(len(tone)), smooth), wanted[k])[0, 1])
     assert len(read) > 5 and np.median(read) > 0.9
+
+
+# -- DCF77 ---------------------------------------------------------------------------------------------
+def dcf77_chips() -> np.ndarray:
+    """The maximum length sequence of x^9 + x^4 + 1 from its printed beginning, a zero before it."""
+    chips = [0, 0, 0, 0, 1, 0, 0, 0, 1]
+    while len(chips) < 511:
+        chips.append(chips[-9] ^ chips[-5])
+    assert "".join(map(str, [0, *chips[:34]])) == "00000100011000010011100101010110000"
+    return np.array([0, *chips])
+
+
+def dcf77_bits(x: np.ndarray, rate: float) -> tuple[list[int], list[int], float]:
+    """What the amplitude says each second (1 or 0, -1: no mark), what the phase says, and where the first
+    second starts, from the correlation of the phase with the chips."""
+    t = np.arange(len(x)) / rate
+    carrier = low_pass(x, 5, rate, 4001)
+    offset = np.angle(np.sum(carrier[1:] * carrier[:-1].conj())) * rate / 2 / np.pi
+    x = x * np.exp(-2j * np.pi * offset * t)
+    carrier = low_pass(x, 3, rate, 4001)
+    x = x * np.exp(-1j * np.angle(carrier)) / np.median(np.abs(carrier))
+    at = (np.arange(int(512 * 120 / 77500 * rate)) / rate * 77500 / 120).astype(int)
+    chips = 2.0 * dcf77_chips()[at] - 1
+    match = oaconvolve(x.imag, (chips - chips.mean())[::-1], "valid")
+    starts = (np.arange(int((len(match) - 20) / rate)) * rate)[:, None]
+    energy = [np.abs(match[(starts + k).astype(int)]).sum() for k in range(int(rate))]
+    first = int(np.argmax(energy)) - 0.2 * rate
+    first += rate * (first < 0)
+    envelope = low_pass(np.abs(x), 40, rate, 401)
+    amplitude, phase = [], []
+    for k in np.arange(first, len(x) - rate, rate).astype(int):
+        early, late, reference = (
+            envelope[k + round(a * rate) : k + round(b * rate)].mean()
+            for a, b in ((0.03, 0.08), (0.13, 0.18), (0.3, 0.9))
+        )
+        amplitude.append(-1 if early > 0.6 * reference else int(late < 0.6 * reference))
+        near = match[k + round(0.2 * rate) - 5 :][:10]
+        phase.append(int(near[np.argmax(np.abs(near))] < 0))
+    return amplitude, phase, first
+
+
+def test_dcf77_tells_the_time():
+    start = datetime(2031, 8, 27, 13, 58, 58, 250000, tzinfo=UTC)
+    signal = make("dcf77", 64.0, seed=2, start=start)
+    amplitude, phase, first = dcf77_bits(signal.iq, signal.sample_rate)
+    assert first / signal.sample_rate == pytest.approx(0.75, abs=2e-3)
+    assert amplitude[0] == -1  # second 59
+    bits = amplitude[1:60]
+    assert bits[0] == 0 and bits[20] == 1 and len(bits) == 59 and -1 not in bits
+    for begin, end in ((21, 29), (29, 36), (36, 59)):
+        assert sum(bits[begin:end]) % 2 == 0
+
+    def bcd(begin: int, end: int) -> int:
+        return sum(w * b for w, b in zip((1, 2, 4, 8, 10, 20, 40, 80), bits[begin:end], strict=False))
+
+    # The minute that is told is the one that follows the bits.
+    assert (bcd(21, 28), bcd(29, 35), bcd(36, 42), bcd(45, 50), bcd(50, 58)) == (0, 14, 27, 8, 31)
+    assert sum(w * b for w, b in zip((1, 2, 4), bits[42:45], strict=True)) == 3  # a Wednesday
+    assert phase[1:11] == [1] * 10 and phase[11:16] == [0] * 5
+    assert phase[16:60] == bits[15:]
+
+
+def test_dcf77_reads_as_the_air_does(data_dir):
+    """The same receiver on recordings of 2017: the minute's phase pattern, and the phase's bits as ours."""
+    files = sorted((data_dir / "iq" / "dcf77").glob("*.sigmf-data"))
+    if not files:
+        pytest.skip("no recordings of DCF77")
+    for path in files:
+        x = np.fromfile(path, np.int16).astype(np.float32).view(np.complex64)
+        amplitude, phase, _ = dcf77_bits(x, 12000.0)
+        minute = amplitude.index(-1) + 1
+        assert phase[minute : minute + 10] == [1] * 10 and phase[minute + 10 : minute + 15] == [0] * 5
+        assert amplitude[minute] == 0
+
+
+# -- Loran-C -------------------------------------------------------------------------------------------
+def test_eloran_groups_and_phase_codes():
+    signal = make("eloran", 0.6, seed=6, stations=7)
+    rate, truth, x = signal.sample_rate, signal.truth, signal.iq
+    codes = {  # of the signal specification: master and secondary, group A and group B
+        (True, 0): "++--+-+-+", (True, 1): "+--+++++-", (False, 0): "+++++--+", (False, 1): "+-+-++--",
+    }  # fmt: skip
+    checked = 0
+    for delay in truth["delays"]:
+        for k in range(int(0.6 / truth["gri"]) + 1):
+            group = truth["begin"] + k * truth["gri"] + delay
+            if group < 0 or group + 0.0105 > 0.6:
+                continue
+            # Each pulse peaks 65 us after its start; its phase is the carrier's, turned for a minus.
+            code = codes[delay == 0, (k + truth["parity"]) % 2]
+            offsets = [0, 1, 2, 3, 4, 5, 6, 7, 9][: len(code)]
+            peaks = np.array([x[round((group + 1e-3 * j + 65e-6) * rate)] for j in offsets])
+            signs = np.sign((peaks * peaks[0].conj()).real)
+            assert "".join("+" if s > 0 else "-" for s in signs) == code
+            assert np.abs(peaks).std() < 0.05 * np.abs(peaks).mean()
+            assert x[round((group + 8.1e-3) * rate)] == 0  # a master's ninth pulse is a ms later
+            checked += 1
+    assert checked >= 7
+    assert len({round(e.count / rate, 4) for e in signal.emissions}) <= 4
+
+
+# -- Analogue video ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("variant", "line_rate", "subcarrier", "broad_pulses"),
+    [("ntsc", 15734.266, 3579545.45, 6), ("pal", 15625.0, 4433618.75, 5)],
+)
+def test_video_lines_fields_and_colour(variant, line_rate, subcarrier, broad_pulses):
+    signal = make("analog-video", 0.036, seed=8, variant=variant)
+    rate = signal.sample_rate
+    video = low_pass(fm_multiplex(signal), 5.5e6, rate, 63) / signal.truth["deviation"]
+    level = low_pass(video, 1e6, rate, 63)
+    tip = np.percentile(level, 1)
+    low = level < tip + 0.15
+    falls = np.flatnonzero(np.diff(low.astype(int)) == 1)
+    rises = np.flatnonzero(np.diff(low.astype(int)) == -1)
+    rises = rises[rises > falls[0]]
+    width = (rises[: len(falls)] - falls[: len(rises)]) / rate * 1e6
+    lines = falls[: len(width)][np.abs(width - 4.7) < 0.4]
+    period = np.median(np.diff(lines)) / rate
+    assert 1 / period == pytest.approx(line_rate, rel=1e-3)
+    count = np.round(np.diff(lines) * line_rate / rate)
+    assert count.sum() / ((lines[-1] - lines[0]) / rate) == pytest.approx(line_rate, rel=1e-5)
+    broad = falls[: len(width)][np.abs(width - 27.3) < 1]
+    groups = np.split(broad, np.flatnonzero(np.diff(broad) > 1e-3 * rate) + 1)
+    assert broad_pulses in {len(g) for g in groups}
+    # The burst: nine or ten cycles on the back porch of every line, at the colour subcarrier.
+    t = np.arange(len(video)) / rate
+    colour = video * np.exp(-2j * np.pi * subcarrier * t)
+    bursts = np.array([colour[at + int(5.8e-6 * rate) : at + int(7.6e-6 * rate)].mean() for at in lines[:60]])
+    assert np.abs(bursts).mean() * 2 == pytest.approx(0.2, abs=0.05)
+    if variant == "ntsc":  # on the same phase in all lines
+        assert np.abs(np.mean(bursts / np.abs(bursts))) > 0.95
+    else:  # swinging by 90 degrees from line to line
+        swing = np.abs(np.degrees(np.angle(bursts[1:] * bursts[:-1].conj())))
+        assert np.median(swing) == pytest.approx(90, abs=8)
