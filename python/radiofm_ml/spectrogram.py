@@ -58,7 +58,7 @@ class SpectrogramSpec:
     reference: str = "noise_floor"
     floor_quantile: float = 0.3
     absolute: tuple[float, float] = (0.0, 1.0)
-    clip_db: tuple[float, float] = (-20.0, 50.0)
+    clip_db: tuple[float, float] = (-20.0, 80.0)
     mean: float = 6.0
     std: float = 10.0
 

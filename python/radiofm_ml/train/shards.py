@@ -3,7 +3,7 @@
 """Tiles on disk: 8-bit shards, written once, read by memory map.
 
 A shard is ``NAME-00000.npy``, uint8 (n, tile_rows, tile_cols); ``spec.json`` beside the shards says how
-the tiles were made. One step is 1/255 of the clip range, a quarter of a dB at the default spec.
+the tiles were made. One step is 1/255 of the clip range, 0.4 dB at the default spec.
 ``NAME-00000.groups.npy``, int64 (n, 2), says of each tile which label it has (an index into the list
 ``labels`` of ``spec.json``) and which source it comes from, a recording or a synthetic stream, counted
 within one NAME; -1 for none. A shard without this file has neither.
