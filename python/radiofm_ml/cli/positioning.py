@@ -23,7 +23,7 @@ def positioning(
     """Write 5G NR positioning data in the published layout, from a ray model of four base stations.
 
     OUT holds **dataset_SNR10_outdoor.mat** and so on: MATLAB v7.3, with *features* (N, 4, 16, 193) and
-    *labels/position* (N, 3) in metres. 1000 positions take 150 MB and about 20 s.
+    *labels/position* (N, 3) in metres. 1000 positions take 300 MB and a minute or two.
 
     `radiofm synth positioning nr` then `radiofm finetune position-nr nr`
     """
