@@ -92,3 +92,18 @@ class SampleType:
             centred = np.subtract(raw, half, dtype=exact, casting="unsafe")
             np.divide(centred, half, out=target, casting="unsafe")
         return 0
+
+    def from_complex(self, samples: np.ndarray) -> np.ndarray:
+        """The inverse of ``to_complex``: complex64 (n,) to (n, components) of dtype ``component``.
+
+        Fixed-point types are rounded to the nearest code, and clipped at full scale. Real types keep the
+        real part.
+        """
+        values = np.ascontiguousarray(samples, np.complex64).view(np.float32)
+        values = values.reshape(len(samples), 2)[:, : self.components].astype(np.float64)
+        if self.is_float:
+            return values.astype(self.component)
+        range_ = np.iinfo(self.component)
+        half = (range_.max - range_.min + (self.component.kind == "i")) / 2
+        codes = values * half + (half if self.component.kind == "u" else 0)
+        return np.clip(np.round(codes), range_.min, range_.max).astype(self.component)

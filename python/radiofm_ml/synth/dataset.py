@@ -7,13 +7,19 @@ resumed. Tiles of one transmission share its number (``groups``): a split must n
 of each is named (``front_ends``): sets made with different front ends share none.
 
 Shards: ``scenes-00000.npy`` and ``.groups.npy`` as ``train.shards`` describes them, and beside them
-``scenes-00000.npz`` with what a LabelledTiles holds more.
+``scenes-00000.truth.npz`` with what a LabelledTiles holds more.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +30,7 @@ from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.synth.channel import rational
 from radiofm_ml.synth.scene import LARGEST_RATIO, NOISE, Scene, compose, draw_rate, generate
 from radiofm_ml.synth.signals import TWENTY, all_classes
-from radiofm_ml.train.shards import pack
+from radiofm_ml.train.shards import SHARD_TILES, find_shards, pack, read_groups, write_shard
 
 MIN_AREA = 1 / 1000  # of a tile: a signal whose boxes cover less is not said to be on in it
 _TRIES = 40  # transmissions in a row that show nothing, before a kind is given up
@@ -176,3 +182,88 @@ def _is_on(scene: Scene, spec: SpectrogramSpec) -> bool:
 
 def _group(label: str, number: int) -> int:
     return zlib.crc32(label.encode()) << 31 | number
+
+
+# -- shards ------------------------------------------------------------------------------------------
+def write_shards(
+    folder: Path,
+    spec: SpectrogramSpec,
+    n_tiles: int,
+    seed: int,
+    labels: Sequence[str] | None = None,
+    front_ends: Sequence[int] = range(100),
+    *,
+    snr_db: tuple[float, float] = (0.0, 30.0),
+    neighbours: float = 0.3,
+    windows: int = 4,
+    on: bool = False,
+    jobs: int = 1,
+    track: Callable[[Iterable, str], Iterable] = lambda items, label: items,
+) -> list[Path]:
+    """Make what is missing of ``n_tiles`` tiles or a few more, as many of each label; return the shards.
+
+    The parameters are those of ``labelled_tiles``; jobs: processes. Raises ValueError for an unknown label,
+    or if the folder was made with other parameters.
+    """
+    labels = known_labels(labels)
+    per_class = max(1, SHARD_TILES // len(labels))
+    made_with = {
+        "spec": spec.to_dict(), "seed": seed, "front_ends": [int(n) for n in front_ends], "snr_db": snr_db,
+        "neighbours": neighbours, "windows": windows, "on": on, "made_of": labels, "per_class": per_class,
+        "labels": labels if on or NOISE in labels else (*labels, NOISE),
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / "spec.json"
+    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(made_with)):
+        raise ValueError(
+            f"{note}: these shards were made with other parameters; choose another folder or remove it"
+        )
+    note.write_text(json.dumps(made_with, indent=2), encoding="utf-8")
+    paths = [folder / f"scenes-{i:05d}.npy" for i in range(-(-n_tiles // (per_class * len(labels))))]
+    make = partial(_write_shard, folder, spec, seed, per_class, labels, tuple(front_ends), snr_db, neighbours,
+                   windows, on)  # fmt: skip
+    missing = [i for i, path in enumerate(paths) if not path.exists()]
+    if jobs == 1:
+        for i in track(missing, "synthesising"):
+            make(i)
+    elif missing:
+        with ProcessPoolExecutor(min(jobs, len(missing)), get_context("spawn")) as pool:
+            futures = [pool.submit(make, i) for i in missing]
+            for _, future in zip(track(missing, "synthesising"), as_completed(futures), strict=True):
+                future.result()
+    return paths
+
+
+def _write_shard(folder, spec, seed, per_class, labels, front_ends, snr_db, neighbours, windows, on, index):
+    made = labelled_tiles(per_class, spec, seed, labels, front_ends, snr_db=snr_db, neighbours=neighbours,
+                          windows=windows, on=on, first=index * 100_000)  # fmt: skip
+    path = folder / f"scenes-{index:05d}.npy"
+    partial_path = path.with_suffix(".partial")
+    with partial_path.open("wb") as file:
+        np.savez(file, snr_db=made.snr_db, rates=made.rates, front_ends=made.front_ends,
+                 variants=made.variants, boxes=np.concatenate(made.boxes),
+                 box_counts=np.array([len(b) for b in made.boxes], np.int32))  # fmt: skip
+    os.replace(partial_path, path.with_suffix(".truth.npz"))
+    write_shard(path, made.tiles, np.stack([made.labels, made.groups], 1))
+
+
+def read_shards(folder: Path) -> LabelledTiles:
+    """All tiles of a folder that ``write_shards`` made, in memory. Raises ValueError if it is not one."""
+    paths, _ = find_shards(folder)
+    note = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+    parts = []
+    for path in (p for p in paths if p.name.startswith("scenes-")):
+        try:
+            tiles = np.load(path, allow_pickle=False)
+            truth = np.load(path.with_suffix(".truth.npz"), allow_pickle=False)
+            boxes = np.split(truth["boxes"], np.cumsum(truth["box_counts"])[:-1])
+            more = truth["rates"], truth["front_ends"], truth["variants"]
+            parts.append((tiles, *read_groups(path, len(tiles)).T, truth["snr_db"], boxes, *more))
+        except (OSError, KeyError, ValueError) as error:
+            raise ValueError(f"{path}: cannot be read ({error}); remove it and make it again") from None
+    if not parts:
+        raise ValueError(f"{folder}: holds no scenes; make some with `radiofm synth tiles`")
+    tiles, labels, groups, snr, boxes, rates, ends, variants = zip(*parts, strict=True)
+    columns = [np.concatenate(part) for part in (tiles, labels, groups, snr)]
+    return LabelledTiles(*columns, [b for part in boxes for b in part], np.concatenate(rates),
+                         np.concatenate(ends), np.concatenate(variants), tuple(note["labels"]))  # fmt: skip

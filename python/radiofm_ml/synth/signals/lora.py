@@ -61,7 +61,7 @@ def hamming(nibble: int, rate: int) -> np.ndarray:
     """4 + ``rate`` bits: the nibble, least significant bit first, and its parity bits."""
     d = bits_of(nibble, 4)[::-1]
     if rate == 1:
-        return np.array([*d, d.sum() & 1], np.uint8)
+        return np.array([*d, int(d.sum()) & 1], np.uint8)
     checks = [d[0] ^ d[1] ^ d[2], d[1] ^ d[2] ^ d[3], d[0] ^ d[1] ^ d[3], d[0] ^ d[2] ^ d[3]]
     return np.array([*d, *checks[:rate]], np.uint8)
 
@@ -73,7 +73,7 @@ def interleaved(words: np.ndarray, factor: int) -> list[int]:
     symbols = []
     for i in range(length):
         bits = words[(i - np.arange(k) - 1) % k, i]
-        symbols.append(integer_of(bits if k == factor else np.array([*bits, bits.sum() & 1, 0])))
+        symbols.append(integer_of(bits if k == factor else np.array([*bits, int(bits.sum()) & 1, 0])))
     return symbols
 
 

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Synthetic scenes as SigMF recordings, annotated with what is in them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from radiofm_ml import __version__
+from radiofm_ml.data import metadata_schema
+from radiofm_ml.data.annotations import EXTENSION
+from radiofm_ml.data.sample_types import SampleType
+from radiofm_ml.synth.dataset import known_labels, scenes
+from radiofm_ml.synth.scene import Box, Scene
+
+_PEAK = 0.9  # of full scale
+
+
+def write_recordings(
+    folder: Path,
+    count: int,
+    n_samples: int,
+    seed: int,
+    labels: Sequence[str] | None = None,
+    front_ends: Sequence[int] = range(100),
+    *,
+    snr_db: tuple[float, float] = (0.0, 30.0),
+    neighbours: float = 0.3,
+    datatype: str = "ci16_le",
+    track: Callable[[Iterable, str], Iterable] = lambda items, label: items,
+) -> list[Path]:
+    """Make what is missing of ``count`` recordings of each label, and return their metadata files.
+
+    ``index.csv`` lists them (label, session, file, sample_rate). labels: as in ``dataset.labelled_tiles``;
+    each recording is a transmission, and a session, of its own. Raises ValueError for an unknown label or
+    datatype.
+    """
+    labels, sample_type = known_labels(labels), SampleType.parse(datatype)
+    if not sample_type.is_complex:
+        raise ValueError(f"scenes are complex; choose a complex datatype, not {datatype!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = [(label, number) for number in range(count) for label in labels]
+    paths = [folder / f"{label}-{seed}-{number:05d}.sigmf-meta" for label, number in wanted]
+    missing = [at for at, path in enumerate(paths) if not path.exists()]
+    for at in track(missing, "synthesising"):
+        label, number = wanted[at]
+        scene, front_end = next(scenes(label, number, seed, n_samples, labels, front_ends, snr_db, neighbours,
+                                       windows=1))  # fmt: skip
+        _write(paths[at], scene, front_end, f"synthetic-{label}-{seed}-{number}", sample_type)
+    _write_index(folder)
+    return paths
+
+
+def metadata(scene: Scene, front_end: int, session: str, datatype: str) -> dict:
+    """SigMF metadata of a scene; frequencies of annotations are absolute."""
+    return {
+        "global": {
+            "core:datatype": datatype,
+            "core:sample_rate": scene.sample_rate,
+            "core:version": metadata_schema.VERSION,
+            "core:description": f"synthetic scene: {scene.label} {scene.variant}".strip(),
+            "core:recorder": f"radiofm {__version__} synth",
+            "core:hw": f"simulated receiver {front_end}",
+            "core:extensions": [dict(EXTENSION)],
+            "radiofm:label": scene.label,
+            "radiofm:session": session,
+            "radiofm:front_end": front_end,
+            "radiofm:synthetic": True,
+        },
+        "captures": [{"core:sample_start": 0, "core:frequency": scene.frequency}],
+        "annotations": [_annotation(box, scene.frequency) for box in scene.boxes],
+    }
+
+
+def _annotation(box: Box, frequency: float) -> dict:
+    return {
+        "core:sample_start": box.start,
+        "core:sample_count": box.count,
+        "core:freq_lower_edge": frequency + box.lower,
+        "core:freq_upper_edge": frequency + box.upper,
+        "core:label": box.label,
+        "core:comment": f"{box.variant} at {box.snr_db:.1f} dB in its own band".strip(),
+        "radiofm:snr_db": round(box.snr_db, 2),
+        "radiofm:variant": box.variant,
+        "radiofm:main": box.main,
+    }
+
+
+def _write(path: Path, scene: Scene, front_end: int, session: str, sample_type: SampleType) -> None:
+    """The samples first: a metadata file says that both are there."""
+    meta = metadata(scene, front_end, session, sample_type.name)
+    metadata_schema.check(meta)
+    x = scene.samples
+    peak = float(np.abs(x.view(np.float32)).max())
+    data = sample_type.from_complex(x * np.float32(_PEAK / peak if peak else 0.0))
+    for target, content in (
+        (path.with_suffix(".sigmf-data"), data.tobytes()),
+        (path, json.dumps(meta, indent=2).encode() + b"\n"),
+    ):
+        part = target.with_name(target.name + ".part")
+        part.write_bytes(content)
+        os.replace(part, target)
+
+
+def _write_index(folder: Path) -> None:
+    """List every recording of the folder."""
+    part = folder / "index.csv.part"
+    with part.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["label", "session", "file", "sample_rate"])
+        for path in sorted(folder.glob("*.sigmf-meta")):
+            info = json.loads(path.read_text(encoding="utf-8"))["global"]
+            if info.get("radiofm:synthetic"):
+                table.writerow([info["radiofm:label"], info["radiofm:session"],
+                                path.with_suffix(".sigmf-data").name, info["core:sample_rate"]])  # fmt: skip
+    os.replace(part, folder / "index.csv")
