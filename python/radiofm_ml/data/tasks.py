@@ -23,7 +23,7 @@ from radiofm_ml.spectrogram import SpectrogramSpec
 
 KINDS = ("classification", "regression", "segmentation")
 
-# Task: module and function of its loader, and what its DATA argument is.
+# Task: module and function of its loader.
 LOADERS: dict[str, tuple[str, str]] = {
     "activity-esp32": ("radiofm_ml.data.csi", "load_esp32"),
     "activity-esp32-centred": ("radiofm_ml.data.csi", "load_esp32_centred"),
@@ -33,6 +33,10 @@ LOADERS: dict[str, tuple[str, str]] = {
     "position-nr-published": ("radiofm_ml.data.positioning", "load_positioning_published"),
     "uwb-sight": ("radiofm_ml.data.cir", "load_sight"),
     "uwb-ranging": ("radiofm_ml.data.cir", "load_ranging"),
+    "segmentation": ("radiofm_ml.data.segmentation", "load"),
+    "occupancy": ("radiofm_ml.data.segmentation", "load_occupancy"),
+    "identification": ("radiofm_ml.data.identification", "load"),
+    "images": ("radiofm_ml.data.images", "load"),
 }
 
 
