@@ -83,10 +83,18 @@ def _draw_matrix(axes, counts: np.ndarray, cell: float) -> None:
         percent = 100 * share[row, column]
         text = f"{percent:.0f}" if percent >= 1 else "<1"
         axes.text(column, row - 0.02, text, color=ink, size=large, weight="bold", ha="center", va="bottom")
-        axes.text(column, row + 0.07, f"{counts[row, column]}", color=ink, size=large - 3, alpha=0.85,
+        axes.text(column, row + 0.07, _short(counts[row, column]), color=ink, size=large - 3, alpha=0.85,
                   ha="center", va="top")
     for row in np.flatnonzero(total[:, 0] == 0):  # a label without a true example says so
         axes.text((size - 1) / 2, row, "no example", color=style.FAINT, size=9, ha="center", va="center")
+
+
+def _short(count: int) -> str:
+    """A count that fits a cell, also of pixels: 12345678 as 12M."""
+    for digits, unit in ((9, "G"), (6, "M"), (3, "k")):
+        if count >= 10 ** max(digits, 4):
+            return f"{count // 10**digits}{unit}"
+    return str(count)
 
 
 def draw_error_cdf(path: str | os.PathLike, errors: Mapping[str, np.ndarray], *, unit: str = "m",
