@@ -8,6 +8,7 @@ import pytest
 from radiofm_ml.data.tasks import TaskError, load_task
 from radiofm_ml.synth.positioning import CARRIER, LIGHT, RayScene, features, write_positioning
 from scipy.io import loadmat
+from typer.testing import CliRunner
 
 N = 12
 
@@ -184,3 +185,16 @@ def test_features_tell_where_the_transmitter_is(tmp_path):
     a, b = (d.inputs[everything].reshape(24, -1) for d in (one, two))
     nearest = np.linalg.norm(a[:, None] - b[None], axis=2).argmin(1)
     assert (nearest == everything).all()
+
+
+def test_command_writes_the_files_it_names(tmp_path):
+    from radiofm_ml.cli.app import app
+
+    result = CliRunner().invoke(app, ["synth", "positioning", str(tmp_path / "nr"), "--positions", "3",
+                                      "--snr", "15", "--seed", "9"])
+    assert result.exit_code == 0, result.output
+    path = tmp_path / "nr" / "dataset_SNR15_outdoor.mat"
+    assert str(path) in result.output.replace("\n", "")
+    assert load_task("position-nr", path, None).facts == {
+        "files": [path.name], "snr_db": [15], "positions": 3, "box": [80, 60, 40], "preprocessing": "tile",
+        "split": "20% of the positions held out, with all their copies"}
