@@ -2,17 +2,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
 
+import json
 import os
 import shutil
+import sys
 import tempfile
+import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pmt
-from gnuradio import blocks, gr, gr_unittest
+import torch
+from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages, task_head
-from gnuradio.radiofm.messages import TileInfo, embedding_pdu, parse_prediction
+from gnuradio.radiofm.messages import TILE_LAYER, TileInfo, embedding_pdu, parse_prediction, tokens_pdu
 from radiofm_ml import heads
+from radiofm_ml.head_engine import open_head
+from radiofm_ml.models.lora import LoraConfig
+from radiofm_ml.models.tuned import FrontConfig, TunedConfig, TunedHead
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+from sigmf_files import write_recording  # noqa: E402
+from tiny_bundle import SPEC, make_bundle  # noqa: E402
 
 D = 6
 MODEL = "test@01234567"
@@ -46,12 +59,18 @@ class Bench:
         self.tb.stop()
         self.tb.wait()
 
-    def post(self, message):
-        self.tested.to_basic_block()._post(messages.EMBEDDINGS, message)
+    def post(self, message, port=messages.EMBEDDINGS):
+        self.tested.to_basic_block()._post(port, message)
 
-    def embed(self, message) -> messages.Prediction:
+    def answers(self):
+        return [pmt.to_python(self.status.get_message(i)) for i in range(self.status.num_messages())]
+
+    def decided(self):
+        return [parse_prediction(self.predictions.get_message(i)) for i in range(self.predictions.num_messages())]
+
+    def embed(self, message, port=messages.EMBEDDINGS) -> messages.Prediction:
         before = self.predictions.num_messages()
-        self.post(message)
+        self.post(message, port)
         wait_for(lambda: self.predictions.num_messages() > before, "a prediction")
         return parse_prediction(self.predictions.get_message(before))
 
@@ -129,7 +148,7 @@ class qa_task_head(gr_unittest.TestCase):
             self.assertEqual(bench.tested.received(), len(refused) + 2)
             self.assertEqual(bench.tested.refused(), len(refused))
             self.assertEqual(bench.predictions.num_messages(), 2)
-            answers = [pmt.to_python(bench.status.get_message(i)) for i in range(bench.status.num_messages())]
+            answers = bench.answers()
             self.assertEqual([(a["command"], a["ok"]) for a in answers], [("predict", False)] * len(refused))
             self.assertIn("made by model 'other@0'", answers[-1]["reason"])
             self.assertTrue(all(a["reason"] and "failed:" not in a["reason"] for a in answers))
@@ -146,6 +165,212 @@ class qa_task_head(gr_unittest.TestCase):
                 task_head(head)
         with self.assertRaisesRegex(ValueError, "min_confidence"):
             task_head(self.classes, min_confidence=-0.1)
+
+
+class qa_task_head_on_tokens(gr_unittest.TestCase):
+    """Heads with blocks of their own, heads that begin at the tile, and segmentation."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.path = Path(cls.folder.name)
+        cls.bundle = make_bundle(cls.path / "bundle")
+        cls.tiles = np.random.default_rng(0).normal(0, 1, (40, SPEC.tile_rows, SPEC.tile_cols)).astype(np.float32)
+        cls.infos = [TileInfo(k * SPEC.stride, SPEC.samples_per_tile, 1e6, 1e8, (5, 0.25), cls.bundle.id, k)
+                     for k in range(len(cls.tiles))]
+        with torch.inference_mode():
+            made = cls.bundle.model.tokens_before(torch.from_numpy(cls.tiles), [0, 2, 3])
+        cls.values = {TILE_LAYER: cls.tiles, **{layer: tokens.numpy() for layer, tokens in made.items()}}
+        vit = replace(cls.bundle.model.config, read_out="mean", projection=0)
+        common = ("classification", "kind of signal", cls.bundle.id, ("am", "fm", "ook"), vit)
+        position = ("regression", "position", cls.bundle.id, ("x", "y"), vit)
+        cls.heads = {  # name: (configuration, layers it reads)
+            "last-blocks": (TunedConfig(*common, 2, hidden=(8,)), (2,)),
+            "lora": (TunedConfig(*common, 0, lora=LoraConfig(4)), (0,)),
+            "tokenizer": (TunedConfig(*common, 3, tokenizer=True), (TILE_LAYER,)),
+            "numbers": (TunedConfig(*position, 2, unit="m", scale=(10.0,)), (2,)),
+            "pixels": (TunedConfig("segmentation", "occupancy", cls.bundle.id, ("noise", "signal", "burst"), vit,
+                                   3, decoder={"kind": "pixels", "dim": 32, "heads": 4}), (3, TILE_LAYER))}
+        torch.manual_seed(1)
+        for name, (config, _) in cls.heads.items():
+            head = TunedHead(config)
+            head.start_from(cls.bundle.model)
+            for key, parameter in head.named_parameters():
+                if "lora_b" in key:
+                    torch.nn.init.normal_(parameter, std=0.1)
+            heads.save(cls.path / "bundle" / "heads" / name, head)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def head(self, name: str) -> str:
+        return str(self.path / "bundle" / "heads" / name)
+
+    def pdu(self, k: int, layers, **changes):
+        return tokens_pdu(replace(self.infos[k], **changes), {layer: self.values[layer][k] for layer in layers})
+
+    def test_every_kind_gives_what_the_library_gives(self):
+        for name, (config, layers) in self.heads.items():
+            with self.subTest(name), Bench(task_head(self.head(name))) as bench:
+                self.assertEqual((bench.tested.layers(), bench.tested.labels()), (layers, config.labels))
+                expected = open_head(self.head(name)).predict({k: self.values[k][:9] for k in layers})
+                for k in range(9):
+                    bench.post(self.pdu(k, (TILE_LAYER, 0, 2, 3)), messages.TOKENS)
+                if name == "pixels":
+                    continue  # below
+                wait_for(lambda: bench.predictions.num_messages() == 9, "predictions")
+                found = bench.decided()
+                self.assertEqual([p.info for p in found], self.infos[:9])
+                np.testing.assert_allclose([p.scores for p in found], expected, atol=2e-2)
+                if config.kind == "regression":
+                    self.assertEqual({(p.unit, p.label) for p in found}, {("m", "")})
+                else:
+                    self.assertEqual([p.label for p in found], [p.labels[int(p.scores.argmax())] for p in found])
+
+    def test_boxes(self):
+        """Two boxes that are known, in a tile of which the last 200 samples are padding."""
+        block = task_head(self.head("pixels"), min_pixels=4)
+        picture = np.zeros((3, SPEC.tile_rows, SPEC.tile_cols), np.float32)
+        picture[0] = 0.6
+        picture[:, 4:10, 16:48] = np.array([0.1, 0.7, 0.2])[:, None, None]
+        picture[:, 28:32, 0:8] = np.array([0.0, 0.25, 0.75])[:, None, None]
+        picture[:, 20, 20:23] = np.array([0.1, 0.7, 0.2])[:, None]  # too small
+        block._head.predict = lambda inputs: np.stack([picture] * len(inputs[3]))
+        with Bench(block) as bench:
+            bench.post(self.pdu(2, (3, -1), sample_count=SPEC.samples_per_tile - 100), messages.TOKENS)
+            bench.post(self.pdu(3, (3, -1), sample_rate=None, rx_freq=None, rx_time=None), messages.TOKENS)
+            bench.post(self.pdu(4, (3, -1), sample_count=20 * 32), messages.TOKENS)
+            wait_for(lambda: bench.predictions.num_messages() == 5, "predictions")
+            wide, burst, without, _, last = bench.decided()
+        start, hop, fft = 2 * SPEC.stride, SPEC.hop, SPEC.fft_size
+        info = wide.info
+        self.assertEqual((info.sample_start, info.sample_count), (start + 4 * hop, 5 * hop + fft))
+        self.assertEqual((info.freq_lower_edge, info.freq_upper_edge),
+                         (1e8 + 1e6 * (16 / 64 - 0.5 - 1 / 128), 1e8 + 1e6 * (48 / 64 - 0.5 - 1 / 128)))
+        self.assertAlmostEqual(sum(info.rx_time), 5.25 + 4 * hop / 1e6, 12)
+        self.assertEqual((info.tile, info.model, info.sample_rate, info.rx_freq), (2, self.bundle.id, 1e6, 1e8))
+        self.assertEqual((wide.task, wide.label, wide.labels), ("occupancy", "signal", ("noise", "signal", "burst")))
+        np.testing.assert_allclose(wide.scores, [0.1, 0.7, 0.2], rtol=1e-6)
+        self.assertAlmostEqual(wide.confidence, 0.7, 6)
+        info = burst.info
+        self.assertEqual((burst.label, info.sample_start), ("burst", start + 28 * hop))
+        self.assertEqual(info.sample_start + info.sample_count, start + SPEC.samples_per_tile - 100)
+        self.assertEqual((info.freq_lower_edge, info.freq_upper_edge), (1e8 - 5e5, 1e8 + 1e6 * (8 / 64 - 0.5 - 1 / 128)))
+        self.assertEqual((without.info.sample_start, without.info.freq_lower_edge, without.info.rx_time),
+                         (3 * SPEC.stride + 4 * hop, None, None))
+        self.assertEqual(last.label, "signal")  # the burst of the last tile lies in its padding
+
+    def test_boxes_reach_the_annotations(self):
+        """From tiles to SigMF: sink, head, annotation sink; what is written is what the library places."""
+        n = 5 * SPEC.stride + SPEC.fft_size - SPEC.hop
+        iq = np.random.default_rng(2).normal(size=(n, 2)).astype(np.float32).view(np.complex64)[:, 0]
+        recording = write_recording(self.path / "noise", iq, sample_rate=1e6,
+                                    captures=[{"core:sample_start": 0, "core:frequency": 1e8}])
+        out = self.path / "annotated.sigmf-meta"
+        tb = gr.top_block()
+        embedder = radiofm.vit_embedding_sink(self.bundle, overload="block", token_layers=[3, -1])
+        source, tiles = radiofm.sigmf_source(str(recording)), radiofm.iq_to_spectrogram(self.bundle)
+        tb.connect(source, tiles, embedder)
+        block, annotations = task_head(self.head("pixels"), min_pixels=1), radiofm.sigmf_annotation_sink(
+            str(out), str(recording), merge=False)
+        keep = blocks.message_debug()
+        tb.msg_connect(embedder, "tokens", block, "tokens")
+        tb.msg_connect(block, "predictions", annotations, "predictions")
+        tb.msg_connect(block, "predictions", keep, "store")
+        tb.run()
+        found = [parse_prediction(keep.get_message(i)) for i in range(keep.num_messages())]
+        self.assertGreater(len(found), 5)
+        self.assertEqual(block.received(), 5)
+        written = json.loads(out.read_text())["annotations"]
+        key = ("core:sample_start", "core:sample_count", "core:freq_lower_edge", "core:freq_upper_edge", "core:label")
+        self.assertEqual(sorted(tuple(a[k] for k in key) for a in written), sorted(
+            (p.info.sample_start, p.info.sample_count, p.info.freq_lower_edge, p.info.freq_upper_edge, p.label)
+            for p in found))
+
+    def test_what_waits_is_decided_in_batches_and_too_much_is_dropped(self):
+        """The newest stay; the end of the stream leaves none undecided."""
+        block = task_head(self.head("numbers"), max_batch=4, max_queue=10)
+        engine, gate, entered, batches = block._head, threading.Event(), threading.Event(), []
+        inner = engine.predict
+
+        def predict(inputs):
+            batches.append(len(inputs[2]))
+            entered.set()
+            assert gate.wait(DEADLINE)
+            return inner(inputs)
+
+        engine.predict = predict
+        with Bench(block) as bench:
+            bench.post(self.pdu(0, (2,)), messages.TOKENS)
+            self.assertTrue(entered.wait(DEADLINE))
+            for k in range(1, 40):
+                bench.post(self.pdu(k, (2,)), messages.TOKENS)
+            gate.set()
+            wait_for(lambda: bench.predictions.num_messages() == 11, "predictions")
+            self.assertEqual([p.info.tile for p in bench.decided()], [0, *range(30, 40)])
+        self.assertEqual((block.received(), block.dropped(), batches), (40, 29, [1, 4, 4, 2]))
+
+    def test_heads_share_a_trunk_and_the_end_of_the_stream_flushes(self):
+        tb = gr.top_block()
+        source = blocks.vector_source_f(self.tiles.ravel(), False, SPEC.tile_size)
+        embedder = radiofm.vit_embedding_sink(self.bundle, overload="block", token_layers=[0, 2])
+        passes, run = [], embedder._engine.embed_with_tokens
+        embedder._engine.embed_with_tokens = lambda tiles, layers: passes.append(len(tiles)) or run(tiles, layers)
+        tb.connect(source, embedder)
+        found, tested = [], []
+        for name in ("lora", "last-blocks", "numbers"):
+            found.append(blocks.message_debug())
+            tested.append(block := task_head(self.head(name), max_queue=3))
+            tb.msg_connect(embedder, "tokens", block, "tokens")
+            tb.msg_connect(block, "predictions", found[-1], "store")
+        tb.run()
+        self.assertEqual(sum(passes), 40)
+        for sink in found:
+            tiles = [parse_prediction(sink.get_message(i)).info.tile for i in range(sink.num_messages())]
+            self.assertEqual(tiles, list(range(40)))
+
+    def test_refused(self):
+        good, scalar = self.pdu(1, (2,)), pmt.from_long(3)
+        meta = pmt.car(good)
+        torn = pmt.cons(pmt.dict_add(meta, pmt.intern("rows"), pmt.init_s32vector(1, [7])), pmt.cdr(good))
+        cases = [(self.pdu(0, (3,)), "layer 2 is missing"), (self.pdu(0, (2,), model="other@0"), "made by model"),
+                 (tokens_pdu(self.infos[0], {2: np.zeros((4, 64), np.float32)}), "layer 2 must be 33 x 64, got 4 x 64"),
+                 (torn, "the payload has"), (embedding_pdu(self.infos[0], np.zeros(64)), "'layers' is missing"),
+                 (pmt.cons(pmt.dict_add(meta, pmt.intern("layers"), scalar), pmt.cdr(good)), "must be an s32vector"),
+                 (pmt.PMT_T, "must be a PDU")]
+        with Bench(task_head(self.head("numbers"))) as bench:
+            for message, _ in cases:
+                bench.post(message, messages.TOKENS)
+            bench.post(embedding_pdu(self.infos[0], np.zeros(64)))
+            self.assertEqual(bench.embed(good, messages.TOKENS).info.tile, 1)
+            wait_for(lambda: bench.status.num_messages() == len(cases) + 1, "answers")
+            answers = bench.answers()
+        reasons = {a["reason"] for a in answers}
+        for _, expected in [*cases, (None, "does not begin at the embedding; connect port tokens, with 2")]:
+            self.assertTrue(any(expected in reason for reason in reasons), (expected, reasons))
+        self.assertEqual(bench.tested.refused(), len(cases) + 1)
+        with Bench(task_head(self.head("last-blocks"))) as bench:
+            bench.tested.set_head(self.head("lora"))
+            bench.post(good, messages.TOKENS)
+            wait_for(lambda: bench.status.num_messages(), "an answer")
+            self.assertIn("reads 0: set Token Layers", bench.answers()[0]["reason"])
+
+    def test_constructor_refuses(self):
+        front = replace(self.heads["tokenizer"][0], front=FrontConfig(2, (0.0, 0.0), (1.0, 1.0)))
+        heads.save(self.path / "arrays", TunedHead(front))
+        with self.assertRaisesRegex(ValueError, "Task Head: .*works on files only"):
+            task_head(str(self.path / "arrays"), bundle=str(self.path / "bundle"))
+        other = make_bundle(self.path / "other", dim=32)
+        with self.assertRaisesRegex(ValueError, "the head is for model"):
+            task_head(self.head("numbers"), bundle=str(other.path))
+        for name, value in (("min_pixels", 0), ("max_batch", 0), ("max_queue", 1.5), ("threads", 0)):
+            with self.assertRaisesRegex(ValueError, f"Task Head: {name} must be a whole number"):
+                task_head(self.head("numbers"), **{name: value})
+        block = task_head(self.head("numbers"))
+        for name, value in (("min_pixels", 5), ("max_batch", 3), ("max_queue", 9)):
+            getattr(block, f"set_{name}")(value)
+            self.assertEqual(getattr(block, name)(), value)
 
 
 if __name__ == "__main__":
