@@ -145,6 +145,10 @@ def _fit_logistic(x: np.ndarray, index: np.ndarray, classes: int, penalty: float
     """Weights (classes, D) and biases. share: (N,) how much of the loss each example is, 1 in total."""
     from scipy.optimize import minimize
 
+    basis = None
+    if x.shape[0] < x.shape[1]:  # the weights lie in the span of the examples: fewer coordinates do
+        basis, corner = np.linalg.qr(x.T)
+        x = corner.T
     n, size = x.shape
     truth = np.eye(classes)[index]
     extended = np.column_stack([x, np.ones(n)])
@@ -158,9 +162,10 @@ def _fit_logistic(x: np.ndarray, index: np.ndarray, classes: int, penalty: float
         slope[:, :-1] += penalty * w[:, :-1]
         return value, slope.ravel()
 
-    best = minimize(loss, np.zeros(classes * (size + 1)), jac=True, method="L-BFGS-B")
+    best = minimize(loss, np.zeros(classes * (size + 1)), jac=True, method="L-BFGS-B",
+                    options={"maxiter": 1000})
     w = best.x.reshape(classes, size + 1)
-    return w[:, :-1], w[:, -1]
+    return w[:, :-1] if basis is None else w[:, :-1] @ basis.T, w[:, -1]
 
 
 def save(path: str | os.PathLike, head: Head | TunedHead) -> Head | TunedHead:

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""radiofm finetune"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(finetune)
+
+
+def finetune(
+    task: Annotated[str, typer.Argument(help="'list' shows the tasks.")],
+    data: Annotated[Path | None, typer.Argument(help="The task's data: a folder or a file.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the report, pictures and heads.")] = Path("tuned"),
+    model: Annotated[str, typer.Option(help="Bundle to tune.")] = "radiofm-small",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="One or more, with commas between: probe, mlp, published-lp, last-k, lora, full, scratch."
+        ),
+    ] = "probe,lora",
+    shots: Annotated[
+        str,
+        typer.Option(
+            help="Labels per class (of a regression: in all), with commas between; 'all' for all there are."
+        ),
+    ] = "all",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the labels, the order and the weights.")] = 3,
+    baselines: Annotated[
+        str,
+        typer.Option(help="Rows beside it: random (encoder), scratch, cnn; with commas between, or none."),
+    ] = "random,scratch,cnn",
+    read_out: Annotated[
+        str,
+        typer.Option(help="embedding, cls, mean, statistics or frequency; else the model's, unprojected."),
+    ] = "",
+    from_layer: Annotated[int, typer.Option(min=0, help="lora: first block with additions.")] = 0,
+    rank: Annotated[int, typer.Option(min=1, help="lora: rank of the additions.")] = 32,
+    alpha: Annotated[float, typer.Option(help="lora: their scale is alpha / sqrt(rank).")] = 64.0,
+    last: Annotated[int, typer.Option(min=1, help="last-k: how many blocks.")] = 2,
+    epochs: Annotated[float, typer.Option(help="Passes over the examples.")] = 10.0,
+    max_steps: Annotated[int, typer.Option(min=1, help="At most so many steps a run.")] = 400,
+    base_rate: Annotated[float, typer.Option(help="Learning rate at 256 examples a step.")] = 0.0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 64,
+    label_smoothing: Annotated[float, typer.Option(min=0.0, max=0.9, help="Of a classification.")] = 0.1,
+    split_seed: Annotated[int, typer.Option(help="Seed of the split, where the task draws one.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
+) -> None:
+    """Tune a model for a task with few labels or many, and report it beside its baselines.
+
+    Interrupt it whenever you like: the same command goes on with the runs that are missing. OUT gets
+    report.json, its pictures, and heads/METHOD, of the first seed and the most labels, for the Task Head
+    block.
+    """
+    from dataclasses import replace
+
+    import torch
+
+    from radiofm_ml import bundle as bundles
+    from radiofm_ml.cli.progress import bar
+    from radiofm_ml.data.tasks import LOADERS, load_task
+    from radiofm_ml.evaluate.finetuning import evaluate
+    from radiofm_ml.evaluate.reports import print_results
+    from radiofm_ml.train.tuning import METHODS, TuneConfig
+
+    if task == "list":
+        for name in sorted(LOADERS):
+            typer.echo(name)
+        return
+    if data is None:
+        raise ValueError(f"task '{task}' needs its data; the documentation says what that is")
+    if threads:
+        torch.set_num_threads(threads)
+    bundle = bundles.load(model)
+    loaded = load_task(task, data, bundle.spec, split_seed)
+    common = TuneConfig(
+        read_out=read_out, from_layer=from_layer, rank=rank, alpha=alpha, last=last, epochs=epochs,
+        max_steps=max_steps, min_steps=min(TuneConfig.min_steps, max_steps), batch_size=batch_size,
+        label_smoothing=label_smoothing, decoder=load_decoder(loaded),
+    )  # fmt: skip
+    if base_rate:
+        common = replace(common, base_rate=base_rate)
+    configs = [replace(common, method=_one_of(name, METHODS, "--method")) for name in _parts(method)]
+    counts = [None if part == "all" else _count(part) for part in _parts(shots)]
+    counts.sort(key=lambda count: float("inf") if count is None else count)
+    with bar() as progress:
+        line = progress.add_task("", total=1, note="")
+        results = evaluate(
+            bundle, loaded, configs, out, counts, range(seeds),
+            [name for name in _parts(baselines) if name != "none"],
+            on_step=lambda name, step, steps, loss: progress.update(
+                line, description=name, completed=step, total=steps, note=f"loss {loss:.3f}"),
+        )  # fmt: skip
+    for report in results.values():
+        print_results(report)
+
+
+def load_decoder(data) -> dict | None:
+    """Configuration of a segmentation's decoder."""
+    if data.kind != "segmentation":
+        return None
+    from radiofm_ml.models.segmentation import PixelDecoderConfig
+
+    return PixelDecoderConfig().to_dict()
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _one_of(name: str, known, option: str) -> str:
+    if name not in known:
+        raise ValueError(f"{option} must be of {', '.join(known)}, got '{name}'")
+    return name
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"--shots must be whole numbers from 1 with commas between, or all, got '{text}'")
+    return int(text)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""How well an encoder is tuned for a task, over methods, numbers of labels and seeds, beside its baselines.
+
+Every run draws its labels from the training part by its seed (the fewer are among the more), tunes, and is
+scored on every test part. A folder keeps what is done: ``runs.jsonl`` has a line a run, so that the same
+command goes on where it was stopped; then a report (``evaluate.reports``) and the heads.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from radiofm_ml import heads, models
+from radiofm_ml.bundle import Bundle
+from radiofm_ml.data.tasks import TaskData, TaskError, split_groups
+from radiofm_ml.evaluate import reports
+from radiofm_ml.evaluate.supervised import train_and_predict
+from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, tune
+
+RUNS = "runs.jsonl"
+BASELINES = ("random", "scratch", "cnn")
+CHOOSE_FROM = 10  # examples of every class from which on a part of them is held out to choose by
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the report. ``encoder`` is 'pretrained', or 'random' (the same network with random weights,
+    another for each seed), or 'cnn' (no encoder: ``evaluate.supervised``)."""
+
+    name: str
+    config: TuneConfig
+    encoder: str = "pretrained"
+
+
+def methods_of(configs: Sequence[TuneConfig], baselines: Sequence[str], data: TaskData) -> list[Method]:
+    """What to run: the wanted ways, then the baselines that fit the task. 'random': those of the ways that
+    leave the encoder as it is, on a random one. Raises ValueError for an unknown baseline."""
+    unknown = set(baselines) - set(BASELINES)
+    if unknown:
+        raise ValueError(f"baseline must be of {', '.join(BASELINES)}, got {sorted(unknown)[0]!r}")
+    wanted = [Method(c.method, c) for c in configs]
+    if "random" in baselines:
+        frozen = [c for c in configs if c.method in ("probe", "mlp")] or [replace(configs[0], method="probe")]
+        wanted += [Method(f"random encoder, {c.method}", c, "random") for c in frozen]
+    if "scratch" in baselines and all(c.method != "scratch" for c in configs):
+        wanted.append(Method("from scratch", replace(configs[0], method="scratch")))
+    if "cnn" in baselines and data.tiles and data.kind == "classification":
+        wanted.append(Method("small CNN from scratch", configs[0], "cnn"))
+    return wanted
+
+
+def draw_labels(data: TaskData, count: int | None, seed: int) -> np.ndarray:
+    """``count`` training examples of each class (of a regression: in all) from as many groups as possible;
+    all of them for None. Sorted. Raises TaskError where there are not so many."""
+    train = np.asarray(data.splits["train"])
+    if count is None:
+        return np.sort(train)
+    rng = np.random.default_rng([seed, 17])
+    classes = data.targets[train] if data.kind == "classification" else np.zeros(len(train), int)
+    drawn = []
+    for label in range(len(data.labels)) if data.kind == "classification" else (0,):
+        members = rng.permutation(train[classes == label])
+        if len(members) < count:
+            name = f" of '{data.labels[label]}'" if data.kind == "classification" else ""
+            raise TaskError(f"{data.task}: only {len(members)} training examples{name}, {count} are wanted; "
+                            "give more data or ask for fewer")
+        _, owner = np.unique(data.groups[members], return_inverse=True)
+        turn = np.empty(len(members), int)  # how many of its group come before an example
+        for group in np.unique(owner):
+            turn[owner == group] = np.arange((owner == group).sum())
+        drawn.append(members[np.argsort(turn, kind="stable")][:count])
+    return np.sort(np.concatenate(drawn))
+
+
+def choose_by(data: TaskData, train: np.ndarray, share: float, seed: int):
+    """(training indices, validation indices or None): a part of the labels held out by group, where there are
+    enough of them."""
+    targets = data.targets[train] if data.kind == "classification" else None
+    least = np.bincount(targets, minlength=len(data.labels)).min() if targets is not None else len(train) // 5
+    if share <= 0 or least < CHOOSE_FROM:
+        return train, None
+    kept, held = split_groups(data.groups[train], share, seed, targets)
+    if not len(held) or (targets is not None and len(np.unique(targets[kept])) < len(data.labels)):
+        return train, None
+    return train[kept], train[held]
+
+
+def evaluate(bundle: Bundle, data: TaskData, configs: Sequence[TuneConfig], out: Path,
+             counts: Sequence[int | None] = (None,), seeds: Sequence[int] = (0, 1, 2),
+             baselines: Sequence[str] = BASELINES,
+             on_step: Callable[[str, int, int, float], None] = lambda name, step, steps, loss: None) -> dict:
+    """Run everything and write ``out``; returns {test part: report}.
+
+    counts: labels a class (of a regression: in all), None for all. on_step: called with the name of a run,
+    step, steps and loss. Raises TaskError, and ValueError where ``out`` holds runs of something else.
+    """
+    methods = methods_of(configs, baselines, data)
+    plan = [(method, count, seed) for seed in seeds for count in counts for method in methods]
+    out.mkdir(parents=True, exist_ok=True)
+    log = _Log(out / RUNS, {"model": bundle.id, "task": data.task, "examples": len(data.inputs),
+                            "train": len(data.splits["train"])})
+    frozen = {"pretrained": Frozen(bundle.model, data)}
+    for number, (method, count, seed) in enumerate(plan, 1):
+        settings = {"method": method.name, "labels_per_class": count, "seed": seed, "encoder": method.encoder,
+                    "config": asdict(replace(method.config, seed=seed))}
+        if log.has(settings):
+            continue
+        title = f"{number}/{len(plan)} {method.name}, {count or 'all'} labels, seed {seed}"
+        on_step(title, 0, 1, float("nan"))
+        if method.encoder == "random" and f"random {seed}" not in frozen:
+            frozen = {"pretrained": frozen["pretrained"], f"random {seed}": Frozen(
+                random_encoder(bundle, seed), data)}
+        source = frozen[f"random {seed}" if method.encoder == "random" else "pretrained"]
+        started = time.monotonic()
+        head, history, found = _run(method, source, bundle, data, count, seed,
+                                    lambda *progress, title=title: on_step(title, *progress))
+        if head is not None and method.encoder == "pretrained" and seed == seeds[0] and count == counts[-1]:
+            heads.save(out / "heads" / method.name.replace(" ", "-"), head)
+        log.add(settings, {"seconds": round(time.monotonic() - started, 2), "found": found,
+                           "history": [h for h in history if h["validation"] is not None]})
+    runs = [log.of({"method": m.name, "labels_per_class": c, "seed": s, "encoder": m.encoder,
+                    "config": asdict(replace(m.config, seed=s))}) for m, c, s in plan]
+    return {part: _report(out if len(data.tests) == 1 else out / part, part, bundle, data, plan, runs)
+            for part in data.tests}
+
+
+def random_encoder(bundle: Bundle, seed: int) -> torch.nn.Module:
+    """The bundle's architecture with random weights."""
+    torch.manual_seed(seed)
+    return models.build(bundle.config["architecture"]).eval().requires_grad_(False)
+
+
+def _run(method: Method, frozen: Frozen, bundle: Bundle, data: TaskData, count, seed: int, on_step: Callable):
+    """(head or None, history, {test part: what was found})."""
+    train = draw_labels(data, count, seed)
+    if method.encoder == "cnn":
+        support = [train[data.targets[train] == label] for label in range(len(data.labels))]
+        return None, [], {part: _found(data, index, _cnn(data, support, index, seed))
+                          for part, index in _tests(data)}
+    config = replace(method.config, seed=seed)
+    train, validation = choose_by(data, train, config.validation, seed)
+    tuned = tune(frozen, train, config, bundle.id, validation, on_step)
+    return tuned.head, tuned.history, {
+        part: _found(data, index, predict(tuned.head, frozen, config, index)) for part, index in _tests(data)}
+
+
+def _tests(data: TaskData) -> Iterator[tuple[str, np.ndarray]]:
+    return ((part, np.asarray(data.splits[part])) for part in data.tests)
+
+
+def _cnn(data: TaskData, support: list[np.ndarray], index: np.ndarray, seed: int) -> np.ndarray:
+    """Probabilities (n, classes), 0 or 1, of the small CNN."""
+    used = np.concatenate([*support, index])
+    tiles = torch.from_numpy(np.asarray(data.inputs[used], np.float32)[:, 0])
+    starts = np.cumsum([0, *map(len, support)])
+    members = [np.arange(a, b) for a, b in zip(starts, starts[1:], strict=False)]
+    steps = int(np.clip(10 * starts[-1] // 32, 120, 600))
+    decided = train_and_predict(tiles, members, seed, steps=steps)[starts[-1]:]
+    return np.eye(len(data.labels))[decided]
+
+
+def _found(data: TaskData, index: np.ndarray, predicted: np.ndarray) -> dict:
+    """Metrics, and the confusion or the quantiles of the errors, of predictions for a test part."""
+    truth = data.targets[index]
+    if data.kind == "regression":
+        errors = reports.distances(predicted, truth)
+        return {"metrics": reports.error_metrics(errors),
+                "errors": [float(q) for q in np.quantile(errors, reports.LEVELS)]}
+    size = len(data.labels)
+    if data.kind == "classification":
+        decided = predicted.argmax(1)
+        return {"metrics": reports.classification_metrics(truth, decided, size),
+                "confusion": reports.confusion_matrix(truth, decided, size).tolist()}
+    from radiofm_ml.evaluate.segmentation import confusion, scores
+
+    pixels = confusion(truth, predicted, size)
+    return {"metrics": {k: v for k, v in scores(pixels, data.labels).items()
+                        if k in ("pixel_accuracy", "mean_iou")}, "confusion": pixels.tolist()}
+
+
+def _report(folder: Path, part: str, bundle: Bundle, data: TaskData, plan, runs) -> dict:
+    results, confusions, errors = [], {}, {}
+    most = plan[-1][1]
+    for method, count in dict.fromkeys((m.name, c) for m, c, _ in plan):
+        found = [run["found"][part] for (m, c, _), run in zip(plan, runs, strict=True)
+                 if (m.name, c) == (method, count)]
+        results += reports.result_rows(method, [f["metrics"] for f in found], count)
+        if count == most and "confusion" in found[0]:
+            confusions[method] = np.sum([f["confusion"] for f in found], 0)
+        elif count == most:
+            errors[method] = np.concatenate([f["errors"] for f in found])
+    report = {"task": data.task, "kind": data.kind, "test": part, "model": bundle.id, "unit": data.unit,
+              "labels": list(data.labels), "facts": {**data.facts, "test_examples": len(data.splits[part]),
+                                                     "seconds": sum(run["seconds"] for run in runs)},
+              "title": f"{data.task}, {bundle.id}" + (f", {part}" if part != "test" else "")}
+    if data.kind == "classification":
+        report["chance"] = 1 / len(data.labels)
+    reports.write_report(folder, report, results=results, confusions=confusions, errors=errors)
+    return reports.read_report(folder)
+
+
+class _Log:
+    """Runs that are done, a line of JSON each; the first line says of what."""
+
+    def __init__(self, path: Path, about: Mapping):
+        self.path, self.runs = path, {}
+        about = json.loads(json.dumps(about))
+        if not path.exists():
+            path.write_text(json.dumps(about) + "\n", encoding="utf-8")
+            return
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if not lines or json.loads(lines[0]) != about:
+            raise ValueError(f"{path}: these runs are of another model or other data; choose another folder "
+                             "or remove it")
+        for line in lines[1:]:
+            try:
+                run = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # cut short when it was stopped; it is run again
+            self.runs[self._key(run["settings"])] = run
+
+    @staticmethod
+    def _key(settings: Mapping) -> str:
+        return json.dumps(settings, sort_keys=True)
+
+    def has(self, settings: Mapping) -> bool:
+        return self._key(settings) in self.runs
+
+    def of(self, settings: Mapping) -> dict:
+        return self.runs[self._key(settings)]
+
+    def add(self, settings: Mapping, result: Mapping) -> None:
+        run = {"settings": settings, **result}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(run) + "\n")
+        self.runs[self._key(settings)] = run
