@@ -11,11 +11,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 from decoders import grgsm_decode, receive, welle_cli
-from radiofm_ml.synth.signals import bluetooth, bluetooth_br, bluetooth_le, dab, gsm, ieee802154, lte, wifi
+from radiofm_ml.synth.signals import (
+    all_classes,
+    bluetooth,
+    bluetooth_br,
+    bluetooth_le,
+    dab,
+    gsm,
+    ieee802154,
+    lte,
+    lte_sidelink,
+    nbiot,
+    nr,
+    wifi,
+)
 from radiofm_ml.synth.signals.coding import bytes_of_bits, integer_of
 from radiofm_ml.synth.signals.sequences import whitening
 from scipy.signal import firwin, oaconvolve, resample_poly
-from wideband_receivers import le_packets, lte_reference, lte_search, viterbi, wifi_frames, zigbee_frames
+from wideband_receivers import (
+    le_packets,
+    lte_reference,
+    lte_search,
+    npss,
+    nr_search,
+    pscch,
+    viterbi,
+    wifi_frames,
+    zigbee_frames,
+)
 
 LAYOUT = {"cf32_le": ("<f4", 0.0), "ci16_le": ("<i2", 0.0), "ci8": ("i1", 0.0), "cu8": ("u1", 127.5)}
 
@@ -221,3 +244,83 @@ def test_dab_null_symbols_are_silent():
     for start in starts:
         assert not signal.iq[start : start + dab.NULL].any()
         assert any(e.start == start + dab.NULL for e in signal.emissions)
+
+
+# -- NR, NB-IoT, sidelink ----------------------------------------------------------------------------
+@pytest.mark.parametrize("seed, blocks", [(0, 24), (1, 51)])
+def test_nr_cell_is_found_by_its_synchronisation_blocks(seed, blocks):
+    signal = nr.generate(np.random.default_rng(seed), 22e-3, blocks, "DDDSU", load=0.3)
+    sent = signal.truth["messages"]
+    assert sent
+    stop = max(m["start"] for m in sent) + 8 * nr.FFT_SIZES[blocks]
+    carrier = (signal.truth["carrier"] + 120) * nr.SPACING
+    found = nr_search(noisy(signal.iq[:stop], 25), signal.sample_rate, (carrier,))
+    assert found["cell"] == signal.truth["cell"]
+    assert (found["primary"] > 0.9) and (found["secondary"] > 0.9)
+    bodies = [m["start"] + 144 * nr.FFT_SIZES[blocks] // 2048 for m in sent]
+    assert min(abs(found["start"] - b) for b in bodies) <= 1
+
+
+def test_nbiot_synchronisation_signals_are_where_the_frame_says():
+    signal = nbiot.generate(np.random.default_rng(3), 25e-3, nid=77)
+    score, start = npss(noisy(signal.iq, 25))
+    assert score > 0.9
+    subframe = (start - signal.truth["start"]) / 1920 + signal.truth["first"]
+    assert subframe == pytest.approx(round(subframe), abs=0.01)
+    assert round(subframe) % 10 == 5
+
+
+def test_our_npss_is_that_of_a_real_cell(data_dir):
+    x = samples(data_dir, recordings(data_dir, "nbiot_dl")[0])
+    first, start = npss(x)
+    assert first > 0.75  # in the band of an LTE cell
+    for k in (-1, 1):  # and again every ten subframes
+        other = start + 19200 * k
+        if 0 <= other < len(x) - 2000:
+            again, at = npss(x[other : other + 2200])
+            assert (again > 0.7) and (at <= 2)
+
+
+def test_sidelink_control_channel_has_the_reference_signals():
+    signal = lte_sidelink.generate(np.random.default_rng(1), 6e-3, 50, cars=12)
+    sent = [m for m in signal.truth["messages"] if m["start"] >= 0]
+    assert len(sent) >= 1
+    for m in sent:
+        score, shift = pscch(signal.iq[m["start"] :], 1024, 50, m["first"], range(1))
+        assert score > 0.7  # others may be on the same blocks
+        assert shift == m["shift"]
+
+
+def test_our_sidelink_receiver_finds_a_real_control_channel(data_dir):
+    rows = [r for r in recordings(data_dir, "lte_v2x_sidelink") if float(r["sample_rate"]) == 30.72e6]
+    if not rows:
+        pytest.skip("no recording at 30.72 MS/s")
+    score, _ = pscch(samples(data_dir, rows[0], 30720), 2048, 100, 0, range(0, 64, 4))
+    assert score > 0.95
+
+
+# -- all ---------------------------------------------------------------------------------------------
+WIDEBAND = ("wifi", "cellular", "bluetooth", "digital-audio-broadcasting", "ieee802.15.4", "nr", "nb-iot",
+            "lte-sidelink")  # fmt: skip
+
+
+@pytest.mark.parametrize("label", WIDEBAND)
+def test_stretches_keep_the_contract(label):
+    entry = all_classes()[label]
+    for variant in entry.variants or (None,):
+        fixed = {} if variant is None else {"variant": variant}
+        duration = entry.span[0]
+        signal = entry.generate(np.random.default_rng(7), duration, **fixed)
+        assert signal.iq.dtype == np.complex64
+        assert len(signal.iq) == round(duration * signal.sample_rate)
+        assert signal.variant == (variant or signal.variant)
+        assert signal.emissions
+        on = np.zeros(len(signal.iq), bool)
+        for e in signal.emissions:
+            assert 0 <= e.start < e.start + e.count <= len(signal.iq)
+            assert -signal.sample_rate / 2 <= e.lower < e.upper <= signal.sample_rate / 2
+            on[e.start : e.start + e.count] = True
+        assert not signal.iq[~on].any()
+        assert np.mean(np.abs(signal.iq[on]) ** 2) == pytest.approx(1, rel=1e-3)
+        again = entry.generate(np.random.default_rng(7), duration, **fixed)
+        assert np.array_equal(signal.iq, again.iq)

@@ -7,10 +7,11 @@ from __future__ import annotations
 import zlib
 
 import numpy as np
-from radiofm_ml.synth.signals import bluetooth_le, ieee802154, lte, wifi_ofdm
+from radiofm_ml.synth.signals import bluetooth_le, ieee802154, lte, lte_sidelink, nbiot, nr, wifi_ofdm
 from radiofm_ml.synth.signals.coding import bits_of, bytes_of_bits
+from radiofm_ml.synth.signals.ofdm import ofdm_symbols
 from radiofm_ml.synth.signals.sequences import whitening
-from scipy.signal import fftconvolve
+from scipy.signal import fftconvolve, firwin, oaconvolve
 
 
 def viterbi(soft: np.ndarray, generators: tuple[int, ...], constraint: int, ended: bool = True) -> np.ndarray:
@@ -298,3 +299,65 @@ def zigbee_frames(x: np.ndarray, sps: int = 4, offset: float = 0.0) -> list[tupl
             frames.append((psdu, ieee802154.with_fcs(psdu[:-2]) == psdu))
             at = start + count * 32 * sps
     return frames
+
+
+# -- NR, NB-IoT, sidelink ----------------------------------------------------------------------------
+def nr_search(x: np.ndarray, rate: float, carriers: tuple[float, ...]) -> dict:
+    """The strongest synchronisation signal block at 30 kHz spacing: {"cell", "start" (sample of the body of
+    its first symbol), "primary", "secondary" (correlation, 0 ... 1), "carrier" (Hz)}.
+
+    carriers  frequencies at which the block's subcarrier 120 may lie
+    """
+    size = round(rate / 30e3)
+    prefix = 144 * size // 2048
+    n = np.arange(len(x))
+    best: dict = {"primary": 0.0}
+    places = np.arange(56, 183) - 120
+    for carrier in carriers:
+        turned = x * np.exp(-2j * np.pi * ((carrier / rate * n) % 1))
+        narrow = oaconvolve(turned, firwin(129, 2.1e6, fs=rate), "same")
+        power = np.sqrt(oaconvolve(np.abs(narrow) ** 2, np.ones(size), "valid").clip(1e-12))
+        for nid2 in range(3):
+            bins = np.zeros(size, complex)
+            bins[places % size] = nr.primary(nid2)
+            body = np.fft.ifft(bins)
+            match = np.abs(oaconvolve(narrow, np.conj(body[::-1]), "valid"))
+            score = (match / power / np.sqrt(np.sum(np.abs(body) ** 2)))[: -3 * (size + prefix)]
+            at = int(np.argmax(score))
+            if score[at] > best["primary"]:
+                first, third = (np.fft.fft(turned[at + k * (size + prefix) :][:size]) for k in (0, 2))
+                seen = (third * np.conj(first))[places % size] * nr.primary(nid2)
+                best = {"primary": float(score[at]), "start": at, "carrier": carrier}
+                kept = seen, nid2
+    seen, nid2 = kept
+    table = np.stack([nr.secondary(3 * k + nid2) for k in range(336)])
+    scores = np.abs(table @ seen) / np.sqrt(127 * np.sum(np.abs(seen) ** 2))
+    return {**best, "cell": 3 * int(np.argmax(scores)) + nid2, "secondary": float(scores.max())}
+
+
+def npss(x: np.ndarray) -> tuple[float, int]:
+    """The best correlation (0 ... 1) of the NPSS at 1.92 MS/s, and where its subframe starts."""
+    bins = np.zeros((14, 128), complex)
+    bins[3:, np.arange(-6, 5) % 128] = nbiot.primary()
+    body = ofdm_symbols(bins, lte.prefixes(128, 14), 0, half=True)
+    silent = 3 * 137 + 1
+    body = body[silent:]
+    match = np.abs(fftconvolve(x, np.conj(body[::-1]), "valid"))
+    power = np.convolve(np.abs(x) ** 2, np.ones(len(body)), "valid") * np.sum(np.abs(body) ** 2)
+    score = match / np.sqrt(power + 1e-6 * power.max())
+    return float(score.max()), int(np.argmax(score)) - silent
+
+
+def pscch(x: np.ndarray, size: int, blocks: int, first: int, delays: range) -> tuple[float, int]:
+    """Correlation (0 ... 1) of the PSCCH's reference signals in the subframe at sample 0; their shift."""
+    start = np.cumsum(lte.prefixes(size, 3) + size)[2] - size
+    columns = (np.arange(24) + 12 * first - 6 * blocks) % size
+    best = (0.0, 0)
+    for delay in delays:
+        body = x[start + delay : start + delay + size]
+        seen = np.fft.fft(body * np.exp(-1j * np.pi / size * np.arange(size)))[columns]
+        for shift in (0, 3, 6, 9):
+            expected = lte_sidelink.base_sequence(24, 8) * np.exp(2j * np.pi * shift / 12 * np.arange(24))
+            score = np.abs(np.vdot(expected, seen)) / np.sqrt(24 * np.sum(np.abs(seen) ** 2) + 1e-20)
+            best = max(best, (float(score), shift))
+    return best

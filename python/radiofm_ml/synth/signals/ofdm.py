@@ -17,30 +17,36 @@ def _edge(width: int) -> np.ndarray:
     return np.sin(np.pi / 2 * (np.arange(width) + 0.5) / width).astype(np.float32) ** 2
 
 
-def ofdm_symbols(bins: np.ndarray, prefix: np.ndarray | int, overlap: int) -> np.ndarray:
+def ofdm_symbols(bins: np.ndarray, prefix: np.ndarray | int, overlap: int, half: bool = False) -> np.ndarray:
     """OFDM symbols with cyclic prefixes, one after another: complex64 (sum of prefix + FFT size,).
 
     bins     (symbols, FFT size), DC first as numpy.fft has it; scaled to keep power (sum |bins|² / FFT size)
     prefix   samples of cyclic prefix, one number or one per symbol
     overlap  samples at the begin of each prefix in which the symbol before fades out: what keeps the
              spectrum's skirts down in a transmitter
+    half     subcarriers half a spacing higher, in phase at the begin of each symbol's body, as in LTE's
+             uplink and sidelink and in NB-IoT
     """
     count, size = bins.shape
     prefix = np.broadcast_to(prefix, count)
     body = fft.ifft(bins.astype(np.complex64, copy=False), axis=1, norm="ortho")
+    again = 1
+    if half:
+        body *= np.exp(1j * np.pi / size * np.arange(size)).astype(np.complex64)
+        again = -1  # half a turn in each FFT length
     starts = np.concatenate([[0], np.cumsum(prefix + size)])
     if (prefix == prefix[0]).all():
-        out = np.concatenate([body[:, size - prefix[0] :], body], 1).ravel()
+        out = np.concatenate([again * body[:, size - prefix[0] :], body], 1).ravel()
     else:
         out = np.empty(starts[-1], np.complex64)
         for k in range(count):
-            out[starts[k] : starts[k] + prefix[k]] = body[k, size - prefix[k] :]
+            out[starts[k] : starts[k] + prefix[k]] = again * body[k, size - prefix[k] :]
             out[starts[k] + prefix[k] : starts[k + 1]] = body[k]
     if overlap:
         rise = _edge(overlap)
         at = starts[:-1, None] + np.arange(overlap)
         head = out[at] * rise
-        head[1:] += body[:-1, :overlap] * rise[::-1]
+        head[1:] += again * body[:-1, :overlap] * rise[::-1]
         out[at] = head
     return out
 
