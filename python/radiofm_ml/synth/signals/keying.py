@@ -143,6 +143,14 @@ def morse_keying(
     return keyed(np.pad(on, samples), samples)
 
 
+def _part(text: str, duration: float, wpm: float, rng: Rng) -> str:
+    """As many of the text's words as fill ``duration`` twice, from anywhere in it."""
+    words = text.split()
+    most = max(1, int(2 * duration * wpm / 60) + 1)
+    first = int(rng.integers(0, max(1, len(words) - most + 1)))
+    return " ".join(words[first : first + most])
+
+
 def morse(
     rng: Rng,
     duration: float,
@@ -164,7 +172,7 @@ def morse(
         edge = rng.uniform(2e-3, 10e-3)
 
         def over(frequency=frequency, gain=gain, speed=speed, hand=hand, edge=edge) -> tuple[np.ndarray, str]:
-            said = text or random_text(rng)
+            said = text or _part(random_text(rng), duration, speed, rng)
             envelope = morse_keying(said, speed, rng, hand, edge)
             carrier = turn(np.full(len(envelope), frequency), MORSE_RATE, rng.random())
             return (np.float32(gain) * envelope.astype(np.float32)) * carrier, said

@@ -113,6 +113,13 @@ def keyed(levels: np.ndarray, edge: int) -> np.ndarray:
     return oaconvolve(levels, window / window.sum(), "same").clip(0, None)
 
 
+def four_levels(bits: np.ndarray, deviation: float) -> np.ndarray:
+    """Pairs of bits as the frequencies of four-level FSK: 01, 00, 10, 11 are +1, +1/3, -1/3, -1 of
+    ``deviation`` (DMR, P25, NXDN)."""
+    first, second = (np.asarray(bits[k::2], np.int8) for k in (0, 1))
+    return deviation / 3 * (1 - 2 * first) * (1 + 2 * second)
+
+
 # -- bursts ------------------------------------------------------------------------------------------
 class Burst(NamedTuple):
     """A transmission of its own. start: samples from the beginning, may be negative. band: (lower, upper)
