@@ -49,6 +49,9 @@ def pretrain(
         str, typer.Option(help="What is hidden: random patches, bands in time or frequency, block, or mixed.")
     ] = "random",
     mask_ratio: Annotated[float, typer.Option(min=0.05, max=0.95, help="Share of patches to hide.")] = 0.75,
+    mask_ratio_max: Annotated[
+        float, typer.Option(min=0, max=0.95, help="Draw a step's share from --mask-ratio to this; 0 for not.")
+    ] = 0.0,
     norm_pixels: Annotated[
         bool, typer.Option(help="Predict patches less their mean, over their standard deviation.")
     ] = False,
@@ -77,6 +80,12 @@ def pretrain(
     classify: Annotated[
         float, typer.Option(min=0, help="Weight of classifying synthetic tiles by their labels.")
     ] = 0.0,
+    describe: Annotated[
+        float, typer.Option(min=0, help="Weight of telling the whole tile's descriptors. No labels are used.")
+    ] = 0.0,
+    init: Annotated[
+        Path | None, typer.Option(help="Folder of a run whose encoder this one begins with.")
+    ] = None,
     decoder_dim: Annotated[int, typer.Option(min=8, help="Width of the decoder.")] = 128,
     decoder_depth: Annotated[int, typer.Option(min=1, help="Blocks of the decoder.")] = 2,
     base_rate: Annotated[float, typer.Option(min=1e-6, help="Learning rate at batch 256.")] = 2.4e-3,
@@ -145,6 +154,7 @@ def pretrain(
         weight_decay=weight_decay,
         mask=mask,
         mask_ratio=mask_ratio,
+        mask_ratio_max=mask_ratio_max,
         objective=objective,
         objective_weight=objective_weight,
         norm_pixels=norm_pixels,
@@ -156,6 +166,7 @@ def pretrain(
         contrast=contrast,
         temperature=temperature,
         classify=classify,
+        describe=describe,
         precision=precision,
         seed=seed,
     )
@@ -190,7 +201,7 @@ def pretrain(
                 note = "loss {loss:.4f}  {tiles_per_s:.0f} tiles/s  waiting {wait:.0%}".format(**record)
                 progress.update(task, completed=record["step"] + 1, note=note)
 
-            train(out, vit, spec, config, reader, on_step=show, readers=readers)
+            train(out, vit, spec, config, reader, on_step=show, readers=readers, init=init)
     if not first or not bundle:
         return
     name = name or f"msm-{preset}"

@@ -11,6 +11,8 @@ returns a scalar; averaged over processes it is the term of the whole batch.
 ``Contrast``   tiles of one group near to each other (SupCon, arXiv 2004.11362; two stretches of one
                recording as in Mod-CL, 2605.11875)
 ``Classify``   the labels of synthetic tiles, which cost nothing: what was synthesised is known
+``Describe``   descriptors of the whole tile from its visible part, without labels (after MaskFeat,
+               2112.09133)
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from torch.nn import functional as F
 from radiofm_ml.models.decoder import PatchDecoder
 from radiofm_ml.models.vit import ViT
 from radiofm_ml.train import distributed
+from radiofm_ml.train.descriptors import describe
 
 OBJECTIVES = ("pixels", "latent")
 
@@ -160,6 +163,37 @@ class Classify(Term):
         logits = self.head(pooled(tokens)).float()
         total = F.cross_entropy(logits, batch.labels, ignore_index=-1, reduction="sum")
         return total / distributed.mean((batch.labels >= 0).sum().float()).clamp_min(1e-6)
+
+
+class Describe(Term):
+    """Mean squared error of the whole tile's descriptors, told from the pooled visible patches.
+
+    Each descriptor is standardised by its mean and deviation over the tiles seen so far (of about the last
+    100 batches), and what is beyond 5 deviations is clipped.
+    """
+
+    _MEMORY = 100
+
+    def __init__(self, encoder: ViT, size: int):
+        super().__init__()
+        width = 4 * encoder.config.dim
+        self.head = nn.Linear(width, size)  # linear: what is told can be read from the read-out
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("square", torch.zeros(size))
+        self.register_buffer("batches", torch.zeros(()))
+
+    def forward(self, encoder: ViT, tokens: torch.Tensor, batch: Batch) -> torch.Tensor:
+        values = torch.from_numpy(describe(batch.tiles.cpu().numpy())).to(tokens.device)
+        self._follow(distributed.mean(values.mean(0)), distributed.mean(values.square().mean(0)))
+        spread = (self.square - self.mean.square()).clamp_min(4e-4).sqrt()
+        target = ((values - self.mean) / spread).clamp(-5, 5)
+        return F.mse_loss(self.head(pooled(tokens)).float(), target)
+
+    def _follow(self, mean: torch.Tensor, square: torch.Tensor) -> None:
+        self.batches += 1
+        share = 1 / self.batches.clamp_max(self._MEMORY)
+        self.mean.lerp_(mean, share)
+        self.square.lerp_(square, share)
 
 
 class Pretraining(nn.Module):

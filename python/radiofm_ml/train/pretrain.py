@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -23,8 +23,18 @@ from safetensors.torch import load_file, save_file
 from radiofm_ml.models.vit import ViT, ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.train import distributed
+from radiofm_ml.train.descriptors import count as descriptor_count
 from radiofm_ml.train.masks import MASK_KINDS, masks
-from radiofm_ml.train.objectives import OBJECTIVES, Batch, Classify, Contrast, Latent, Pixels, Pretraining
+from radiofm_ml.train.objectives import (
+    OBJECTIVES,
+    Batch,
+    Classify,
+    Contrast,
+    Describe,
+    Latent,
+    Pixels,
+    Pretraining,
+)
 from radiofm_ml.train.reader import ShardReader, Tiles, prefetch
 from radiofm_ml.train.shards import unpack
 
@@ -38,6 +48,7 @@ class PretrainConfig:
     weight_decay          of matrices; biases, norms and tokens have none
     clip                  largest norm of the gradient
     mask, mask_ratio      kind of mask (``masks.MASK_KINDS``) and share of patches hidden
+    mask_ratio_max        draw each step's share from mask_ratio to this one; 0 for always mask_ratio
     objective             'pixels' or 'latent'; objective_weight 0 leaves it out, for the other terms alone
     norm_pixels           pixels: of each patch, less its mean and over its standard deviation
     latent_layers         latent: blocks whose outputs are averaged
@@ -47,6 +58,7 @@ class PretrainConfig:
     contrast              weight of the contrastive term; the reader's ``grouping`` says what belongs together
     temperature           of the contrastive term
     classify              weight of the classification of synthetic tiles by their labels
+    describe              weight of telling the whole tile's descriptors
     precision             'auto': bfloat16 where the processor has it, or 'bfloat16', 'float32'
     seed                  of the weights and the masks
     """
@@ -59,6 +71,7 @@ class PretrainConfig:
     clip: float = 1.0
     mask: str = "random"
     mask_ratio: float = 0.75
+    mask_ratio_max: float = 0.0
     objective: str = "pixels"
     objective_weight: float = 1.0
     norm_pixels: bool = False
@@ -71,6 +84,7 @@ class PretrainConfig:
     contrast: float = 0.0
     temperature: float = 0.1
     classify: float = 0.0
+    describe: float = 0.0
     precision: str = "auto"
     seed: int = 0
 
@@ -84,9 +98,11 @@ class PretrainConfig:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio must lie between 0 and 1, got {self.mask_ratio}")
-        weights = (self.objective_weight, self.contrast, self.classify)
+        if self.mask_ratio_max and not self.mask_ratio <= self.mask_ratio_max < 1:
+            raise ValueError(f"mask_ratio_max must lie between mask_ratio and 1, got {self.mask_ratio_max}")
+        weights = (self.objective_weight, self.contrast, self.classify, self.describe)
         if min(weights) < 0 or max(weights) == 0:
-            raise ValueError("objective_weight, contrast and classify must be 0 or more, one at least more")
+            raise ValueError("the terms' weights must be 0 or more, and one at least more")
 
     def rate(self, step: int) -> float:
         """Learning rate: linear warm-up, then a half cosine to zero."""
@@ -94,11 +110,6 @@ class PretrainConfig:
         if step < self.warmup:
             return peak * (step + 1) / self.warmup
         return peak * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
-
-    @classmethod
-    def from_dict(cls, values: dict) -> PretrainConfig:
-        """Of a run's record; keys that are unknown here are left out."""
-        return cls(**{f.name: values[f.name] for f in fields(cls) if f.name in values})
 
 
 def build(vit: ViTConfig, config: PretrainConfig, classes: int) -> Pretraining:
@@ -116,7 +127,35 @@ def build(vit: ViTConfig, config: PretrainConfig, classes: int) -> Pretraining:
         terms["contrast"] = config.contrast, Contrast(encoder, config.temperature)
     if config.classify:
         terms["classify"] = config.classify, Classify(encoder, classes)
+    if config.describe:
+        size = descriptor_count(vit.tile_rows, vit.tile_cols)
+        terms["describe"] = config.describe, Describe(encoder, size)
     return Pretraining(encoder, terms)
+
+
+def load_run(folder: Path) -> tuple[Pretraining, SpectrogramSpec, dict]:
+    """The model of a run's last checkpoint, its spec, and the run's record with the 'step' reached.
+
+    Raises ValueError for a folder that holds no run, or one of an older layout.
+    """
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "checkpoint.safetensors")
+        with safe_open(folder / "checkpoint.safetensors", "pt") as opened:
+            step = int(opened.metadata()["step"])
+        vit = ViTConfig.from_dict({k: v for k, v in record["vit"].items() if k != "kind"})
+        model = build(vit, PretrainConfig(**record["config"]), len(record["data"]["labels"]))
+        model.load_state_dict(
+            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        )
+        spec = SpectrogramSpec.from_dict(record["spectrogram"])
+    except FileNotFoundError as error:
+        missing = Path(error.filename).name
+        raise ValueError(f"{folder}: no pre-training run with a checkpoint ({missing} is missing)") from None
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{folder}: not a run of this version of radiofm pretrain ({reason})") from None
+    return model.eval(), spec, {**record, "step": step}
 
 
 def pretrain(
@@ -129,6 +168,7 @@ def pretrain(
     stop_after: int | None = None,
     on_step: Callable[[dict], None] = lambda record: None,
     readers: int = 1,
+    init: Path | None = None,
 ) -> Pretraining:
     """Train, or go on training, in ``folder``, and return the model.
 
@@ -141,16 +181,20 @@ def pretrain(
 
     stop_after: leave after this step, as if interrupted (the schedule stays that of ``config.steps``).
     on_step: called with each line. readers: threads that read and augment tiles.
+    init: folder of another run, of the same encoder, whose last encoder this one begins with.
     Raises ValueError for settings that do not fit each other or the run that the folder holds,
     FloatingPointError if the loss is not finite.
     """
     rank, world, device = distributed.rank(), distributed.world(), distributed.device()
     _check(config, reader, world)
     if rank == 0:
-        _record(folder, vit, spec, config, reader)
+        _record(folder, vit, spec, config, reader, init)
     distributed.wait()
 
-    model = build(vit, config, len(reader.label_names)).to(device).train()
+    model = build(vit, config, len(reader.label_names))
+    if init is not None:
+        _begin_with(model, init, vit)
+    model.to(device).train()
     learned = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in learned if p.ndim == 2], "weight_decay": config.weight_decay},
@@ -231,7 +275,9 @@ def _check(config: PretrainConfig, reader: ShardReader, world: int) -> None:
         raise ValueError("no shard has labels to classify")
 
 
-def _record(folder: Path, vit, spec, config: PretrainConfig, reader: ShardReader) -> None:
+def _record(
+    folder: Path, vit, spec, config: PretrainConfig, reader: ShardReader, init: Path | None
+) -> None:
     """Write down the settings; refuse a folder with others."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -240,6 +286,8 @@ def _record(folder: Path, vit, spec, config: PretrainConfig, reader: ShardReader
         "config": asdict(config),
         "data": reader.settings(),
     }
+    if init is not None:
+        settings["init"] = init.name
     note = folder / "run.json"
     if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(settings)):
         raise ValueError(
@@ -248,12 +296,28 @@ def _record(folder: Path, vit, spec, config: PretrainConfig, reader: ShardReader
     note.write_text(json.dumps(settings, indent=2))
 
 
+def _begin_with(model: Pretraining, run: Path, vit: ViTConfig) -> None:
+    """Take over a run's encoder, also as the teacher's start, and the decoder of its pixels."""
+    other, _, _ = load_run(run)
+    if other.encoder.config != vit:
+        raise ValueError(f"{run}: its encoder has another shape; give the same preset and patches")
+    model.encoder.load_state_dict(other.encoder.state_dict())
+    if "latent" in model.terms:
+        model.terms["latent"].teacher.load_state_dict(other.encoder.state_dict())
+    mine, its = (m.terms["pixels"].decoder if "pixels" in m.terms else None for m in (model, other))
+    if mine is not None and its is not None and mine.state_dict().keys() == its.state_dict().keys():
+        mine.load_state_dict(its.state_dict())
+
+
 def _batch(
     tiles: Tiles, step: int, spec, vit: ViTConfig, config: PretrainConfig, rank: int, world: int, device
 ) -> Batch:
     """This process's part of the batch, and of the masks that one process would have drawn."""
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    drawn = masks(config.mask, config.batch_size, vit.grid, config.mask_ratio, generator)
+    ratio = config.mask_ratio
+    if config.mask_ratio_max:
+        ratio += (config.mask_ratio_max - ratio) * torch.rand((), generator=generator).item()
+    drawn = masks(config.mask, config.batch_size, vit.grid, ratio, generator)
     keep, hidden = (m.chunk(world)[rank].contiguous().to(device) for m in drawn)
     tensors = (torch.from_numpy(v).to(device) for v in (tiles.tiles, tiles.labels, tiles.groups))
     pixels, labels, groups = tensors
