@@ -168,6 +168,7 @@ def generate(rng: Rng, duration: float, carriers: int | None = None, sps: int | 
     rate = sps * SYMBOL_RATE
     raster = int((rate / 2 - 130e3) // 200e3)
     places = rng.permutation(np.arange(-raster, raster + 1))[:carriers] if carriers > 1 else np.array([0])
+    places = places[np.argsort(np.abs(places))]  # the receiver is tuned to C0, more or less
     cell = {"bsic": int(rng.integers(0, 64)), "mcc": int(rng.integers(200, 750)),
             "mnc": int(rng.integers(1, 99)), "lac": int(rng.integers(1, 65533)),
             "ci": int(rng.integers(1, 65535))}  # fmt: skip

@@ -5,8 +5,8 @@
 Synchronisation signal blocks (true PSS, SSS and PBCH reference signals, case C positions of TS 38.213 4.1,
 one to eight beams, every 20 ms), control resource sets, shared channels with true demodulation reference
 signals (configuration type 1), tracking reference signals; nothing where nothing is scheduled. TDD patterns
-DDDSU and DDDDDDDSUU with silent uplink, or FDD. Simplified: no channel coding, PBCH, PDCCH and PDSCH are random
-QPSK to 256QAM, one layer and port.
+DDDSU and DDDDDDDSUU with silent uplink, or FDD. Simplified: no channel coding, PBCH, PDCCH and PDSCH are
+random QPSK to 256QAM, one layer and port.
 Native rate 30 kHz times the FFT size, 15.36 to 122.88 MS/s.
 """
 
