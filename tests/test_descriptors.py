@@ -35,7 +35,7 @@ def test_a_moved_picture_is_described_nearly_alike():
     here, there, nowhere = with_block(1, 5, 10), with_block(1, 40, 90), noise(1)
     keep = np.r_[0:96, 112 : count(ROWS, COLS)]  # 96:112 are the quantiles of the energy's middle
     a, b, c = (describe(t)[0, keep] for t in (here, there, nowhere))
-    assert np.linalg.norm(a - b) < 0.3 * np.linalg.norm(a - c)
+    assert np.linalg.norm(a - b) < 0.7 * np.linalg.norm(a - c)
 
 
 def test_rolled_tiles_have_the_same_modulation_spectrum():
