@@ -14,6 +14,7 @@ from scipy.signal import firwin, oaconvolve, resample_poly
 from radiofm_ml.synth.waveforms import Rng, log_uniform
 
 HALF_LENGTH = 12  # of the resampler's filter, in samples of the lower rate: 65 dB beyond the transition
+_TONE_BLOCK = 256
 
 
 def channel(x: np.ndarray, rng: Rng, longest: float | None = None) -> np.ndarray:
@@ -49,9 +50,17 @@ def compress(x: np.ndarray, rng: Rng) -> np.ndarray:
 
 def place(x: np.ndarray, offset: float) -> np.ndarray:
     """Shift by ``offset`` cycles per sample."""
-    # wrapped in double, turned in single precision
-    phase = (offset * np.arange(len(x), dtype=np.float64)) % 1.0
-    return x * np.exp(np.complex64(2j * np.pi) * phase.astype(np.float32))
+    return x * tone(len(x), offset)
+
+
+def tone(n: int, frequency: float) -> np.ndarray:
+    """complex64 (n,): unit amplitude at ``frequency`` cycles per sample, from phase 0.
+
+    The product of a coarse and a fine turn, each exact to single precision at any length.
+    """
+    fine = np.exp(2j * np.pi * (frequency * np.arange(_TONE_BLOCK)))
+    coarse = np.exp(2j * np.pi * ((frequency * _TONE_BLOCK * np.arange(-(-n // _TONE_BLOCK))) % 1.0))
+    return (coarse[:, None].astype(np.complex64) * fine.astype(np.complex64)).ravel()[:n]
 
 
 def rational(ratio: float, largest: int = 20000) -> Fraction:

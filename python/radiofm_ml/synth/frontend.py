@@ -9,11 +9,12 @@ these numbers: no front end of the training set is heard in the test set.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.signal import firwin, oaconvolve
 
-from radiofm_ml.synth.channel import place
+from radiofm_ml.synth.channel import tone
 from radiofm_ml.synth.waveforms import Rng, log_uniform
 
 _SEED = 0x4645  # keeps the numbered front ends apart from other uses of small seeds
@@ -41,6 +42,7 @@ class FrontEnd:
     bits: int
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def numbered(cls, number: int) -> FrontEnd:
         """Front end ``number`` (0 and up), always the same one."""
         return cls.draw(np.random.default_rng([_SEED, number]), f"front-end-{number}")
@@ -78,12 +80,12 @@ class FrontEnd:
             x = x + np.complex64(self.image) * np.conj(x)
         if self.phase_noise:
             walk = np.cumsum(self.phase_noise * rng.standard_normal(n, np.float32), dtype=np.float64)
-            x = x * np.exp(np.complex64(1j) * (walk % (2 * np.pi)).astype(np.float32))
+            angle = (walk % (2 * np.pi)).astype(np.float32)
+            x = x * (np.cos(angle) + np.complex64(1j) * np.sin(angle))
         level = float(np.sqrt(np.mean(x.real**2 + x.imag**2)))
         x = x + np.complex64(level * self.dc)
         for frequency, relative in self.spurs:
-            turn = relative * level * np.exp(2j * np.pi * rng.random())
-            x = x + place(np.full(n, turn, np.complex64), frequency)
+            x = x + np.complex64(relative * level * np.exp(2j * np.pi * rng.random())) * tone(n, frequency)
         return _convert(x, self.bits, rng) if self.bits else x.astype(np.complex64)
 
 

@@ -34,7 +34,7 @@ COMMON_RATES = (
     4e6, 5e6, 6e6, 7.68e6, 8e6, 10e6, 12.5e6, 15.36e6, 16e6, 20e6, 25e6, 30.72e6, 40e6, 50e6, 56e6, 61.44e6,
 )  # fmt: skip
 
-LARGEST_RATIO = 1000  # of a drawn rate to a signal's own; keeps the resampler's filters short
+LARGEST_RATIO = 500  # of a drawn rate to a signal's own; keeps the resampler's filters short
 _LARGEST_DELAY = 3e-6  # seconds: of echoes in cities
 _FADE_IN = 0.5  # a window shows at least this share of a burst, or is filled by it to this share
 
@@ -255,6 +255,6 @@ def _neighbour(kind, rate, n, main: list[Box], snr_db: float, rng: Rng):
         apart = all(offset + upper < b.lower or offset + lower > b.upper for b in main)
         if apart or rng.random() < 0.05:
             snr = snr_db - rng.uniform(0, 15)
-            return _arrive(kind, signal, rate, n, offset, snr, rng, on=False, main=False, largest=1000)
+            return _arrive(kind, signal, rate, n, offset, snr, rng, on=False, main=False, largest=LARGEST_RATIO)
     return np.zeros(n, np.complex64), []
 

@@ -85,7 +85,7 @@ def generate(rng: Rng, duration: float, variant: str | None = None) -> Signal:
 
     rate = baud * sps
     bursts = in_turn(rng, round(duration * rate), packet, (0.005 * rate, 0.3 * rate))
-    edge = deviation + baud / 2  # Carson's rule
+    edge = deviation + baud * (0.5 if bt else 1.0)  # Carson's rule, and the first side lobe of hard keying
     bursts = [Burst(b.start, b.iq, b.message, (-edge, edge)) for b in bursts]
     return assemble(duration, rate, bursts, variant, {"baud": baud, "deviation": deviation})
 

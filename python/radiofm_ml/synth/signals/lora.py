@@ -14,6 +14,8 @@ longer than 16 ms, as LoRaWAN has it. Bandwidths are drawn from those in common 
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from radiofm_ml.synth.signals.base import Signal, SignalClass
@@ -57,6 +59,7 @@ def header(length: int, rate: int, crc: bool) -> list[int]:
     return [*nibbles, checks[0], integer_of(np.array(checks[1:]))]
 
 
+@cache
 def hamming(nibble: int, rate: int) -> np.ndarray:
     """4 + ``rate`` bits: the nibble, least significant bit first, and its parity bits."""
     d = bits_of(nibble, 4)[::-1]

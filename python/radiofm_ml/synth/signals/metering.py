@@ -72,7 +72,7 @@ def wireless_m_bus(rng: Rng, duration: float, variant: str | None = None) -> Sig
         said["mode"] = variant[0].upper()
         return keyed_frequency(chips(frame, variant), baud, deviation, sps, bt), said
 
-    rate, edge = baud * sps, deviation + baud / 2
+    rate, edge = baud * sps, deviation + baud * (0.5 if bt else 1.0)
     bursts = in_turn(rng, round(duration * rate), burst, (0.01 * rate, 0.5 * rate))
     return assemble(duration, rate, [b._replace(band=(-edge, edge)) for b in bursts], variant)
 
