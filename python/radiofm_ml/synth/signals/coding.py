@@ -64,12 +64,12 @@ def append_remainder(bits: Bits, polynomial: int) -> Bits:
     return np.concatenate([bits, remainder(bits, polynomial)])
 
 
-def append_parity(bits: Bits, odd: bool = False) -> Bits:
-    """``bits``, then one bit that makes the number of ones even (or odd)."""
-    return np.append(bits, np.uint8((int(bits.sum()) + odd) & 1))
+def append_parity(bits: Bits) -> Bits:
+    """``bits``, then one bit that makes the number of ones even."""
+    return np.append(bits, np.uint8(int(bits.sum()) & 1))
 
 
-CCITT = 0x11021  # the 16-bit CRC of HDLC, AIS, Mode S ground links, radiosondes and most digital voice
+CCITT = 0x11021  # the 16-bit CRC of HDLC, AIS, D-STAR and RS41
 
 
 def crc_ccitt(bits: Bits, initial: int = 0xFFFF, invert: bool = False) -> Bits:
