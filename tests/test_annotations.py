@@ -78,6 +78,29 @@ def test_gap_ends_an_annotation(recording, tmp_path):
         assert ours(writer.path) == wanted
 
 
+def test_boxes_beside_one_another_merge_each_for_itself(recording, tmp_path):
+    """Two carriers and a burst in one of them, tile by tile; then something else takes a carrier's place."""
+    with AnnotationWriter(tmp_path / "y", recording) as writer:
+        for k in range(3):
+            writer.add(100 * k, 110, "lte", freq_lower=10.0, freq_upper=20.0)
+            writer.add(100 * k + 20, 30, "burst", freq_lower=12.0, freq_upper=14.0)
+            writer.add(100 * k, 110, "nr", freq_lower=30.0, freq_upper=40.0 + k)
+        writer.add(300, 110, "nr", freq_lower=10.0, freq_upper=20.0)
+        writer.add(400, 110, "lte", freq_lower=10.0, freq_upper=20.0)
+    keys = "core:label", "core:sample_start", "core:sample_count", "core:freq_upper_edge"
+    made = sorted(tuple(a[key] for key in keys) for a in validate(tmp_path / "y.sigmf-meta")["annotations"]
+                  if a.get("core:generator") == GENERATOR)
+    assert made == [
+        ("burst", 20, 30, 14.0),
+        ("burst", 120, 30, 14.0),
+        ("burst", 220, 30, 14.0),
+        ("lte", 0, 310, 20.0),
+        ("lte", 400, 110, 20.0),
+        ("nr", 0, 310, 42.0),
+        ("nr", 300, 110, 20.0),
+    ]
+
+
 def test_merge_off(recording, tmp_path):
     with AnnotationWriter(tmp_path / "y", recording, merge=False) as writer:
         writer.add(0, 100, "a")

@@ -2,6 +2,7 @@
 # Copyright 2026 gr-radiofm authors
 """The examples compile with grcc, run to completion, and give what they promise."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -134,3 +135,38 @@ def test_embed_stream(compiled):
         np.testing.assert_array_equal(arrays["sample_start"], np.arange(7) * STRIDE)
         np.testing.assert_array_equal(arrays["sample_rate"], np.full(7, 1e6))
         np.testing.assert_array_equal(arrays["rx_freq"], np.full(7, 433.92e6))
+
+
+HEADS = ROOT / "python" / "radiofm_ml" / "pretrained" / "radiofm-small" / "heads"
+
+
+@pytest.mark.skipif(not (HEADS / "identification").is_dir() or not (HEADS / "segmentation").is_dir(),
+                    reason="the bundle comes without its heads")
+def test_identify_with_boxes(compiled):
+    """On recordings with annotations of every emission: boxes lie where they are on, tiles get labels."""
+    run("-m", "radiofm_ml.cli", "synth", "signals", "signals", "--labels", "lora,pocsag", "--count", "2",
+        "--samples", str(8 * STRIDE + 128), "--snr", "15:20", "--neighbours", "0", folder=compiled)
+    task = json.loads((HEADS / "segmentation" / "head.json").read_text())["task"]
+    found, covered, total = 0, 0, 0
+    for recording in sorted((compiled / "signals").rglob("*.sigmf-meta")):
+        truth = [a for a in annotations(recording) if "core:freq_lower_edge" in a]
+        out = compiled / f"boxes-{recording.stem}.sigmf-meta"
+        run("identify_with_boxes.py", "-i", recording, "-o", out, folder=compiled)
+        ours = [a for a in annotations(out) if a.get("core:generator", "").startswith("gr-radiofm")]
+        boxes = [a for a in ours if a["radiofm:task"] == task]
+        assert len({a["radiofm:task"] for a in ours}) == 2
+        handle = sigmf.sigmffile.fromfile(str(out)).get_global_info()
+        rate = handle["core:sample_rate"]
+        found += len(boxes)
+        for a in truth:
+            covered += any(overlap(a, b, rate) for b in boxes)
+            total += 1
+    assert found > 0 and covered / total > 0.8
+
+
+def overlap(a: dict, b: dict, rate: float) -> bool:
+    """Do two annotations share samples, and come within a bin of each other in frequency?"""
+    in_time = (a["core:sample_start"] < b["core:sample_start"] + b["core:sample_count"]
+               and b["core:sample_start"] < a["core:sample_start"] + a["core:sample_count"])
+    return in_time and (a["core:freq_lower_edge"] - rate / 256 <= b["core:freq_upper_edge"]
+                        and b["core:freq_lower_edge"] - rate / 256 <= a["core:freq_upper_edge"])

@@ -93,7 +93,8 @@ def test_boxes_of_a_picture():
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.sampled_from([SPEC, AVERAGED]), st.data())
 def test_what_is_painted_is_found(spec, data):
-    """Painting the samples and the band of a box gives its columns, and its rows but for the window's ends."""
+    """Painting the samples and the band of a box gives its columns, and its rows but for the window's
+    ends."""
     row = data.draw(st.integers(0, spec.tile_rows - 1))
     col = data.draw(st.integers(0, spec.tile_cols - 1))
     rows = row, data.draw(st.integers(row + 1, spec.tile_rows))
@@ -133,7 +134,8 @@ def write_frame(folder, number, picture, labels, **metadata):
 
 @pytest.fixture
 def frames(tmp_path):
-    """Eight frames of 256x256, numbered from 5: noise with a carrier of 20 dB more where the labels say so."""
+    """Eight frames of 256x256, numbered from 5: noise with a carrier of 20 dB more where the labels say
+    so."""
     rng = np.random.default_rng(1)
     for i in range(8):
         labels = np.zeros((256, 256), np.uint8)
@@ -165,7 +167,9 @@ def test_published_layout(frames):
 def test_grey_values_other_sizes_and_frames_without_a_front_end(tmp_path):
     rng = np.random.default_rng(2)
     for i in range(4):
-        write_frame(tmp_path, i, rng.integers(0, 256, (100, 128), np.uint8), np.full((100, 128), 255, np.uint8))
+        write_frame(
+            tmp_path, i, rng.integers(0, 256, (100, 128), np.uint8), np.full((100, 128), 255, np.uint8)
+        )
     data = load_frames(tmp_path, SpectrogramSpec())
     assert data.inputs.shape == (8, 1, 128, 256) and (data.targets == 2).all()  # no label is made up
     assert len(set(data.groups)) == 4
@@ -180,13 +184,25 @@ def test_labels_are_resized_to_the_nearest():
     assert tiles.shape == painted.shape == (2, 32, 64) and (painted == 2).all()
 
 
-@pytest.mark.parametrize(("break_it", "message"), [
-    (lambda f: (f / "LTE_NR_labels_frame_7.mat").unlink(), "LTE_NR_labels_frame_7.mat: missing"),
-    (lambda f: (f / "LTE_NR_spect_frame_7.mat").write_bytes(b"MATLAB 5.0 but no more"), "not a readable .mat"),
-    (lambda f: savemat(f / "LTE_NR_spect_frame_7.mat", {"rx": np.zeros((4, 4))}), "key 'rxSpectrogram' must be"),
-    (lambda f: savemat(f / "LTE_NR_labels_frame_7.mat", {"data": np.full((256, 256), 3)}), "'data' holds 3"),
-    (lambda f: savemat(f / "LTE_NR_labels_frame_7.mat", {"data": np.zeros((2, 2))}), "must be alike"),
-])
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda f: (f / "LTE_NR_labels_frame_7.mat").unlink(), "LTE_NR_labels_frame_7.mat: missing"),
+        (
+            lambda f: (f / "LTE_NR_spect_frame_7.mat").write_bytes(b"MATLAB 5.0 but no more"),
+            "not a readable .mat",
+        ),
+        (
+            lambda f: savemat(f / "LTE_NR_spect_frame_7.mat", {"rx": np.zeros((4, 4))}),
+            "key 'rxSpectrogram' must be",
+        ),
+        (
+            lambda f: savemat(f / "LTE_NR_labels_frame_7.mat", {"data": np.full((256, 256), 3)}),
+            "'data' holds 3",
+        ),
+        (lambda f: savemat(f / "LTE_NR_labels_frame_7.mat", {"data": np.zeros((2, 2))}), "must be alike"),
+    ],
+)
 def test_frames_that_are_refused(frames, break_it, message):
     break_it(frames)
     with pytest.raises(TaskError, match=message):
@@ -248,7 +264,9 @@ def test_decoder_puts_pixels_where_they_belong():
     decoder = build_decoder({"kind": "pixels", "dim": 64, "depth": 0}, VIT, 1)
     torch.nn.init.eye_(decoder.predict.weight)
     tiles = torch.randn(3, 32, 64)
-    np.testing.assert_array_equal(decoder._picture(decoder.predict(decoder._patches(tiles)))[:, 0].detach(), tiles)
+    np.testing.assert_array_equal(
+        decoder._picture(decoder.predict(decoder._patches(tiles)))[:, 0].detach(), tiles
+    )
 
 
 @pytest.mark.parametrize("values", [{}, {"pixels": False}, {"pixels": False, "detail": 3}, {"detail": 4}])
@@ -260,10 +278,17 @@ def test_decoder_shapes(values):
     assert build_decoder(decoder.config.to_dict(), VIT, 5).config == decoder.config
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    ({"kind": "other"}, "kind must be"), ({"kind": "pixels", "width": 3}, "unknown key 'width'"),
-    ({"kind": "pixels", "dim": 30}, "multiple of 4"), ({"kind": "pixels", "depth": True}, "depth must be"),
-    ({"kind": "pixels", "pixels": 1}, "pixels must be"), ({"kind": "pixels", "detail": -1}, "detail must be")])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kind": "other"}, "kind must be"),
+        ({"kind": "pixels", "width": 3}, "unknown key 'width'"),
+        ({"kind": "pixels", "dim": 30}, "multiple of 4"),
+        ({"kind": "pixels", "depth": True}, "depth must be"),
+        ({"kind": "pixels", "pixels": 1}, "pixels must be"),
+        ({"kind": "pixels", "detail": -1}, "detail must be"),
+    ],
+)
 def test_decoders_that_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         build_decoder(values, VIT, 3)
@@ -290,8 +315,14 @@ def test_a_tuned_head_from_training_to_boxes(tmp_path):
     bundle = make_bundle(tmp_path / "bundle")
     data = stripes(240)
     frozen, test = Frozen(bundle.model, data), data.splits["test"]
-    config = TuneConfig("probe", decoder={"kind": "pixels", "dim": 64, "heads": 4}, min_steps=120, max_steps=120,
-                        batch_size=32, base_rate=2e-2)
+    config = TuneConfig(
+        "probe",
+        decoder={"kind": "pixels", "dim": 64, "heads": 4},
+        min_steps=120,
+        max_steps=120,
+        batch_size=32,
+        base_rate=2e-2,
+    )
     head = tune(frozen, data.splits["train"], config, bundle.id).head
     decided = predict(head, frozen, config, test)
     found = scores(confusion(data.targets[test], decided, 3), data.labels)

@@ -2,8 +2,8 @@
 # Copyright 2026 gr-radiofm authors
 """Back-pressure between blocks of one process that are joined by messages, which GNU Radio has not.
 
-A message port takes whatever comes, and drops what is too much in silence. A block that works slowly registers
-itself here (a block with ``max_queue()``); a sender that may wait asks before it sends more.
+A message port takes whatever comes, and drops what is too much in silence. A block that works slowly, and has
+``max_queue()``, registers itself here; a sender that may wait asks before it sends more.
 """
 
 import time

@@ -64,7 +64,8 @@ class Prediction:
 def to_pmt_vector(values) -> pmt.pmt_base:
     """f32vector of a one-dimensional array.
 
-    By way of the wire format: for 16,640 values a tenth of the time of pmt.init_f32vector, which takes a list.
+    By way of the wire format: 16,640 values take a tenth of the time of pmt.init_f32vector, which takes a
+    list.
     """
     values = np.ascontiguousarray(values, np.float32)
     return pmt.deserialize_str(_F32.pack(10, 8, len(values), 1, 0) + values.astype(">f4").tobytes())
@@ -249,13 +250,15 @@ def parse_embedding(message, size: int | None = None) -> tuple[TileInfo, np.ndar
 def parse_tokens(message) -> tuple[TileInfo, dict[int, np.ndarray]]:
     """TileInfo and the matrices float32 (rows, columns) by layer of a tokens PDU."""
     meta, values = _open_pdu(message, "a tokens PDU")
-    layers, rows, columns = (get(meta, key, _int_vector, required=True) for key in ("layers", "rows", "columns"))
+    layers, rows, columns = (get(meta, key, _int_vector, required=True)
+                             for key in ("layers", "rows", "columns"))
     if not len(layers) == len(rows) == len(columns) or len(set(layers)) != len(layers):
-        raise MessageError("keys 'layers', 'rows' and 'columns' must be of one length, each layer there once")
-    if min(rows + columns, default=0) < 0 or sum(map(math.prod, zip(rows, columns, strict=True))) != len(values):
-        raise MessageError(f"the payload has {len(values)} values, which is not what 'rows' and 'columns' say")
+        raise MessageError("keys 'layers', 'rows' and 'columns' must be of one length, no layer there twice")
+    shapes = list(zip(rows, columns, strict=True))
+    if min(rows + columns, default=0) < 0 or sum(map(math.prod, shapes)) != len(values):
+        raise MessageError(f"the payload has {len(values)} values, 'rows' and 'columns' say otherwise")
     found, at = {}, 0
-    for layer, shape in zip(layers, zip(rows, columns, strict=True), strict=True):
+    for layer, shape in zip(layers, shapes, strict=True):
         found[layer] = values[at:at + math.prod(shape)].reshape(shape)
         at += math.prod(shape)
     return parse_info(meta), found

@@ -66,7 +66,9 @@ class Bench:
         return [pmt.to_python(self.status.get_message(i)) for i in range(self.status.num_messages())]
 
     def decided(self):
-        return [parse_prediction(self.predictions.get_message(i)) for i in range(self.predictions.num_messages())]
+        return [
+            parse_prediction(self.predictions.get_message(i)) for i in range(self.predictions.num_messages())
+        ]
 
     def embed(self, message, port=messages.EMBEDDINGS) -> messages.Prediction:
         before = self.predictions.num_messages()
@@ -175,7 +177,9 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.path = Path(cls.folder.name)
         cls.bundle = make_bundle(cls.path / "bundle")
-        cls.tiles = np.random.default_rng(0).normal(0, 1, (40, SPEC.tile_rows, SPEC.tile_cols)).astype(np.float32)
+        cls.tiles = (
+            np.random.default_rng(0).normal(0, 1, (40, SPEC.tile_rows, SPEC.tile_cols)).astype(np.float32)
+        )
         cls.infos = [TileInfo(k * SPEC.stride, SPEC.samples_per_tile, 1e6, 1e8, (5, 0.25), cls.bundle.id, k)
                      for k in range(len(cls.tiles))]
         with torch.inference_mode():
@@ -189,8 +193,19 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
             "lora": (TunedConfig(*common, 0, lora=LoraConfig(4)), (0,)),
             "tokenizer": (TunedConfig(*common, 3, tokenizer=True), (TILE_LAYER,)),
             "numbers": (TunedConfig(*position, 2, unit="m", scale=(10.0,)), (2,)),
-            "pixels": (TunedConfig("segmentation", "occupancy", cls.bundle.id, ("noise", "signal", "burst"), vit,
-                                   3, decoder={"kind": "pixels", "dim": 32, "heads": 4}), (3, TILE_LAYER))}
+            "pixels": (
+                TunedConfig(
+                    "segmentation",
+                    "occupancy",
+                    cls.bundle.id,
+                    ("noise", "signal", "burst"),
+                    vit,
+                    3,
+                    decoder={"kind": "pixels", "dim": 32, "heads": 4},
+                ),
+                (3, TILE_LAYER),
+            ),
+        }
         torch.manual_seed(1)
         for name, (config, _) in cls.heads.items():
             head = TunedHead(config)
@@ -208,12 +223,15 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
         return str(self.path / "bundle" / "heads" / name)
 
     def pdu(self, k: int, layers, **changes):
-        return tokens_pdu(replace(self.infos[k], **changes), {layer: self.values[layer][k] for layer in layers})
+        return tokens_pdu(
+            replace(self.infos[k], **changes), {layer: self.values[layer][k] for layer in layers}
+        )
 
     def test_every_kind_gives_what_the_library_gives(self):
         for name, (config, layers) in self.heads.items():
             with self.subTest(name), Bench(task_head(self.head(name))) as bench:
                 self.assertEqual((bench.tested.layers(), bench.tested.labels()), (layers, config.labels))
+                self.assertEqual(radiofm.token_layers([self.head(name)]), sorted(layers))
                 expected = open_head(self.head(name)).predict({k: self.values[k][:9] for k in layers})
                 for k in range(9):
                     bench.post(self.pdu(k, (TILE_LAYER, 0, 2, 3)), messages.TOKENS)
@@ -226,7 +244,9 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
                 if config.kind == "regression":
                     self.assertEqual({(p.unit, p.label) for p in found}, {("m", "")})
                 else:
-                    self.assertEqual([p.label for p in found], [p.labels[int(p.scores.argmax())] for p in found])
+                    self.assertEqual(
+                        [p.label for p in found], [p.labels[int(p.scores.argmax())] for p in found]
+                    )
 
     def test_boxes(self):
         """Two boxes that are known, in a tile of which the last 200 samples are padding."""
@@ -249,14 +269,20 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
         self.assertEqual((info.freq_lower_edge, info.freq_upper_edge),
                          (1e8 + 1e6 * (16 / 64 - 0.5 - 1 / 128), 1e8 + 1e6 * (48 / 64 - 0.5 - 1 / 128)))
         self.assertAlmostEqual(sum(info.rx_time), 5.25 + 4 * hop / 1e6, 12)
-        self.assertEqual((info.tile, info.model, info.sample_rate, info.rx_freq), (2, self.bundle.id, 1e6, 1e8))
-        self.assertEqual((wide.task, wide.label, wide.labels), ("occupancy", "signal", ("noise", "signal", "burst")))
+        self.assertEqual(
+            (info.tile, info.model, info.sample_rate, info.rx_freq), (2, self.bundle.id, 1e6, 1e8)
+        )
+        self.assertEqual(
+            (wide.task, wide.label, wide.labels), ("occupancy", "signal", ("noise", "signal", "burst"))
+        )
         np.testing.assert_allclose(wide.scores, [0.1, 0.7, 0.2], rtol=1e-6)
         self.assertAlmostEqual(wide.confidence, 0.7, 6)
         info = burst.info
         self.assertEqual((burst.label, info.sample_start), ("burst", start + 28 * hop))
         self.assertEqual(info.sample_start + info.sample_count, start + SPEC.samples_per_tile - 100)
-        self.assertEqual((info.freq_lower_edge, info.freq_upper_edge), (1e8 - 5e5, 1e8 + 1e6 * (8 / 64 - 0.5 - 1 / 128)))
+        self.assertEqual(
+            (info.freq_lower_edge, info.freq_upper_edge), (1e8 - 5e5, 1e8 + 1e6 * (8 / 64 - 0.5 - 1 / 128))
+        )
         self.assertEqual((without.info.sample_start, without.info.freq_lower_edge, without.info.rx_time),
                          (3 * SPEC.stride + 4 * hop, None, None))
         self.assertEqual(last.label, "signal")  # the burst of the last tile lies in its padding
@@ -283,10 +309,26 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
         self.assertGreater(len(found), 5)
         self.assertEqual(block.received(), 5)
         written = json.loads(out.read_text())["annotations"]
-        key = ("core:sample_start", "core:sample_count", "core:freq_lower_edge", "core:freq_upper_edge", "core:label")
-        self.assertEqual(sorted(tuple(a[k] for k in key) for a in written), sorted(
-            (p.info.sample_start, p.info.sample_count, p.info.freq_lower_edge, p.info.freq_upper_edge, p.label)
-            for p in found))
+        key = (
+            "core:sample_start",
+            "core:sample_count",
+            "core:freq_lower_edge",
+            "core:freq_upper_edge",
+            "core:label",
+        )
+        self.assertEqual(
+            sorted(tuple(a[k] for k in key) for a in written),
+            sorted(
+                (
+                    p.info.sample_start,
+                    p.info.sample_count,
+                    p.info.freq_lower_edge,
+                    p.info.freq_upper_edge,
+                    p.label,
+                )
+                for p in found
+            ),
+        )
 
     def test_what_waits_is_decided_in_batches_and_too_much_is_dropped(self):
         """The newest stay; the end of the stream leaves none undecided."""
@@ -316,7 +358,9 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
         source = blocks.vector_source_f(self.tiles.ravel(), False, SPEC.tile_size)
         embedder = radiofm.vit_embedding_sink(self.bundle, overload="block", token_layers=[0, 2])
         passes, run = [], embedder._engine.embed_with_tokens
-        embedder._engine.embed_with_tokens = lambda tiles, layers: passes.append(len(tiles)) or run(tiles, layers)
+        embedder._engine.embed_with_tokens = lambda tiles, layers: (
+            passes.append(len(tiles)) or run(tiles, layers)
+        )
         tb.connect(source, embedder)
         found, tested = [], []
         for name in ("lora", "last-blocks", "numbers"):
@@ -330,15 +374,30 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
             tiles = [parse_prediction(sink.get_message(i)).info.tile for i in range(sink.num_messages())]
             self.assertEqual(tiles, list(range(40)))
 
+    def test_layers_of_several_heads(self):
+        self.assertEqual(radiofm.token_layers([self.head(name) for name in ("lora", "pixels", "numbers")]),
+                         [-1, 0, 2, 3])
+        self.assertEqual(radiofm.token_layers([]), [])
+
     def test_refused(self):
         good, scalar = self.pdu(1, (2,)), pmt.from_long(3)
         meta = pmt.car(good)
         torn = pmt.cons(pmt.dict_add(meta, pmt.intern("rows"), pmt.init_s32vector(1, [7])), pmt.cdr(good))
-        cases = [(self.pdu(0, (3,)), "layer 2 is missing"), (self.pdu(0, (2,), model="other@0"), "made by model"),
-                 (tokens_pdu(self.infos[0], {2: np.zeros((4, 64), np.float32)}), "layer 2 must be 33 x 64, got 4 x 64"),
-                 (torn, "the payload has"), (embedding_pdu(self.infos[0], np.zeros(64)), "'layers' is missing"),
-                 (pmt.cons(pmt.dict_add(meta, pmt.intern("layers"), scalar), pmt.cdr(good)), "must be an s32vector"),
-                 (pmt.PMT_T, "must be a PDU")]
+        cases = [
+            (self.pdu(0, (3,)), "layer 2 is missing"),
+            (self.pdu(0, (2,), model="other@0"), "made by model"),
+            (
+                tokens_pdu(self.infos[0], {2: np.zeros((4, 64), np.float32)}),
+                "layer 2 must be 33 x 64, got 4 x 64",
+            ),
+            (torn, "the payload has"),
+            (embedding_pdu(self.infos[0], np.zeros(64)), "'layers' is missing"),
+            (
+                pmt.cons(pmt.dict_add(meta, pmt.intern("layers"), scalar), pmt.cdr(good)),
+                "must be an s32vector",
+            ),
+            (pmt.PMT_T, "must be a PDU"),
+        ]
         with Bench(task_head(self.head("numbers"))) as bench:
             for message, _ in cases:
                 bench.post(message, messages.TOKENS)

@@ -6,7 +6,6 @@ import threading
 from dataclasses import replace
 
 import numpy as np
-import pmt
 from gnuradio import gr
 
 from . import backlog, messages
@@ -21,20 +20,20 @@ class task_head(gr.basic_block):
     """Runs a trained head: on embeddings, or with blocks of its own on tokens; classification, regression or
     segmentation.
 
-    Several heads on one ViT Embedding Sink share its pass through the encoder. Messages wait in the block's own
-    queue and are worked off on its own thread, as many at once as have come; what waits when the stream ends is
-    worked off before the flowgraph ends. When more than ``max_queue`` tokens wait, the oldest go and are counted;
-    a sink with overload 'block' lets it not come so far.
+    Several heads on one ViT Embedding Sink share its pass through the encoder. Messages wait in the block's
+    own queue and are worked off on its own thread, as many at once as have come; what waits when the stream
+    ends is worked off before the flowgraph ends. When more than ``max_queue`` tokens wait, the oldest go and
+    are counted; a sink with overload 'block' lets it not come so far.
 
     Message input ``embeddings``: embedding PDUs, for heads that begin there.
     Message input ``tokens``: tokens PDUs with the layers of ``layers()``, for all others. In both, PDUs of
       another model than the head was trained on are refused: their numbers mean something else.
     Message output ``predictions``: prediction PDUs, in order. Classification: one a tile, with ``label``,
-      ``confidence`` and, as the payload, the probabilities in the order of ``labels``. Regression: one a tile; the
-      payload holds the numbers, ``labels`` their names, ``unit`` their unit; ``label`` is empty and
-      ``confidence`` 0, not being stated. Segmentation: one for every box, with the box's own ``sample_start``,
-      ``sample_count``, ``rx_time``, ``freq_lower_edge`` and ``freq_upper_edge``; the payload is the mean
-      probability of each class over the box's pixels.
+      ``confidence`` and, as the payload, the probabilities in the order of ``labels``. Regression: one a
+      tile; the payload holds the numbers, ``labels`` their names, ``unit`` their unit; ``label`` is empty and
+      ``confidence`` 0, not being stated. Segmentation: one for every box, with the box's own
+      ``sample_start``, ``sample_count``, ``rx_time``, ``freq_lower_edge`` and ``freq_upper_edge``; the
+      payload is the mean probability of each class over the box's pixels.
     Message output ``status``: {command 'predict', ok false, reason} for every PDU that is refused.
 
     head            a head: its folder, or 'BUNDLE/NAME' of one that ships (radiofm_ml.heads)
@@ -104,7 +103,9 @@ class task_head(gr.basic_block):
         excess = max(0, len(batch) - self._max_batch)
         if excess:
             if not self._counts["dropped"]:
-                self._log.warn("tokens come faster than this head decides; the oldest are dropped (said once)")
+                self._log.warn(
+                    "tokens come faster than this head decides; the oldest are dropped (said once)"
+                )
             self._counts["dropped"] += excess
         return batch[excess:]
 
@@ -123,8 +124,10 @@ class task_head(gr.basic_block):
 
     def _read_embedding(self, message, engine) -> tuple[TileInfo, np.ndarray]:
         if engine.layers:
-            raise MessageError(f"this head does not begin at the embedding; connect port tokens, with {_list(engine)} "
-                               "among its layers")
+            raise MessageError(
+                f"this head does not begin at the embedding; connect port tokens, with {_list(engine)} "
+                "among its layers"
+            )
         info, vector = messages.parse_embedding(message, engine.head.embedding_size)
         _check_model(info, engine, "embedding")
         return info, vector
@@ -212,6 +215,19 @@ class task_head(gr.basic_block):
         return self._counts["dropped"]
 
 
+def token_layers(heads: list[str]) -> list[int]:
+    """Layers that these heads read, for Token Layers of the ViT Embedding Sink before them. Raises
+    ValueError."""
+    load = optional("radiofm_ml.heads", _NAME).load
+    layers = set()
+    for head in map(load, heads):
+        if head.input == "tokens":
+            layers.add(head.from_layer)
+        if head.input == "tile" or getattr(head, "reads_tile", False):
+            layers.add(TILE_LAYER)
+    return sorted(layers)
+
+
 class _Plain:
     """A head on embeddings, which needs no torch, with the face of ``radiofm_ml.head_engine.HeadEngine``."""
 
@@ -268,7 +284,9 @@ def _check_model(info: TileInfo, engine, what: str) -> None:
 
 
 def _list(engine) -> str:
-    return " and ".join(f"{layer} (the tile)" if layer == TILE_LAYER else str(layer) for layer in engine.layers)
+    return " and ".join(
+        f"{layer} (the tile)" if layer == TILE_LAYER else str(layer) for layer in engine.layers
+    )
 
 
 def _whole(name: str, value, least: int) -> int:

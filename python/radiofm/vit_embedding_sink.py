@@ -50,8 +50,8 @@ class vit_embedding_sink(gr.basic_block):
       as tags or ``samp_rate`` tell also ``sample_rate``, ``rx_freq``, ``rx_time`` of the tile's first sample,
       ``freq_lower_edge`` and ``freq_upper_edge`` of the strongest signal (Hz; around 0 without ``rx_freq``).
     Message output ``tokens``: for heads with blocks of their own and for segmentation, a PDU a tile of the
-      same keys, the trunk's pass that made the embedding shared (docs/messages.md). Only with ``token_layers``.
-      With overload 'block' they are not sent faster than every Task Head takes them.
+      same keys, the trunk's pass that made the embedding shared (docs/messages.md). Only with
+      ``token_layers``. With overload 'block' they are not sent faster than every Task Head takes them.
     Message output ``status``: {command 'embed', ok false, reason} when embedding or the file fails.
 
     bundle       a bundle: its path, its name, a Hugging Face id, or loaded

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from radiofm_ml.cli import positioning
+from radiofm_ml.cli import positioning, spectrum
 
 synth = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +31,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of everything.")]
 
 def register(app: typer.Typer) -> None:
     positioning.register(synth)
+    spectrum.register(synth)
     app.add_typer(synth, name="synth")
 
 

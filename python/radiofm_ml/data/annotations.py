@@ -60,7 +60,12 @@ class _Decision:
             (other.label, other.unknown, other.model, other.task, other.comment, other.run)
         if None in (self.lower, other.lower):
             return same and self.lower is other.lower
-        return same and self.lower <= other.upper and other.lower <= self.upper
+        return same and self.overlaps(other)
+
+    def overlaps(self, other: _Decision) -> bool:
+        """In frequency, or touching; a band that is not known overlaps any."""
+        return None in (self.lower, other.lower) or (
+            self.lower <= other.upper and other.lower <= self.upper)
 
     def absorb(self, other: _Decision) -> None:
         self.count = max(self.count, other.start + other.count - self.start)
@@ -85,7 +90,7 @@ class AnnotationWriter:
                 ``path`` (``core:datatype`` at least); captures come through ``add_capture``
     merge       equal decisions that follow one another within ``merge_gap`` samples, or overlap, become one
                 annotation: its confidence the mean by samples, its band the union. Decisions of different
-                models or tasks do not interrupt one another.
+                models or tasks do not interrupt one another, nor do those beside them in frequency.
     replace     drop the annotations that are there. Otherwise they are kept, but for those of an earlier
                 run (``core:generator`` equal but for the version), which are always replaced.
     data        how the file finds its samples when it does not lie beside them under the same name, see
@@ -111,7 +116,7 @@ class AnnotationWriter:
         self._flush_seconds, self._flush_count = flush_seconds, flush_count
         self._lock = threading.RLock()
         self._decisions: list[_Decision] = []
-        self._last: dict[tuple[str, str], _Decision] = {}  # by model and task
+        self._growing: dict[tuple[str, str], list[_Decision]] = {}  # by model and task: those that may go on
         self._pending, self._open = 0, False
         self._written, self._cost = 0.0, 0.0  # when, and how long the last write took
 
@@ -240,13 +245,17 @@ class AnnotationWriter:
 
     # -- inside -------------------------------------------------------------------------------------
     def _append(self, new: _Decision) -> None:
-        last = self._last.get((new.model, new.task))
-        if self._merge and last is not None and last.same_kind(new) \
-                and last.start <= new.start <= last.start + last.count + self._merge_gap:
-            last.absorb(new)
-            return
+        growing = self._growing.setdefault((new.model, new.task), [])
+        # One ends where it is too long ago, and where something else has taken its place in the band.
+        growing[:] = [old for old in growing if new.start <= old.start + old.count + self._merge_gap
+                      and (old.same_kind(new) or old.start + old.count >= new.start + new.count
+                           or not old.overlaps(new))]
+        for old in growing:
+            if self._merge and old.start <= new.start and old.same_kind(new):
+                old.absorb(new)
+                return
         self._decisions.append(new)
-        self._last[new.model, new.task] = new
+        growing.append(new)
 
     def _cut(self, start: int, end: int, lower: float | None, upper: float | None) -> list[tuple]:
         """(start, end, run, lower, upper) of every piece at one centre frequency."""

@@ -3,15 +3,16 @@
 """Pictures with a label at every pixel: the published LTE/NR layout, and annotated SigMF recordings.
 
 **LTE/NR frames** (the layout of MathWorks' spectrum-sensing data, as arXiv 2411.09996 uses it): a folder of
-``LTE_NR_spect_frame_<i>.mat`` (``rxSpectrogram``: rows x columns, time down and frequency across, in dB, or grey
-values of whole numbers 0..255), ``LTE_NR_labels_frame_<i>.mat`` (``data``: 0 noise, 127 NR, 255 LTE) and
-``LTE_NR_metadata_frame_<i>.mat``. Every frame that has both is read, whatever the numbers. A 256x256 picture is two
-tiles of 128x256; a picture that is no whole number of tiles is resized, its labels to the nearest. If the
-metadata name a ``frontEnd``, frames of one are kept together in the split, else each frame is on its own.
+``LTE_NR_spect_frame_<i>.mat`` (``rxSpectrogram``: rows x columns, time down and frequency across, in dB, or
+grey values of whole numbers 0..255), ``LTE_NR_labels_frame_<i>.mat`` (``data``: 0 noise, 127 NR, 255 LTE) and
+``LTE_NR_metadata_frame_<i>.mat``. Every frame that has both is read, whatever the numbers. A 256x256 picture
+is two tiles of 128x256; a picture that is no whole number of tiles is resized, its labels to the nearest. If
+the metadata name a ``frontEnd``, frames of one are kept together in the split, else each frame is on its own.
 
-**Annotated recordings**: every tile of a recording, the annotations painted in (``boxes.paint``), larger ones first.
-Pixels of an annotation without edges in frequency do not count where nothing else is painted. Recordings of
-one receiver (``core:hw``), and those that do not say, of one file, are kept together in the split.
+**Annotated recordings**: every tile of a recording, the annotations painted in (``boxes.paint``), larger ones
+first. Pixels of an annotation without edges in frequency do not count where nothing else is painted.
+Recordings of one receiver (``core:hw``), and those that do not say, of one file, are kept together in the
+split.
 """
 
 from __future__ import annotations
@@ -81,9 +82,17 @@ def load_frames(folder: Path, spec: SpectrogramSpec, seed: int = 0) -> TaskData:
         groups += [picture[2]] * len(made)
     groups = np.array(groups)
     train, test = split_groups(groups, TEST_SHARE, seed)
-    return TaskData("lte-nr", "segmentation", HalfPrecision(np.concatenate(tiles)[:, None]),
-                    np.concatenate(labels), LTE_NR, groups, {"train": train, "test": test}, tiles=True,
-                    facts={"frames": len(numbers), "tiles": len(groups), "split": "by front end, or by frame"})
+    return TaskData(
+        "lte-nr",
+        "segmentation",
+        HalfPrecision(np.concatenate(tiles)[:, None]),
+        np.concatenate(labels),
+        LTE_NR,
+        groups,
+        {"train": train, "test": test},
+        tiles=True,
+        facts={"frames": len(numbers), "tiles": len(groups), "split": "by front end, or by frame"},
+    )
 
 
 def read_frame(folder: Path, number: int) -> tuple[np.ndarray, np.ndarray, str]:
@@ -107,14 +116,23 @@ def read_frame(folder: Path, number: int) -> tuple[np.ndarray, np.ndarray, str]:
 
 def _matrix(file: Path, key: str) -> np.ndarray:
     value = _mat(file).get(key)
-    if not isinstance(value, np.ndarray) or value.ndim != 2 or value.dtype.kind not in "fui" or not value.size:
+    if (
+        not isinstance(value, np.ndarray)
+        or value.ndim != 2
+        or value.dtype.kind not in "fui"
+        or not value.size
+    ):
         raise TaskError(f"{file}: key {key!r} must be a matrix of numbers (rows x columns)")
     return value
 
 
 def _front_end(file: Path) -> str:
     value = _mat(file).get("frontEnd") if file.is_file() else None
-    return str(value.flat[0]) if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "US" else ""
+    return (
+        str(value.flat[0])
+        if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "US"
+        else ""
+    )
 
 
 def _mat(file: Path) -> dict:
@@ -145,8 +163,8 @@ def picture_tiles(picture: np.ndarray, labels: np.ndarray,
     """Model-ready tiles float32 (n, tile_rows, tile_cols) of a picture in dB, one below the other, and their
     labels uint8 of the same shape.
 
-    A picture as wide as a tile and a whole number of tiles high is cut; another is resized to the nearest such
-    number. Levels are then those of any tile: relative to its own noise floor, clipped.
+    A picture as wide as a tile and a whole number of tiles high is cut; another is resized to the nearest
+    such number. Levels are then those of any tile: relative to its own noise floor, clipped.
     """
     count = max(1, round(picture.shape[0] / spec.tile_rows * spec.tile_cols / picture.shape[1]))
     size = count * spec.tile_rows, spec.tile_cols
@@ -160,7 +178,8 @@ def picture_tiles(picture: np.ndarray, labels: np.ndarray,
 
 
 def nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels (rows, cols) resized: each pixel takes the one that its middle lies in, so no label is made up."""
+    """Labels (rows, cols) resized: each pixel takes the one that its middle lies in, so no label is made
+    up."""
     index = [np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
              for new, old in zip(size, labels.shape, strict=True)]
     return labels[np.ix_(*index)]

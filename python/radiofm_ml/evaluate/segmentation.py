@@ -17,7 +17,8 @@ def confusion(truth: np.ndarray, decided: np.ndarray, classes: int) -> np.ndarra
 
 
 def scores(pixels: np.ndarray, labels: tuple[str, ...]) -> dict:
-    """Of a confusion matrix in pixels: accuracy, IoU of each class that is there or was decided, their mean."""
+    """Of a confusion matrix in pixels: accuracy, IoU of each class that is there or was decided, their
+    mean."""
     hit = np.diag(pixels).astype(float)
     union = pixels.sum(0) + pixels.sum(1) - hit
     iou = {label: float(h / u) for label, h, u in zip(labels, hit, union, strict=True) if u}

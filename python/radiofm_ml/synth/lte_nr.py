@@ -2,9 +2,11 @@
 # Copyright 2026 gr-radiofm authors
 """Spectrum pictures of LTE and 5G NR carriers with a label at every pixel, in the published layout.
 
-Our LTE and NR downlinks (``synth.signals``), fully loaded, through our channel and numbered front ends, in
-the files that MathWorks' spectrum-sensing data come in; ``data.segmentation`` reads both. A picture is 256 rows of
-one 256-bin FFT each, spread over 10 ms, as there; it shows noise, LTE, NR, or both side by side.
+Our downlinks (``synth.signals``), fully loaded, LTE in FDD and NR in TDD as most are on the air, through our
+channel and numbered front ends, in the files that MathWorks' spectrum-sensing data come in;
+``data.segmentation`` reads both. A picture is 256 rows of one 256-bin FFT each, spread over 5 ms (there 40);
+it shows noise, LTE, NR, or both side by side. As there, a carrier's label covers its band from the first row
+to the last, the pauses of TDD included.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from radiofm_ml.synth.waveforms import Rng
 
 SAMPLE_RATE = 61.44e6
 SIZE = 256
-SPEC = SpectrogramSpec(fft_size=SIZE, hop=2400, rows=SIZE, tile_rows=SIZE, tile_cols=SIZE)  # 10 ms
+SPEC = SpectrogramSpec(fft_size=SIZE, hop=1200, rows=SIZE, tile_rows=SIZE, tile_cols=SIZE)  # 5 ms
 CONTENTS = {(): 0.1, ("lte",): 0.25, ("nr",): 0.25, ("lte", "nr"): 0.4}
 SNR_DB = 3.0, 30.0  # of each carrier in its own band
 _LTE_BLOCKS = 25, 50, 75, 100  # 5 to 20 MHz
@@ -38,8 +40,8 @@ _LONGEST_ECHO = 3e-6  # seconds
 
 @dataclass(frozen=True)
 class Frame:
-    """picture: float32 (256, 256) in dB. labels: uint8 (256, 256), index into LTE_NR. carriers: of each (name, SNR in
-    dB, lower, upper edge in Hz). front_end: its name."""
+    """picture: float32 (256, 256) in dB. labels: uint8 (256, 256), index into LTE_NR. carriers: of each
+    (name, SNR in dB, lower, upper edge in Hz). front_end: its name."""
 
     picture: np.ndarray
     labels: np.ndarray
@@ -59,11 +61,11 @@ def frame(rng: Rng, front_end: FrontEnd, contents: tuple[str, ...] | None = None
         x, emissions = hear(signal, 0, SAMPLE_RATE, n, offset)
         x = channel(x, rng, _LONGEST_ECHO * SAMPLE_RATE)
         snr = float(rng.uniform(*snr_db))
-        lower, upper = emissions[0].lower, emissions[0].upper
+        lower, upper = min(e.lower for e in emissions), max(e.upper for e in emissions)
         on = np.zeros(n, bool)
         for e in emissions:
             on[e.start:e.start + e.count] = True
-            paint(labels, e.start, e.count, e.lower / SAMPLE_RATE, e.upper / SAMPLE_RATE, LTE_NR.index(name), SPEC)
+        paint(labels, 0, n, lower / SAMPLE_RATE, upper / SAMPLE_RATE, LTE_NR.index(name), SPEC)
         power = np.mean(np.abs(x[on])**2)
         iq += x * np.float32(math.sqrt(10**(snr / 10) * (upper - lower) / SAMPLE_RATE / power))
         carriers.append((name, snr, lower, upper))
@@ -74,8 +76,8 @@ def frame(rng: Rng, front_end: FrontEnd, contents: tuple[str, ...] | None = None
 def _signal(name: str, rng: Rng):
     seconds = 1.01 * SPEC.samples_per_tile / SAMPLE_RATE
     if name == "lte":
-        return lte.generate(rng, seconds, blocks=int(rng.choice(_LTE_BLOCKS)), load=1.0)
-    return nr.generate(rng, seconds, blocks=int(rng.choice(_NR_BLOCKS)), load=1.0)
+        return lte.generate(rng, seconds, blocks=int(rng.choice(_LTE_BLOCKS)), duplex="fdd", load=1.0)
+    return nr.generate(rng, seconds, blocks=int(rng.choice(_NR_BLOCKS)), pattern="DDDSU", load=1.0)
 
 
 def _side_by_side(signals: list, rng: Rng) -> list[float]:
@@ -92,23 +94,39 @@ def _side_by_side(signals: list, rng: Rng) -> list[float]:
 
 def write_frames(folder: Path, frames: int, seed: int = 0, front_ends: int = 40,
                  track: Callable[[Iterable, str], Iterable] = lambda items, label: items) -> None:
-    """Write frames 0 .. ``frames`` - 1 in the published layout, heard by so many front ends in turn."""
+    """Write frames 0 .. ``frames`` - 1 in the published layout, heard by so many front ends in turn.
+
+    Those that are there are kept. A frame depends on its number, the seed and ``front_ends`` only.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for number in track(range(frames), "synthesising"):
+    missing = [n for n in range(frames) if not _file(folder, "spect", n).exists()]
+    for number in track(missing, "synthesising"):
         rng = np.random.default_rng([seed, number])
         write_frame(folder, number, frame(rng, FrontEnd.numbered(number % front_ends)))
 
 
 def write_frame(folder: Path, number: int, made: Frame) -> None:
-    """The three files of a frame."""
+    """The three files of a frame; the picture comes last, so that where it is the frame is whole."""
     from scipy.io import savemat
 
     values = np.array(LTE_NR_VALUES, np.uint8)
+    carriers = {
+        "carriers": [name for name, *_ in made.carriers],
+        "snrDb": [snr for _, snr, *_ in made.carriers],
+    }
     for kind, content in (
-            ("spect", {"rxSpectrogram": made.picture}),
-            ("labels", {"data": values[made.labels]}),
-            ("metadata", {"frontEnd": made.front_end, "sampleRate": SAMPLE_RATE,
-                          "carriers": [name for name, *_ in made.carriers],
-                          "snrDb": [snr for _, snr, *_ in made.carriers]})):
-        savemat(folder / f"LTE_NR_{kind}_frame_{number}.mat", content, do_compression=True)
+        (
+            "metadata",
+            {"frontEnd": made.front_end, "sampleRate": SAMPLE_RATE, **(carriers if made.carriers else {})},
+        ),
+        ("labels", {"data": values[made.labels]}),
+        ("spect", {"rxSpectrogram": made.picture}),
+    ):
+        part = folder / f".part_{kind}_{number}.mat"
+        savemat(part, content, do_compression=True)
+        part.replace(_file(folder, kind, number))
+
+
+def _file(folder: Path, kind: str, number: int) -> Path:
+    return folder / f"LTE_NR_{kind}_frame_{number}.mat"
