@@ -2,6 +2,7 @@
 # Copyright 2026 gr-radiofm authors
 """Reconstruction, its measure, and the pictures of a model, of a tiny run made here."""
 
+import csv
 import json
 
 import numpy as np
@@ -17,7 +18,7 @@ from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.train.masks import masks
 from radiofm_ml.train.pretrain import PretrainConfig, load_run, pretrain
 from radiofm_ml.train.reader import ShardReader
-from radiofm_ml.train.shards import find_shards, unpack, write_shard
+from radiofm_ml.train.shards import find_shards, held_out, unpack, write_shard
 from tiny_bundle import make_bundle
 from typer.testing import CliRunner
 
@@ -149,14 +150,19 @@ def test_samples_are_of_every_label_in_turn(shards):
         sample_tiles(shards, SpectrogramSpec(), 4)
 
 
-def test_samples_of_recordings_are_of_unseen_sessions(data_dir):
-    from radiofm_ml.train.shards import held_out
-
-    tiles, labels = sample_tiles(data_dir / "iq", SpectrogramSpec(), 6, labels=["adsb", "gsm_dl"])
-    assert tiles.shape == (6, 128, 256) and set(labels) == {"adsb", "gsm_dl"}
-    rows = (line.split(",") for line in (data_dir / "iq" / "index.csv").read_text().splitlines())
-    header, *rows = rows
-    assert any(held_out(row[header.index("session")]) for row in rows)
+def test_samples_of_recordings_are_of_unseen_sessions(data_dir, tmp_path):
+    with (data_dir / "iq" / "index.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["label"] == "adsb"]
+    sessions = {held_out(row["session"]): row for row in rows}  # one that pre-training sees, one it does not
+    with (tmp_path / "index.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for unseen, row in sessions.items():
+            place = data_dir / "iq" / row["file"]
+            writer.writerow({**row, "label": "unseen" if unseen else "seen", "file": place})
+    tiles, labels = sample_tiles(tmp_path, SpectrogramSpec(), 100)
+    assert tiles.shape[1:] == (128, 256) and set(labels) == {"unseen"}
+    assert set(sample_tiles(tmp_path, SpectrogramSpec(), 100, unseen=False)[1]) == {"seen", "unseen"}
 
 
 def test_reconstructions(shards, run, tmp_path):
