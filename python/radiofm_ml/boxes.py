@@ -94,8 +94,11 @@ def tile_slices(sample_start: int, sample_count: int, lower: float, upper: float
     sample_start, sample_count: the signal's, in the stream whose sample ``tile_start`` is the tile's first.
     lower, upper: its band in fractions of the sample rate. A row counts if the signal is on at the middle of
     the samples that it is computed from, a column if its middle lies in the band; a signal that is shorter or
-    narrower than that gets the row, or the column, that is nearest to its own middle.
+    narrower than that gets the row, or the column, that is nearest to its own middle. Raises ValueError for
+    a spec whose time runs across.
     """
+    if spec.time_axis != "down":
+        raise ValueError("boxes need tiles whose time runs down; the spectrogram spec has time_axis 'across'")
     step = Fraction(spec.rows * spec.averaging * spec.hop, spec.tile_rows)
     middle = float(((spec.rows * spec.averaging // spec.tile_rows or 1) - 1) * spec.hop + spec.fft_size) / 2
     rows = _span(sample_start - tile_start, sample_start + sample_count - tile_start, middle, float(step),
@@ -107,12 +110,14 @@ def tile_slices(sample_start: int, sample_count: int, lower: float, upper: float
 
 def paint(labels: np.ndarray, sample_start: int, sample_count: int, lower: float, upper: float, label: int,
           spec: SpectrogramSpec, tile_start: int = 0) -> None:
-    """Put ``label`` where a signal lies (``tile_slices``) into ``labels``, (tile_rows, tile_cols), in place."""
+    """Put ``label`` where a signal lies (``tile_slices``) into ``labels``, (tile_rows, tile_cols), in
+    place."""
     labels[tile_slices(sample_start, sample_count, lower, upper, spec, tile_start)] = label
 
 
 def _span(start: float, stop: float, first: float, step: float, count: int) -> slice:
-    """Of ``count`` points first, first + step, ...: those in [start, stop), else the nearest to its middle."""
+    """Of ``count`` points first, first + step, ...: those in [start, stop), else the nearest to its
+    middle."""
     low, high = math.ceil((start - first) / step), math.ceil((stop - first) / step)
     if low >= high:
         low = math.floor(((start + stop) / 2 - first) / step + 0.5)

@@ -11,9 +11,7 @@ Heads that begin at the embedding read no layers, but the embedding.
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,7 +21,6 @@ from radiofm_ml import heads
 from radiofm_ml.boxes import Box, box_band, box_samples, find_boxes
 from radiofm_ml.engine import accelerate, torch_threads
 from radiofm_ml.heads import HeadError
-from radiofm_ml.spectrogram import SpectrogramSpec
 
 TILE = -1  # the layer that is the tile itself
 
@@ -46,6 +43,9 @@ class HeadEngine:
             raise HeadError(f"head '{head.task}' reads arrays of {head.config.front.channels} channels, "
                             "not tiles of a stream; it works on files only")
         head.attach(bundle)
+        if head.decoder is not None and bundle.spec.time_axis != "down":
+            raise HeadError(f"head '{head.task}' finds boxes in tiles whose time runs down; those of "
+                            f"'{bundle.id}' run across")
         if head.config.lora:
             head.merge()
         self.spec = bundle.spec
@@ -68,7 +68,8 @@ class HeadEngine:
             return self.head.predict(*values)
 
     def boxes(self, probabilities: np.ndarray, min_pixels: int = 16) -> list[Box]:
-        """Boxes of one picture of a segmentation, float (K, rows, columns); the first label is the background."""
+        """Boxes of one picture of a segmentation, float (K, rows, columns); the first label is the
+        background."""
         return find_boxes(probabilities, min_pixels=min_pixels)
 
     def place(self, box: Box) -> tuple[int, int, tuple[float, float]]:

@@ -5,7 +5,8 @@
     I/Q --STFT--> rows (dB) --group--> tile --reference, clip, resize, normalise--> model-ready tile
 
 Row ``i`` starts at sample ``i*hop`` and uses ``fft_size`` samples; frequency runs left to right with
-DC in the middle, time runs down. Tiles do not share rows: tile ``k`` starts at sample ``k*stride``.
+DC in the middle, time runs down (unless a spec turns its tiles). Tiles do not share rows: tile ``k`` starts
+at sample ``k*stride``.
 The sample rate is not part of it: a model sees bins and rows, never hertz or seconds.
 
 This is the reference implementation. In a flowgraph the C++ block ``radiofm.stft`` makes the rows and
@@ -37,7 +38,9 @@ class SpectrogramSpec:
     rows         averaged rows in a tile before ``resize``
     tile_rows    height of the tile that the model reads
     tile_cols    width of the tile that the model reads
-    resize       'none' (then rows = tile_rows, fft_size = tile_cols) or 'bicubic' (antialiased)
+    time_axis    'down': time runs down a tile and frequency across; 'across': the other way round, for
+                 encoders that were trained on such pictures
+    resize       'none' (then rows = tile_rows, fft_size = tile_cols, time down) or 'bicubic' (antialiased)
     scale        'db': 10*log10(|X|^2 / (sum w)^2), clamped at -200 dB
     reference    'noise_floor': dB above the tile's own floor, clipped to ``clip_db``;
                  'absolute': (dB + absolute[0]) / absolute[1], for encoders trained on fixed levels
@@ -61,6 +64,7 @@ class SpectrogramSpec:
     clip_db: tuple[float, float] = (-20.0, 80.0)
     mean: float = 6.0
     std: float = 10.0
+    time_axis: str = "down"
 
     def __post_init__(self):
         for name in ("absolute", "clip_db"):
@@ -88,6 +92,12 @@ class SpectrogramSpec:
             )
         if self.resize not in ("none", "bicubic"):
             raise ValueError(f"spectrogram spec: resize must be 'none' or 'bicubic', got {self.resize!r}")
+        if self.time_axis not in ("down", "across"):
+            raise ValueError(
+                f"spectrogram spec: time_axis must be 'down' or 'across', got {self.time_axis!r}"
+            )
+        if self.time_axis == "across" and self.resize == "none":
+            raise ValueError("spectrogram spec: time_axis 'across' needs resize 'bicubic'")
         if self.resize == "none" and (self.rows, self.fft_size) != (self.tile_rows, self.tile_cols):
             raise ValueError(
                 "spectrogram spec: resize 'none' needs tile_rows = rows and tile_cols = fft_size; "
@@ -184,7 +194,8 @@ class SpectrogramSpec:
             raise ValueError(f"spectrogram spec: {error}") from None
 
 
-# The published MSM front end (arXiv 2411.09996 and its code): 16 ms slices become 224x224 pictures.
+# The published MSM front end (arXiv 2411.09996 and its code): 16 ms slices become 224x224 pictures. That of
+# the multimodal successor is in interop/wavesfm.py.
 MSM_PUBLISHED = SpectrogramSpec(
     fft_size=1024,
     hop=512,
@@ -240,6 +251,8 @@ def tiles_from_rows(rows: torch.Tensor, spec: SpectrogramSpec) -> torch.Tensor:
         values = (rows - floor[:, None, None]).clamp(*spec.clip_db)
     else:
         values = (rows + spec.absolute[0]) / spec.absolute[1]
+    if spec.time_axis == "across":
+        values = values.transpose(1, 2)
     if spec.resize == "bicubic":
         values = torch.nn.functional.interpolate(
             values[:, None],
@@ -281,11 +294,13 @@ def occupied_band(tile: np.ndarray, spec: SpectrogramSpec, margin_db: float = 6.
     # only differences of dB matter here, so the tile's scale does and its zero does not
     gain = spec.std * (spec.absolute[1] if spec.reference == "absolute" else 1.0) * math.log(10.0) / 10.0
     scaled = np.asarray(tile, np.float32).reshape(spec.tile_rows, spec.tile_cols) * np.float32(gain)
+    if spec.time_axis == "across":
+        scaled = scaled.T
     np.minimum(np.maximum(scaled, np.float32(-46.0), out=scaled), np.float32(46.0), out=scaled)
     level = 10.0 * np.log10(np.exp(scaled, out=scaled).mean(0))
     if math.isnan(level.sum()):
         return -0.5, 0.5
-    columns, ordered = spec.tile_cols, np.sort(level)
+    columns, ordered = len(level), np.sort(level)
     quiet, peak = ordered[columns // 10], ordered[-1]
     below = ordered[: np.searchsorted(ordered, (quiet + peak) / 2, "right")]
     noise = below[len(below) // 2]

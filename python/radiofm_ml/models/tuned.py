@@ -35,7 +35,8 @@ from radiofm_ml.heads import HeadError, validate_outputs
 from radiofm_ml.models.lora import LoraConfig, add_lora, merge_lora
 from radiofm_ml.models.vit import ViT, ViTConfig, sincos_positions
 
-_TRUNK = ("tile_rows", "tile_cols", "patch_rows", "patch_cols", "dim", "depth", "heads", "mlp_ratio")
+_TRUNK = ("tile_rows", "tile_cols", "patch_rows", "patch_cols", "dim", "depth", "heads", "mlp_ratio",
+          "positions", "norm_eps")
 KINDS = ("classification", "regression", "segmentation")
 
 
@@ -236,7 +237,7 @@ class TunedHead(nn.Module):
         if not name.startswith("encoder."):
             return True
         part = name.split(".")
-        if part[1] in ("patch_embed", "cls"):
+        if part[1] in ("patch_embed", "cls", "positions"):
             return self.config.tokenizer
         if part[1] == "blocks":
             return int(part[2]) >= self.from_layer and (self.config.lora is None or "lora_" in part[-1])
@@ -265,7 +266,8 @@ class TunedHead(nn.Module):
                                 f"{tuple(expected[name].shape)}")
         head.load_state_dict(tensors, strict=False, assign=True)
         vit = config.vit
-        head.encoder.positions = sincos_positions(*vit.grid, vit.dim)
+        if vit.positions == "sincos":
+            head.encoder.positions = sincos_positions(*vit.grid, vit.dim)
         if config.front:
             fresh = Front(config.front, head.front.tile)
             head.front.mean, head.front.std = fresh.mean, fresh.std
@@ -303,6 +305,7 @@ class TunedHead(nn.Module):
             self.encoder.blocks[i] = trunk.blocks[i]
         if not self.config.tokenizer:
             self.encoder.patch_embed, self.encoder.cls = trunk.patch_embed, trunk.cls
+            self.encoder.positions = trunk.positions
         if self.config.lora:
             for i in range(self.from_layer, own.depth):
                 block, delta = copy.deepcopy(trunk.blocks[i]), self.encoder.blocks[i].attention.qkv

@@ -38,6 +38,8 @@ class ViTConfig:
                'statistics': mean, standard deviation and maximum over the patches, concatenated,
                so that a short burst in a tile of noise is not averaged away
     projection length after a fitted linear map of the read-out (PCA whitening); 0 for none
+    positions  'sincos' (fixed), or 'stored': a table among the weights, for encoders made elsewhere
+    norm_eps   of the last normalisation; the blocks' are 1e-5
     """
 
     tile_rows: int = 128
@@ -50,17 +52,23 @@ class ViTConfig:
     mlp_ratio: float = 4.0
     read_out: str = "mean"
     projection: int = 0
+    positions: str = "sincos"
+    norm_eps: float = 1e-5
 
     def __post_init__(self):
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name in ("mlp_ratio", "read_out"):
+            if f.name in ("mlp_ratio", "read_out", "positions", "norm_eps"):
                 continue
             low = 0 if f.name == "projection" else 1
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= 65536:
                 raise ValueError(f"{f.name} must be a whole number from {low} to 65536, got {value!r}")
         if not isinstance(self.mlp_ratio, (int, float)) or not 0 < self.mlp_ratio <= 16:
             raise ValueError(f"mlp_ratio must be a number up to 16, got {self.mlp_ratio!r}")
+        if not isinstance(self.norm_eps, float) or not 0 < self.norm_eps < 1:
+            raise ValueError(f"norm_eps must be a number between 0 and 1, got {self.norm_eps!r}")
+        if self.positions not in ("sincos", "stored"):
+            raise ValueError(f"positions must be 'sincos' or 'stored', got {self.positions!r}")
         if self.read_out not in READ_OUTS:
             raise ValueError(f"read_out must be one of {', '.join(READ_OUTS)}, got {self.read_out!r}")
         if self.tile_rows % self.patch_rows or self.tile_cols % self.patch_cols:
@@ -161,11 +169,12 @@ class ViT(nn.Module):
         self.config = config
         self.patch_embed = nn.Linear(config.patch_rows * config.patch_cols, config.dim)
         self.cls = nn.Parameter(torch.zeros(1, 1, config.dim))
-        self.register_buffer("positions", sincos_positions(*config.grid, config.dim), persistent=False)
+        positions = sincos_positions(*config.grid, config.dim)
+        self.register_buffer("positions", positions, persistent=config.positions == "stored")
         self.blocks = nn.ModuleList(
             Block(config.dim, config.heads, config.mlp_ratio) for _ in range(config.depth)
         )
-        self.norm = nn.LayerNorm(config.dim)
+        self.norm = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.projection = (
             nn.Linear(config.features, config.projection) if config.projection else nn.Identity()
         )

@@ -4,9 +4,10 @@
 
 DCF77: A. Bauch, P. Hetzel, D. Piester, "Zeit- und Frequenzverbreitung mit DCF77", PTB-Mitteilungen 119
 (2009) no. 3: 77.5 kHz carrier whose amplitude drops to 15 % for the first 100 or 200 ms of each second
-but the last of a minute, with the time in BCD; from 200 ms on 512 chips of pseudo-noise at 77500/120 a second
-turn the phase by +-15.6 degrees, inverted for a one (the sign as in the recordings of 2017 that the tests read).
-Simplified: weather and warning bits at random, no leap seconds, the antenna's slow rise is a single pole.
+but the last of a minute, with the time in BCD; from 200 ms on 512 chips of pseudo-noise at 77500/120 a
+second turn the phase by +-15.6 degrees, inverted for a one (the sign as in the recordings of 2017 that the
+tests read). Simplified: weather and warning bits at random, no leap seconds, the antenna's slow rise is a
+single pole.
 Loran-C: ITU-R M.589 / USCG COMDTINST M16562.4A: groups of eight pulses (t/65us)^2 exp(-2t/65us) on 100 kHz,
 1 ms apart, a ninth of the master 2 ms later; phase codes of two group repetition intervals; secondaries at
 their emission delays. Simplified: no Eurofix or other data, no blinking, ground wave only.
