@@ -182,7 +182,7 @@ CLASSES = (
         "ais",
         "AIS ships' positions (162 MHz)",
         generate,
-        rates=(96e3, 2e6),
+        rates=(96e3, 600e3),
         frequency=(162e6, 162e6),
         span=(0.1, 2.0),
     ),

@@ -131,8 +131,8 @@ def vor(rng: Rng, duration: float, bearing: float | None = None) -> Signal:
 
 CLASSES = (
     SignalClass(
-        "airband", "Airband AM voice and ACARS", airband, (8e3, 2.4e6), (118e6, 137e6), (1.0, 8.0),
+        "airband", "Airband AM voice and ACARS", airband, (8e3, 320e3), (118e6, 137e6), (1.0, 8.0),
         ("voice-25", "voice-8.33", "acars"),
     ),
-    SignalClass("vor", "VOR beacon", vor, (24e3, 2.4e6), (108e6, 117.95e6), (0.2, 3.0)),
+    SignalClass("vor", "VOR beacon", vor, (24e3, 1.28e6), (108e6, 117.95e6), (0.2, 3.0)),
 )  # fmt: skip

@@ -228,7 +228,7 @@ def generate(
 
 CLASSES = (
     SignalClass(
-        "bluetooth", "Bluetooth (Basic Rate, Low Energy)", generate, (2e6, 80e6), (2.4e9, 2.485e9),
+        "bluetooth", "Bluetooth (Basic Rate, Low Energy)", generate, (2e6, 60e6), (2.4e9, 2.485e9),
         (1e-3, 30e-3), VARIANTS,
     ),
 )  # fmt: skip

@@ -66,4 +66,4 @@ def fm(rng: Rng, duration: float, variant: str | None = None) -> Signal:
 
 
 _VARIANTS = ("stereo-rds", "stereo", "mono")
-CLASSES = (SignalClass("fm", "FM broadcast", fm, (200e3, 20e6), (87.5e6, 108e6), (0.05, 0.5), _VARIANTS),)
+CLASSES = (SignalClass("fm", "FM broadcast", fm, (200e3, 8e6), (87.5e6, 108e6), (0.05, 0.5), _VARIANTS),)

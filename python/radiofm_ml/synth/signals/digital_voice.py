@@ -126,7 +126,7 @@ CLASSES = (
         "digital-speech-decoder",
         "Digital voice (DMR, P25, D-STAR)",
         generate,
-        rates=(24e3, 1e6),
+        rates=(24e3, 400e3),
         frequency=(136e6, 941e6),
         span=(0.2, 2.0),
         variants=VARIANTS,

@@ -128,7 +128,7 @@ CLASSES = (
         "packet",
         "Packet radio, AX.25 and APRS",
         generate,
-        rates=(24e3, 1e6),
+        rates=(24e3, 600e3),
         frequency=(144e6, 440e6),
         span=(0.2, 2.0),
         variants=VARIANTS,

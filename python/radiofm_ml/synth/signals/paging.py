@@ -98,7 +98,7 @@ CLASSES = (
         "pocsag",
         "POCSAG pagers",
         generate,
-        rates=(25e3, 2e6),
+        rates=(25e3, 600e3),
         frequency=(137e6, 466e6),
         span=(0.2, 2.0),
     ),

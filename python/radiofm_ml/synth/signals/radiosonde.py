@@ -140,7 +140,7 @@ CLASSES = (
         "RS41-Radiosonde",
         "RS41 weather radiosonde",
         generate,
-        rates=(24e3, 1e6),
+        rates=(24e3, 400e3),
         frequency=(400e6, 406e6),
         span=(0.5, 3.0),
     ),

@@ -133,5 +133,5 @@ def sstv(rng: Rng, duration: float, variant: str | None = None, start: float | N
 
 _VARIANTS = tuple(f"{name}-{modulation}" for name in MODES for modulation in ("ssb", "nfm"))
 CLASSES = (
-    SignalClass("sstv", "Slow-scan television", sstv, (8e3, 250e3), (3.7e6, 146e6), (1.0, 10.0), _VARIANTS),
+    SignalClass("sstv", "Slow-scan television", sstv, (8e3, 96e3), (3.7e6, 146e6), (1.0, 10.0), _VARIANTS),
 )
