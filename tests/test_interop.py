@@ -140,17 +140,18 @@ def test_engine_and_pictures_from_iq(small):
     rng = np.random.default_rng(5)
     n = spec.samples_per_tile
     chirp = np.exp(2j * np.pi * (0.05 + 0.1 * np.arange(n) / n) * np.arange(n))
-    iq = (0.1 * chirp + 1e-3 * (rng.standard_normal(n) + 1j * rng.standard_normal(n))).astype(np.complex64)
+    iq = (0.1 * chirp + 3e-2 * (rng.standard_normal(n) + 1j * rng.standard_normal(n))).astype(np.complex64)
     stft = ShortTimeFFT(get_window("hann", 1024), 512, 1, scale_to="magnitude", fft_mode="centered")
     theirs = stft.spectrogram(iq)[:, 1:1025]  # (frequency, time); column 0 begins before the samples do
     rows = rows_from_iq(torch.from_numpy(iq), spec)
-    np.testing.assert_allclose(rows.T.numpy(), 10 * np.log10(theirs), atol=0.2)  # single precision
+    np.testing.assert_allclose(rows.T.numpy(), 10 * np.log10(theirs), atol=0.05)
     picture = torch.from_numpy((10 * np.log10(theirs + 1e-12) + 120) / 119.5).float()
     picture = F.interpolate(picture[None, None], (224, 224), mode="bicubic", antialias=True)
     picture = (picture - 0.451) / 0.043
     tile = tiles_from_iq(torch.from_numpy(iq), spec)
     assert tile.shape == (1, 224, 224)
-    torch.testing.assert_close(tile, picture[:, 0], rtol=0, atol=2e-3)
+    difference = (tile - picture[:, 0]).abs()
+    assert difference.mean() < 2e-4 and difference.max() < 0.05  # where a bin of theirs is near its -120 dB
     embedding = open_engine(b, engine="torch").embed(tile.numpy())
     expected = reference(state, tile[:, None], heads=8)[:, 0].numpy()
     np.testing.assert_allclose(embedding, expected, atol=1e-5)
@@ -203,7 +204,7 @@ def test_what_is_refused(tmp_path, content, words):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"PK\x03\x04 cut off", b"\x80\x04K\x01."])
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"PK\x03\x04 cut off", b"\x80\x02K\x01."])
 def test_files_that_are_no_checkpoints(tmp_path, content):
     file = tmp_path / "c.pth"
     file.write_bytes(content)

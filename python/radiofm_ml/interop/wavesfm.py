@@ -36,7 +36,8 @@ from radiofm_ml.models.vit import ViT, ViTConfig, sincos_positions
 from radiofm_ml.spectrogram import SpectrogramSpec
 
 # The input of the multimodal pre-training: slices of 16 ms (here: 1024 rows), dB from -120 to -0.5 become
-# 0 to 1, then 224x224 and normalised. Their window is the symmetric form of Hann, ours the periodic one.
+# 0 to 1, then 224x224 and normalised. Two things that hardly matter are other: their window is the
+# symmetric form of Hann, ours the periodic one; and they add -120 dB to the power, which we do not.
 SPECTROGRAM = SpectrogramSpec(
     fft_size=1024,
     hop=512,
