@@ -206,7 +206,7 @@ def test_pretrain_makes_a_bundle_and_resumes(tmp_path, monkeypatch):
     """In this process, where a shard can be made smaller than the real 1024 tiles."""
     monkeypatch.setattr(shards, "SHARD_TILES", 16)
     options = (
-        "--preset tiny --steps 2 --batch-size 4 --tiles 16 --warmup 1 --threads 1 --calibration-streams 4"
+        "--preset tiny --steps 2 --batch-size 4 --tiles 16 --warmup 1 --threads 1 --receptions 0"
     )
     run = ["pretrain", str(tmp_path / "run"), *options.split()]
     assert CliRunner().invoke(app, run).exit_code == 0

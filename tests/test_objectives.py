@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 import torch
-from radiofm_ml.models.vit import ViT, ViTConfig
+from radiofm_ml.models.vit import ViT, ViTConfig, pooled
 from radiofm_ml.train.masks import masks
-from radiofm_ml.train.objectives import Batch, Classify, Contrast, Latent, Pixels, Pretraining, pooled
+from radiofm_ml.train.objectives import Batch, Classify, Contrast, Latent, Pixels, Pretraining
 
 CONFIG = ViTConfig(tile_rows=16, tile_cols=32, patch_rows=4, patch_cols=8, dim=16, depth=2, heads=4)
 DECODER = {"dim": 16, "depth": 1, "heads": 2}

@@ -114,12 +114,13 @@ def pretrain(
     readers: Annotated[int, typer.Option(min=1, help="Threads that read and augment tiles.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the data, the weights and the masks.")] = 0,
     bundle: Annotated[bool, typer.Option(help="Make a bundle in the end.")] = True,
-    calibration_streams: Annotated[
+    receptions: Annotated[
         int,
         typer.Option(
-            min=4, help="Synthetic streams of each family for the default labels and the calibration."
+            min=0,
+            help="Synthetic receptions of each kind for the default labels and the calibration; 0: neither.",
         ),
-    ] = 40,
+    ] = 8,
     name: Annotated[str, typer.Option(help="Name of the bundle.")] = "",
 ) -> None:
     """Pre-train an encoder by masked spectrogram modeling, without labels, and make a bundle of it.
@@ -213,7 +214,7 @@ def pretrain(
         + (", with the labels of synthetic tiles" if classify or contrast and grouping == "label" else "")
         + ". No evaluation has been run; `radiofm evaluate` runs one.\n"
     )
-    made = export(out, out / "bundle", name, paths, card, streams_per_family=calibration_streams, track=track)
+    made = export(out, out / "bundle", name, paths, card, each=receptions, track=track)
     stderr.print(f"bundle {made.id} in {made.path}")
 
 

@@ -235,14 +235,14 @@ def evaluate(
 
     everything: see ``load_benchmark``.
     """
-    from radiofm_ml.train.export import CALIBRATION_SEED, labelled_tiles
+    from radiofm_ml.train.export import CALIBRATION_SEED, receptions
 
     bundle = bundles.load(ref)
     bench = load_benchmark(folder, bundle.spec, everything, track)
     labels = bench.usable()
     if len(labels) < 2:
         raise ValueError(f"{folder}: fewer than two labels can be split; record each in two sessions or more")
-    background, _, _ = labelled_tiles(bundle.spec, 20, CALIBRATION_SEED + 1, track)
+    background, _, _ = receptions(bundle.spec, 3, CALIBRATION_SEED + 1, track)
     own = encode(bundle.model, bench.tiles)
     randoms = [
         encode(random_encoder(bundle, background, seed), bench.tiles)

@@ -24,7 +24,7 @@ PRESETS = {
     "M": (768, 12, 12),
     "L": (1024, 24, 16),
 }
-READ_OUTS = ("cls", "mean", "frequency", "statistics")
+READ_OUTS = ("cls", "mean", "frequency", "statistics", "pooled")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ViTConfig:
     read_out   'cls' token, 'mean' of the patch tokens, or 'frequency': mean over time for each
                frequency patch, concatenated, so that the embedding keeps where the energy lies;
                'statistics': mean, standard deviation and maximum over the patches, concatenated,
-               so that a short burst in a tile of noise is not averaged away
+               so that a short burst in a tile of noise is not averaged away; 'pooled': these and 'cls'
     projection length after a fitted linear map of the read-out (PCA whitening); 0 for none
     positions  'sincos' (fixed), or 'stored': a table among the weights, for encoders made elsewhere
     norm_eps   of the last normalisation; the blocks' are 1e-5
@@ -87,7 +87,7 @@ class ViTConfig:
     @property
     def features(self) -> int:
         """Length of the read-out before the projection."""
-        return self.dim * {"frequency": self.grid[1], "statistics": 3}.get(self.read_out, 1)
+        return self.dim * {"frequency": self.grid[1], "statistics": 3, "pooled": 4}.get(self.read_out, 1)
 
     @property
     def embedding_size(self) -> int:
@@ -117,6 +117,13 @@ def sincos_positions(rows: int, cols: int, dim: int) -> torch.Tensor:
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij")
     angles = [axis.flatten()[:, None] * omega for axis in (y, x)]
     return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], 1).float()
+
+
+def pooled(tokens: torch.Tensor) -> torch.Tensor:
+    """Mean, deviation and maximum over the patches, and CLS: (N, 1 + T, dim) -> float32 (N, 4 * dim)."""
+    cls, patches = tokens[:, 0].float(), tokens[:, 1:].float()
+    spread = (patches.var(1, correction=0) + 1e-6).sqrt()
+    return torch.cat([patches.mean(1), spread, patches.amax(1), cls], 1)
 
 
 class Attention(nn.Module):
@@ -226,6 +233,8 @@ class ViT(nn.Module):
         if self.config.read_out == "statistics":
             patches = tokens[:, 1:].float()  # a spread of nearly equal values needs the digits
             return torch.cat([patches.mean(1), patches.std(1), patches.amax(1)], 1).to(tokens.dtype)
+        if self.config.read_out == "pooled":
+            return pooled(tokens).to(tokens.dtype)
         return tokens[:, 1:].unflatten(1, self.config.grid).mean(1).flatten(1)
 
     def forward(self, tiles: torch.Tensor) -> torch.Tensor:

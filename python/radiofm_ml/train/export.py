@@ -1,27 +1,27 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
-# Copyright 2026 gr-radiofm authors
 """From a pre-training run to a bundle: projection, default prototypes, calibration, model card."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml.calibration import calibrate
-from radiofm_ml.models.vit import ViT, ViTConfig
+from radiofm_ml.models.vit import ViT
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
-from radiofm_ml.synth.streams import random_stream
-from radiofm_ml.synth.waveforms import FAMILIES
+from radiofm_ml.synth.dataset import MIN_AREA, tile_boxes
+from radiofm_ml.synth.scene import NOISE, compose, draw_rate
+from radiofm_ml.synth.signals import all_classes
+from radiofm_ml.train.pretrain import load_run
 from radiofm_ml.train.shards import unpack
 
 CALIBRATION_SEED = 9_000_000  # far from the seeds of the training shards
+CALIBRATION_FRONT_ENDS = range(50_000, 51_000)  # receivers that no training set has
+_SEARCHED = 24  # tiles of a reception that are looked through
+_KEPT = 12  # tiles of it that are used
 
 
 def encode(model: torch.nn.Module, tiles: torch.Tensor, batch: int = 64) -> np.ndarray:
@@ -32,27 +32,14 @@ def encode(model: torch.nn.Module, tiles: torch.Tensor, batch: int = 64) -> np.n
 
 def load_encoder(run: Path, read_out: str) -> tuple[ViT, SpectrogramSpec, dict]:
     """Encoder of a run's last checkpoint with the given read-out and no projection; its spec; its settings
-    and step."""
-    try:
-        settings = json.loads((run / "run.json").read_text())
-        tensors = load_file(run / "checkpoint.safetensors")
-        with safe_open(run / "checkpoint.safetensors", "pt") as file:
-            step = int(file.metadata()["step"])
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"{run}: no pre-training run with a checkpoint ({Path(error.filename).name} is missing)"
-        ) from None
-    settings["vit"].pop("kind")
-    config = replace(ViTConfig.from_dict(settings["vit"]), read_out=read_out, projection=0)
-    encoder = ViT(config)
-    encoder.load_state_dict(
-        {k.removeprefix("model.encoder."): v for k, v in tensors.items() if k.startswith("model.encoder.")}
-    )
-    return (
-        encoder.eval(),
-        SpectrogramSpec.from_dict(settings["spectrogram"]),
-        {**settings["config"], "step": step},
-    )
+    and step. Raises ValueError for a folder that holds no run."""
+    model, spec, record = load_run(run)
+    encoder = ViT(replace(model.encoder.config, read_out=read_out, projection=0))
+    encoder.load_state_dict(model.encoder.state_dict())
+    about = {"step": record["step"], "terms": list(model.terms)}
+    if "init" in record:
+        about["init"] = record["init"]
+    return encoder.eval(), spec, {**record["config"], **about}
 
 
 def add_projection(encoder: ViT, features: np.ndarray, size: int, power: float = 0.5) -> ViT:
@@ -75,22 +62,48 @@ def add_projection(encoder: ViT, features: np.ndarray, size: int, power: float =
     return projected.eval()
 
 
-def labelled_tiles(
-    spec: SpectrogramSpec, streams_per_family: int, seed: int, track=lambda items, label: items
-):
-    """Tiles of single synthetic emitters at 5 dB or more: (tiles, family names, stream numbers)."""
-    rng = np.random.default_rng(seed)
+def receptions(
+    spec: SpectrogramSpec, each: int, seed: int, track=lambda items, label: items
+) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    """Synthetic transmissions of every kind, and noise, each heard over one link by one receiver.
+
+    Tiles in a row of a transmission at 5 to 30 dB, those in which it is on, at most ``_KEPT`` of them:
+    what a flowgraph sees that is taught one signal. Returns (tiles, labels, numbers of the receptions).
+    each: receptions of a kind.
+    """
+    classes = all_classes()
+    names = (*classes, NOISE)
+    samples = spec.samples_per_tile + (_SEARCHED - 1) * spec.stride
     tiles, labels, groups = [], [], []
-    plan = [(family, number) for number in range(streams_per_family) for family in FAMILIES]
-    for index, (family, _) in enumerate(track(plan, "calibration streams")):
-        stream = random_stream(
-            spec.samples_per_tile + 3 * spec.stride, rng, family, neighbours=False, snr_db=(5, 35)
+    plan = [(label, number) for number in range(each) for label in names]
+    for group, (label, number) in enumerate(track(plan, "calibration receptions")):
+        rng = np.random.default_rng([seed, number, names.index(label)])
+        signal = rate = None
+        if label != NOISE:  # long enough for all tiles, so that no part is heard twice
+            rate = draw_rate(classes[label].rates, rng)
+            signal = classes[label].generate(rng, 1.05 * samples / rate)
+        scene = compose(
+            rng,
+            label,
+            samples,
+            rate=rate,
+            snr_db=(5.0, 30.0),
+            neighbours=0.0,
+            front_end=int(rng.choice(CALIBRATION_FRONT_ENDS)),
+            signal=signal,
         )
-        made = tiles_from_iq(torch.from_numpy(stream.iq), spec)
-        tiles.append(made)
-        labels += [family] * len(made)
-        groups += [index] * len(made)
+        on = [k for k in range(_SEARCHED) if label == NOISE or _covered(scene, spec, names, k) >= MIN_AREA]
+        heard = tiles_from_iq(torch.from_numpy(scene.samples), spec)[on[:_KEPT]]
+        tiles.append(heard)
+        labels += [label] * len(heard)
+        groups += [group] * len(heard)
     return torch.cat(tiles), np.array(labels), np.array(groups)
+
+
+def _covered(scene, spec: SpectrogramSpec, names, tile: int) -> float:
+    boxes = tile_boxes(scene, spec, names, tile)
+    area = ((boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])).sum()
+    return area / (spec.tile_rows * spec.tile_cols)
 
 
 def export(
@@ -99,18 +112,19 @@ def export(
     name: str,
     shards: list[Path],
     card: str,
-    read_out: str = "statistics",
-    projection: int = 128,
+    read_out: str = "pooled",
+    projection: int = 64,
     power: float = 0.5,
-    streams_per_family: int = 40,
+    each: int = 8,
     seed: int = CALIBRATION_SEED,
     track=lambda items, label: items,
 ) -> bundles.Bundle:
     """Make a bundle of a run.
 
-    The projection is fitted on tiles of ``shards`` (no labels); default prototypes and the calibration come
-    from
-    synthetic streams with other seeds than the training's. Raises ValueError for a folder that holds no run.
+    The projection is fitted on tiles of ``shards``, without their labels. Default prototypes are the means
+    over ``each`` synthetic receptions of a kind (see ``receptions``); the calibration's episodes tell
+    receptions apart, which is what a flowgraph is taught; each 0: neither, for a bundle that is to be taught.
+    Raises ValueError for a folder that holds no run.
     """
     encoder, spec, trained = load_encoder(run, read_out)
     rng = np.random.default_rng(seed)
@@ -122,11 +136,7 @@ def export(
     )
     encoder = add_projection(encoder, features, projection, power)
 
-    tiles, labels, groups = labelled_tiles(spec, streams_per_family, seed, track)
-    chunks = [tiles[i : i + 64] for i in range(0, len(tiles), 64)]
-    embeddings = np.concatenate([encode(encoder, c) for c in track(chunks, "calibrating")])
-    names = [family for family in FAMILIES]
-    prototypes = np.stack([embeddings[labels == family].mean(0) for family in names])
+    taught = _taught(encoder, spec, each, seed, track) if each else {}
     return bundles.save(
         out,
         name=name,
@@ -134,13 +144,23 @@ def export(
         architecture=encoder.config.to_dict(),
         spec=spec,
         card=card,
-        labels=names,
-        prototypes=prototypes,
-        calibration=calibrate(embeddings, labels, groups=groups),
-        provenance={
-            "training": trained,
-            "projection_power": power,
-            "prototype_shots": int((labels == names[0]).sum()),
-            "prototypes": "synthetic modulation families (radiofm_ml.synth.waveforms)",
-        },
+        provenance={"training": trained, "projection_power": power, **taught.pop("provenance", {})},
+        **taught,
     )
+
+
+def _taught(encoder: ViT, spec: SpectrogramSpec, each: int, seed: int, track) -> dict:
+    """Default labels, their prototypes, and the calibration."""
+    tiles, labels, groups = receptions(spec, each, seed, track)
+    chunks = [tiles[i : i + 64] for i in range(0, len(tiles), 64)]
+    embeddings = np.concatenate([encode(encoder, c) for c in track(chunks, "calibrating")])
+    names = [str(name) for name in dict.fromkeys(labels)]
+    return {
+        "labels": names,
+        "prototypes": np.stack([embeddings[labels == name].mean(0) for name in names]),
+        "calibration": calibrate(embeddings, groups),
+        "provenance": {
+            "prototype_shots": len(labels) // len(names),
+            "prototypes": "synthetic signals (radiofm_ml.synth.signals)",
+        },
+    }

@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from radiofm_ml.models.decoder import PatchDecoder
-from radiofm_ml.models.vit import ViT
+from radiofm_ml.models.vit import ViT, pooled
 from radiofm_ml.train import distributed
 from radiofm_ml.train.descriptors import describe
 
@@ -117,13 +117,6 @@ class Latent(Term):
         """teacher = momentum * teacher + (1 - momentum) * encoder"""
         for mine, its in zip(self.teacher.parameters(), encoder.parameters(), strict=True):
             mine.lerp_(its, 1 - momentum)
-
-
-def pooled(tokens: torch.Tensor) -> torch.Tensor:
-    """Mean, standard deviation and maximum over the visible patches, and CLS: float32 (N, 4 * dim)."""
-    cls, patches = tokens[:, 0].float(), tokens[:, 1:].float()
-    spread = (patches.var(1, correction=0) + 1e-6).sqrt()
-    return torch.cat([patches.mean(1), spread, patches.amax(1), cls], 1)
 
 
 class Contrast(Term):
