@@ -83,8 +83,8 @@ def test_boxes_beside_one_another_merge_each_for_itself(recording, tmp_path):
     with AnnotationWriter(tmp_path / "y", recording) as writer:
         for k in range(3):
             writer.add(100 * k, 110, "lte", freq_lower=10.0, freq_upper=20.0)
-            writer.add(100 * k + 20, 30, "burst", freq_lower=12.0, freq_upper=14.0)
             writer.add(100 * k, 110, "nr", freq_lower=30.0, freq_upper=40.0 + k)
+            writer.add(100 * k + 20, 30, "burst", freq_lower=12.0, freq_upper=14.0)
         writer.add(300, 110, "nr", freq_lower=10.0, freq_upper=20.0)
         writer.add(400, 110, "lte", freq_lower=10.0, freq_upper=20.0)
     keys = "core:label", "core:sample_start", "core:sample_count", "core:freq_upper_edge"

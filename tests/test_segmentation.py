@@ -22,11 +22,13 @@ from radiofm_ml.data.segmentation import (
     picture_tiles,
 )
 from radiofm_ml.data.tasks import TaskData, TaskError, load_task
+from radiofm_ml.evaluate.finetuning import evaluate
 from radiofm_ml.evaluate.segmentation import confusion, scores
 from radiofm_ml.head_engine import TILE, open_head
 from radiofm_ml.models.segmentation import build_decoder
 from radiofm_ml.models.vit import ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec, rows_from_iq, tiles_from_iq
+from radiofm_ml.synth.lte_nr import write_frames
 from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, tune
 from scipy.io import savemat
 from sigmf_files import write_recording
@@ -359,3 +361,40 @@ def test_a_head_that_names_no_bundle(tmp_path):
     assert open_head(tmp_path / "head", tmp_path / "bundle").spec == SPEC
     values = json.loads((tmp_path / "head" / "head.json").read_text())
     assert values["decoder"]["kind"] == "pixels" and values["input"] == "tokens" and values["from_layer"] == 3
+
+
+def test_a_report_with_baselines_and_pictures(tmp_path):
+    bundle = make_bundle(tmp_path / "bundle")
+    config = TuneConfig("probe", decoder={"kind": "pixels", "dim": 32, "heads": 4}, min_steps=2, max_steps=2)
+    found = evaluate(bundle, stripes(24), [config], tmp_path / "out", seeds=(0,),
+                     baselines=("random", "scratch"))
+    results = {(row["method"], row["metric"]): row["mean"] for row in found["test"]["results"]}
+    methods = "probe", "random encoder, probe", "from scratch"
+    assert set(results) == {(m, metric) for m in methods for metric in ("pixel_accuracy", "mean_iou")}
+    assert all(0 <= results[m, "mean_iou"] <= results[m, "pixel_accuracy"] <= 1 for m in methods)
+    assert (tmp_path / "out" / "examples-probe.png").read_bytes().startswith(b"\x89PNG")
+    assert heads.load(tmp_path / "out" / "heads" / "probe").kind == "segmentation"
+
+
+# -- synthetic LTE and NR ---------------------------------------------------------------------------------
+def test_synthetic_frames(tmp_path):
+    """The bands that the labels name stand out of the noise; frames come out the same when made again."""
+    write_frames(tmp_path / "a", 4, seed=0, front_ends=4)
+    data = load_frames(tmp_path / "a", SpectrogramSpec())
+    assert data.inputs.shape == (8, 1, 128, 256) and len(set(data.groups)) == 4
+    np.testing.assert_array_equal(data.targets[::2], data.targets[1::2])  # labels are whole columns
+    seen = set()
+    for tile, labels in zip(data.inputs[np.arange(8)][:, 0], data.targets, strict=True):
+        for label in set(np.unique(labels)) - {0}:
+            seen.add(LTE_NR[label])
+            band = tile[:, labels[0] == label].mean(1).max()  # the pauses of NR are as quiet as noise
+            assert band > tile[:, labels[0] == 0].mean() + 0.1
+    assert seen == {"lte", "nr"}
+    for file in (tmp_path / "a").glob("*_frame_2.mat"):
+        file.unlink()
+    before = (tmp_path / "a" / "LTE_NR_spect_frame_1.mat").stat().st_mtime_ns
+    write_frames(tmp_path / "a", 4, seed=0, front_ends=4)
+    assert (tmp_path / "a" / "LTE_NR_spect_frame_1.mat").stat().st_mtime_ns == before
+    again = load_frames(tmp_path / "a", SpectrogramSpec())
+    np.testing.assert_array_equal(again.targets, data.targets)
+    np.testing.assert_array_equal(again.inputs[np.arange(8)], data.inputs[np.arange(8)])

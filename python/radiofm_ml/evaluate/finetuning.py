@@ -124,12 +124,26 @@ def evaluate(bundle: Bundle, data: TaskData, configs: Sequence[TuneConfig], out:
                                     lambda *progress, title=title: on_step(title, *progress))
         if head is not None and method.encoder == "pretrained" and seed == seeds[0] and count == counts[-1]:
             heads.save(out / "heads" / method.name.replace(" ", "-"), head)
+            if data.kind == "segmentation":
+                picture = out / f"examples-{method.name.replace(' ', '-')}.png"
+                _draw_segments(picture, head, source, method.config)
         log.add(settings, {"seconds": round(time.monotonic() - started, 2), "found": found,
                            "history": [h for h in history if h["validation"] is not None]})
     runs = [log.of({"method": m.name, "labels_per_class": c, "seed": s, "encoder": m.encoder,
                     "config": asdict(replace(m.config, seed=s))}) for m, c, s in plan]
     return {part: _report(out if len(data.tests) == 1 else out / part, part, bundle, data, plan, runs)
             for part in data.tests}
+
+
+def _draw_segments(path: Path, head, frozen: Frozen, config: TuneConfig, count: int = 6) -> None:
+    """Tiles of the first test part, spread over it, with their truth and what the head decides."""
+    from radiofm_ml.plots import draw_segments
+
+    data = frozen.data
+    index = np.asarray(data.splits[data.tests[0]])
+    index = index[np.linspace(0, len(index) - 1, min(count, len(index))).astype(int)]
+    draw_segments(path, data.inputs[index][:, 0], data.targets[index], predict(head, frozen, config, index),
+                  data.labels)
 
 
 def random_encoder(bundle: Bundle, seed: int) -> torch.nn.Module:

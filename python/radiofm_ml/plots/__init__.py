@@ -4,7 +4,8 @@
 
 from radiofm_ml.plots.embedding import draw_embedding
 from radiofm_ml.plots.results import draw_confusion, draw_error_cdf, draw_learning_curves
+from radiofm_ml.plots.segments import draw_segments
 from radiofm_ml.plots.waterfall import Box, draw_waterfall
 
 __all__ = ["Box", "draw_confusion", "draw_embedding", "draw_error_cdf", "draw_learning_curves",
-           "draw_waterfall"]
+           "draw_segments", "draw_waterfall"]
