@@ -180,7 +180,7 @@ def test_accuracy(shards, run, tmp_path):
     picture(tmp_path / "a.png", 600, 600)
     numbers = json.loads((tmp_path / "a.json").read_text())
     assert list(numbers["curves"]) == ["random", "time"] and numbers["tiles"] == 24
-    assert list(numbers["curves"]["time"]) == ["pre-trained", "nearest visible patch", "mean"]
+    assert list(numbers["curves"]["time"]) == ["pre-trained", "nearest visible patch", "mean of the visible"]
     nearest = numbers["curves"]["time"]["nearest visible patch"]
     assert min(nearest["hidden"]) > 0.9, "the bands go on in time: a copy of the same columns is right"
     assert all(a >= h - 1e-6 for a, h in zip(nearest["all"], nearest["hidden"], strict=True))

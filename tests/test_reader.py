@@ -13,6 +13,7 @@ from radiofm_ml.train.reader import ShardReader, pair, prefetch
 from radiofm_ml.train.shards import find_shards, groups_path, pack, write_shard
 
 SPEC = SpectrogramSpec(fft_size=32, hop=32, rows=16, tile_rows=16, tile_cols=32)
+STEP = (SPEC.clip_db[1] - SPEC.clip_db[0]) / 255  # dB
 STILL = Augmentation(mirror=0, frequency_roll=0)
 LABELS = ["fm", "lora", "vor"]
 
@@ -135,12 +136,12 @@ def test_augmentations_do_what_they_say():
     made = [Augmentation(mirror=0, frequency_roll=0, time_roll=0.5)(tile, SPEC, rng(i)) for i in range(60)]
     assert all(any(np.array_equal(np.roll(tile, s, 0), m) for s in range(16)) for m in made)
     made = [Augmentation(mirror=0, frequency_roll=0, gain_db=6)(tile, SPEC, rng(i)) for i in range(60)]
-    gains = np.array([np.unique(m.astype(int) - tile) for m in made]).ravel() * 70 / 255
+    gains = np.array([np.unique(m.astype(int) - tile) for m in made]).ravel() * STEP
     assert -6.2 < gains.min() < -4 and 4 < gains.max() < 6.2
     made = [Augmentation(mirror=0, frequency_roll=0, erase=0.5)(tile, SPEC, rng(i)) for i in range(60)]
     erased = [(m != tile).all(1).sum() for m in made]
     assert 0 in erased and max(erased) == 8
-    assert all(set(m[m != tile]) <= {73} for m in made), "0 dB: 20 dB above the lowest, 255 steps for 70 dB"
+    assert all(set(m[m != tile]) <= {round(20 / STEP)} for m in made), "0 dB, 20 dB above the lowest"
     with pytest.raises(ValueError, match="erase must lie between 0 and 1"):
         Augmentation(erase=2)
 
@@ -156,12 +157,11 @@ def test_added_noise_lowers_a_signal_and_keeps_the_floor(averaging):
     tone = 10 * torch.exp(2j * torch.pi * 10 / 64 * torch.arange(n))
     tile = pack(tiles_from_iq(noise + tone, spec), spec)[0]
     louder = add_noise(tile, 6.0, spec, np.random.default_rng(0)).astype(float)
-    step = 70 / 255
     others = np.delete(np.arange(64), 42)
-    lost = (tile[:, 42].mean() - louder[:, 42].mean()) * step
+    lost = (tile[:, 42].mean() - louder[:, 42].mean()) * STEP
     assert 5.4 < lost < 6.6, "the tone stands lower by the loss of SNR"
     for q in (0.1, 0.3, 0.5, 0.9):  # floor and distribution of the noise are as they were
-        assert abs(np.quantile(louder[:, others], q) - np.quantile(tile[:, others], q)) * step < 0.8
+        assert abs(np.quantile(louder[:, others], q) - np.quantile(tile[:, others], q)) * STEP < 0.8
 
 
 def test_prefetch_keeps_order_and_passes_errors_on():

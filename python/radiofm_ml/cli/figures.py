@@ -106,7 +106,10 @@ def accuracy(
             raise ValueError(f"{folder}: has other tiles or patches than {run[0]}")
     tiles, _ = sample_tiles(data, spec, count, seed, track=track)
     fillers = {_run_name(folder, run): model_filler(model) for folder, (model, _, _) in loaded.items()}
-    baselines = {"nearest visible patch": nearest_filler(first.encoder), "mean": mean_filler(first.encoder)}
+    baselines = {
+        "nearest visible patch": nearest_filler(first.encoder),
+        "mean of the visible": mean_filler(first.encoder),
+    }
     kind_names = [name.strip() for name in kinds.split(",")]
     methods = {**fillers, **baselines}
     found = accuracy_curves(first.encoder, methods, tiles, kind_names, shares, seed, track)
@@ -157,7 +160,7 @@ def confusion(
     ],
     method: Annotated[
         list[str] | None,
-        typer.Option(help="Method of the report to show, such as scratch or lora; may be repeated."),
+        typer.Option(help="Beginning of a method's name in the report; all if left out; may be repeated."),
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the picture.")] = "",
 ) -> None:
@@ -177,7 +180,7 @@ def confusion(
         if content.get("labels") != labels or not content.get("confusion"):
             raise ValueError(f"{folder}: has no confusion matrix of the same labels as {report[0]}")
         for name, counts in content["confusion"].items():
-            if not method or name in method:
+            if not method or name.startswith(tuple(method)):
                 matrices[name if len(reports) == 1 else f"{folder.name}: {name}"] = np.array(counts)
     if not matrices:
         known = ", ".join(sorted({name for content in reports.values() for name in content["confusion"]}))
