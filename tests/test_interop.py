@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import argparse
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from radiofm_ml import bundle
+from radiofm_ml.boxes import tile_slices
 from radiofm_ml.interop.wavesfm import SPECTROGRAM, CheckpointError, convert, import_checkpoint
-from radiofm_ml.spectrogram import rows_from_iq, tiles_from_iq
+from radiofm_ml.spectrogram import occupied_band, rows_from_iq, tiles_from_iq
 from scipy.signal import ShortTimeFFT, get_window
 from torch.nn import functional as F
 from typer.testing import CliRunner
@@ -152,7 +154,7 @@ def test_engine_and_pictures_from_iq(small):
     assert tile.shape == (1, 224, 224)
     difference = (tile - picture[:, 0]).abs()
     assert difference.mean() < 2e-4 and difference.max() < 0.05  # where a bin of theirs is near its -120 dB
-    embedding = open_engine(b, engine="torch").embed(tile.numpy())
+    embedding = open_engine(b, engine="torch", precision="fp32").embed(tile.numpy())
     expected = reference(state, tile[:, None], heads=8)[:, 0].numpy()
     np.testing.assert_allclose(embedding, expected, atol=1e-5)
 
@@ -227,3 +229,22 @@ def test_options_of_pretraining_are_read_as_values(tmp_path):
     torch.save({"model": change(), "args": argparse.Namespace(lr=1e-3)}, file)
     b = import_checkpoint(file, tmp_path / "out", pool="avg")
     assert b.config["architecture"]["read_out"] == "mean" and b.config["architecture"]["heads"] == 4
+
+
+def test_band_of_a_turned_tile():
+    """A tile with time across tells the same band as the tile it was turned from."""
+    across = replace(SPECTROGRAM, fft_size=64, hop=32, rows=64, tile_rows=64, tile_cols=32)
+    down = replace(across, time_axis="down", tile_rows=32, tile_cols=64)
+    rng = np.random.default_rng(1)
+    n = across.samples_per_tile
+    noise = 1e-3 * (rng.standard_normal(n) + 1j * rng.standard_normal(n))
+    iq = torch.from_numpy((0.3 * np.exp(2j * np.pi * 0.2 * np.arange(n)) + noise).astype(np.complex64))
+    turned, upright = tiles_from_iq(iq, across), tiles_from_iq(iq, down)
+    torch.testing.assert_close(turned.mT, upright, rtol=0, atol=1e-4)
+    lower, upper = occupied_band(turned[0].numpy(), across)
+    assert (lower, upper) == occupied_band(upright[0].numpy(), down)
+    assert 0.15 < lower < 0.2 < upper < 0.25
+    with pytest.raises(ValueError, match="time_axis"):
+        tile_slices(0, 100, 0.0, 0.1, across)
+    with pytest.raises(ValueError, match="time_axis"):
+        replace(SPECTROGRAM, time_axis="up")
