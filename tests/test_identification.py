@@ -90,17 +90,18 @@ def test_features_that_tell_score_one_and_noise_scores_chance():
     assert abs(prototype_accuracy(noise, made, made.usable(), 5, 0, 100)[0] - 1 / 3) < 0.1
 
 
-def test_whole_evaluation(tmp_path):
-    """Tones against noise, four sessions each: everything but the sample rate tells them apart."""
+def write_benchmark(folder, sessions: int) -> None:
+    """Recordings of tones and of noise, and their index."""
+    folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(0)
     rows = []
-    for session in range(4):
+    for session in range(sessions):
         for label in ("tone", "noise"):
             n = SPEC.stride * 3 + 32
             iq = rng.standard_normal(2 * n).astype(np.float32).view(np.complex64)
             if label == "tone":
                 iq = iq + 10 * np.exp(2j * np.pi * 0.1 * np.arange(n)).astype(np.complex64)
-            write_recording(tmp_path / f"{label}{session}", iq.astype(np.complex64), sample_rate=1e6)
+            write_recording(folder / f"{label}{session}", iq.astype(np.complex64), sample_rate=1e6)
             rows.append(
                 {
                     "label": label,
@@ -109,10 +110,15 @@ def test_whole_evaluation(tmp_path):
                     "sample_rate": 1e6,
                 }
             )
-    with (tmp_path / "index.csv").open("w", newline="") as file:
+    with (folder / "index.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+
+
+def test_whole_evaluation(tmp_path):
+    """Tones against noise, four sessions each: everything but the sample rate tells them apart."""
+    write_benchmark(tmp_path, sessions=4)
     result = evaluate(make_bundle(tmp_path / "model"), tmp_path, (2,), (0, 1), 5, 1)
     means = {r["method"]: r["mean"] for r in result["rows"] if r["queries"] == "all"}
     assert means["log power spectrum"] == 1.0 and means["random encoder"] == 1.0
@@ -126,3 +132,25 @@ def test_index_that_is_missing_or_incomplete(tmp_path):
     (tmp_path / "index.csv").write_text("label,file\n")
     with pytest.raises(ValueError, match="column"):
         load_benchmark(tmp_path, SPEC)
+
+
+def test_readouts_are_compared(tmp_path, monkeypatch):
+    """A run of two steps, on the tones and noise above: every read-out gets its three numbers."""
+    from radiofm_ml.evaluate import readouts
+    from radiofm_ml.models.vit import READ_OUTS, ViTConfig
+    from radiofm_ml.train import shards
+    from radiofm_ml.train.pretrain import PretrainConfig, pretrain
+    from radiofm_ml.train.reader import ShardReader
+
+    monkeypatch.setattr(shards, "SHARD_TILES", 16)
+    monkeypatch.setattr(readouts, "PROJECTIONS", ((0, 0.0), (4, 0.5)))
+    write_benchmark(tmp_path / "data", sessions=6)
+    paths = shards.prepare(tmp_path / "shards", SPEC, 32, seed=0)
+    vit = ViTConfig(SPEC.tile_rows, SPEC.tile_cols, 8, 8, 32, 1, 2)
+    reader = ShardReader(paths, SPEC, 8, 0)
+    pretrain(tmp_path / "run", vit, SPEC, PretrainConfig(steps=2, batch_size=8, warmup=1), reader)
+    rows = readouts.study(tmp_path / "run", tmp_path / "data", paths, (0,), 2, per_class=4)
+    assert {(r["read_out"], r["projection"]) for r in rows} == {(r, p) for r in READ_OUTS for p in (0, 4)}
+    assert all(0 <= r["synthetic"] <= 1 and 0.5 < r["real"] <= 1 for r in rows)
+    best = [r["synthetic"] + r["real"] for r in rows]
+    assert best == sorted(best, reverse=True)

@@ -13,6 +13,7 @@ import typer
 def register(app: typer.Typer) -> None:
     app.command()(pretrain)
     app.command()(evaluate)
+    app.command()(readouts)
 
 
 def pretrain(
@@ -258,3 +259,35 @@ def evaluate(
         import json
 
         out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def readouts(
+    run: Annotated[Path, typer.Argument(help="Folder of a `radiofm pretrain` run.")],
+    data: Annotated[Path, typer.Argument(help="Folder with index.csv and its recordings, as for evaluate.")],
+    shards: Annotated[
+        list[Path], typer.Option(help="Folder of shards that fit the projections; may be repeated.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Write the numbers as JSON.")] = None,
+) -> None:
+    """Compare ways to make an embedding of a run's encoder: read-outs, with and without principal components.
+
+    Ordered by what may decide, accuracy on synthetic signals and on real ones of sessions that are not held
+    out; the last column has no say.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from radiofm_ml.cli.progress import track
+    from radiofm_ml.evaluate.readouts import study
+    from radiofm_ml.train.shards import find_shards
+
+    rows = study(run, data, [path for folder in shards for path in find_shards(folder)[0]], track=track)
+    table = Table("read-out", "projection", "power", "synthetic", "real", "held out", title="5 shots")
+    for row in rows:
+        numbers = (f"{row[key]:.3f}" for key in ("synthetic", "real", "held_out"))
+        table.add_row(row["read_out"], str(row["projection"] or "none"), f"{row['power']:g}", *numbers)
+    Console().print(table)
+    if out:
+        import json
+
+        out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

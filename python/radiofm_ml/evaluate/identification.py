@@ -158,8 +158,12 @@ def prototype_accuracy(
     seed: int,
     episodes: int,
     normalisation: str = "cl2n",
-) -> tuple[float, float]:
-    """Balanced accuracy of nearest prototypes, mean over episodes: (all queries, see ``score``; held out)."""
+    asked: np.ndarray | None = None,
+):
+    """Balanced accuracy of nearest prototypes, mean over episodes: (all queries, see ``score``; held out).
+
+    asked: bool (N,), the tiles to take as queries; then one number, over these.
+    """
     rng = np.random.default_rng(seed)
     scores = []
     for _ in range(episodes):
@@ -170,8 +174,11 @@ def prototype_accuracy(
             for label, s in zip(labels, support, strict=True)
         ]
         nearest = geometry.fit(taught, normalisation, mean).distances(features).argmin(1)
-        scores.append(score(nearest, bench, queries))
-    return tuple(np.mean(scores, 0).tolist())
+        if asked is None:
+            scores.append(score(nearest, bench, queries))
+        else:
+            scores.append(_balanced(nearest, bench, [members[asked[members]] for members in queries]))
+    return np.nanmean(scores, 0).tolist() if asked is not None else tuple(np.mean(scores, 0).tolist())
 
 
 def supervised_accuracy(

@@ -42,21 +42,29 @@ def load_encoder(run: Path, read_out: str) -> tuple[ViT, SpectrogramSpec, dict]:
     return encoder.eval(), spec, {**record["config"], **about}
 
 
-def add_projection(encoder: ViT, features: np.ndarray, size: int, power: float = 0.5) -> ViT:
-    """The encoder followed by principal components of unlabelled ``features`` (N, D), each divided by its
-    standard
-    deviation to ``power`` (1 whitens, 0 only rotates)."""
+def principal(features: np.ndarray, size: int, power: float) -> tuple[np.ndarray, np.ndarray]:
+    """Principal components of ``features`` (N, D), each over its standard deviation to ``power``.
+
+    Power 1 whitens, 0 only rotates. Returns float64 weight (size, D) and bias (size,); fewer rows where N or
+    D is less.
+    """
     size = min(size, *features.shape)
     mean = features.mean(0, dtype=np.float64)
     _, singular, axes = np.linalg.svd(features.astype(np.float64) - mean, full_matrices=False)
     scale = np.maximum(singular[:size] / np.sqrt(len(features)), 1e-6) ** power
     weight = axes[:size] / scale[:, None]
-    projected = ViT(replace(encoder.config, projection=size))
+    return weight, -weight @ mean
+
+
+def add_projection(encoder: ViT, features: np.ndarray, size: int, power: float = 0.5) -> ViT:
+    """The encoder followed by the principal components of unlabelled ``features``, see ``principal``."""
+    weight, bias = principal(features, size, power)
+    projected = ViT(replace(encoder.config, projection=len(weight)))
     projected.load_state_dict(
         {
             **encoder.state_dict(),
             "projection.weight": torch.from_numpy(weight).float(),
-            "projection.bias": torch.from_numpy(-weight @ mean).float(),
+            "projection.bias": torch.from_numpy(bias).float(),
         }
     )
     return projected.eval()

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Which read-out of an encoder makes the best embedding? Few-shot accuracy of each, with and without a
+projection on principal components.
+
+Three numbers each, balanced accuracies of prototypes at 5 shots: on the twenty synthetic classes through
+receivers that no training set has; on real recordings of the sessions that pre-training may have read (the
+choice is made on these two); and on those of held-out sessions, which have no say in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from radiofm_ml.evaluate.identification import Benchmark, load_benchmark, prototype_accuracy
+from radiofm_ml.models.vit import READ_OUTS, ViT
+from radiofm_ml.synth.dataset import labelled_tiles
+from radiofm_ml.train.export import CALIBRATION_FRONT_ENDS, CALIBRATION_SEED, load_encoder, principal
+from radiofm_ml.train.shards import held_out, unpack
+
+PROJECTIONS = ((0, 0.0), (64, 0.5), (64, 1.0), (128, 0.5), (128, 1.0))  # (length or 0 for none, power)
+
+
+def study(
+    run: Path,
+    folder: Path,
+    shards: Sequence[Path],
+    seeds: Sequence[int] = (0, 1, 2),
+    episodes: int = 40,
+    per_class: int = 24,
+    track: Callable = lambda items, label: items,
+) -> list[dict]:
+    """Rows {read_out, projection, power, synthetic, real, held_out}, the best by the mean of synthetic and
+    real first. shards: their tiles fit the projections, without labels. Raises ValueError."""
+    encoder, spec, _ = load_encoder(run, "pooled")
+    bench = load_benchmark(folder, spec, track=track)
+    synthetic = _synthetic(spec, per_class, track)
+    rng = np.random.default_rng(CALIBRATION_SEED)
+    arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in shards]
+    sample = np.concatenate([a[np.sort(rng.choice(len(a), min(len(a), 96), replace=False))] for a in arrays])
+    sets = (bench.tiles, synthetic.tiles, unpack(sample, spec))
+    tokens = [_tokens(encoder, tiles, track) for tiles in sets]
+
+    seen = np.array([not held_out(session) for session in bench.sessions])
+    rows = []
+    for read_out in track(READ_OUTS, "read-outs"):
+        view = ViT(replace(encoder.config, read_out=read_out))
+        real, made, background = (view.read_out(t.float()).numpy() for t in tokens)
+        for size, power in PROJECTIONS:
+            weight, bias = principal(background, size, power) if size else (None, None)
+            ours, theirs = (x if weight is None else x @ weight.T + bias for x in (real, made))
+            rows.append(
+                {
+                    "read_out": read_out,
+                    "projection": size,
+                    "power": power,
+                    "synthetic": _mean(theirs, synthetic, seeds, episodes, np.ones(len(theirs), bool)),
+                    "real": _mean(ours, bench, seeds, episodes, seen),
+                    "held_out": _mean(ours, bench, seeds, episodes, ~seen),
+                }
+            )
+    return sorted(rows, key=lambda row: -(row["synthetic"] + row["real"]))
+
+
+def _mean(features, bench: Benchmark, seeds, episodes: int, asked: np.ndarray) -> float:
+    scores = [prototype_accuracy(features, bench, bench.usable(), 5, s, episodes, asked=asked) for s in seeds]
+    return float(np.mean(scores))
+
+
+def _synthetic(spec, per_class: int, track) -> Benchmark:
+    made = labelled_tiles(
+        per_class,
+        spec,
+        CALIBRATION_SEED + 2,
+        front_ends=CALIBRATION_FRONT_ENDS,
+        snr_db=(0.0, 30.0),
+        windows=2,
+        track=track,
+    )
+    groups = np.array([str(g) for g in made.groups])
+    recordings = np.unique(made.groups, return_inverse=True)[1]
+    names = np.array(made.names)[made.labels]
+    return Benchmark(unpack(made.tiles, spec), names, groups, recordings, made.rates, groups)
+
+
+def _tokens(encoder: ViT, tiles: torch.Tensor, track) -> torch.Tensor:
+    """float16 (N, 1 + T, dim), to hold all of them."""
+    chunks = list(tiles.split(64))
+    with torch.inference_mode():
+        return torch.cat([encoder.tokens(c).half() for c in track(chunks, "encoding")])
