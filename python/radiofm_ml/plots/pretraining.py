@@ -120,11 +120,12 @@ def draw_clusters(path: str | os.PathLike, panels: Mapping[str, tuple[np.ndarray
                   title: str = "") -> dict[str, dict]:
     """Write embeddings on their first two principal axes, a panel for each set.
 
-    panels: name to embeddings (N, D) and N labels. A label is written at the median of its points, in its
-    colour. Returns the numbers: for each panel 'points' (N, 2), 'labels', and 'variance', the axes' shares.
+    panels: name to embeddings (N, D) and N labels; a label has a colour, and where there are more labels
+    than colours, a mark of its own too. Returns the numbers: for each panel 'points' (N, 2), 'labels', and
+    'variance', the axes' shares.
     """
-    side, keys = 6.4, 1.75
-    fig = style.figure(len(panels) * (side + keys) + 0.3, side + 1.25)
+    side, keys = 6.2, 2.85
+    fig = style.figure(len(panels) * (side + keys) + 0.2, side + 1.55)
     wide, tall = fig.get_size_inches()
     numbers = {}
     for i, (name, (embeddings, labels)) in enumerate(panels.items()):
@@ -133,14 +134,14 @@ def draw_clusters(path: str | os.PathLike, panels: Mapping[str, tuple[np.ndarray
         points = (np.asarray(embeddings, np.float64) - mean) @ axes_.T
         numbers[name] = {"points": np.round(points, 4).tolist(), "labels": labels.tolist(),
                          "variance": np.round(share, 4).tolist()}  # fmt: skip
-        left = 0.65 + i * (side + keys)
-        plot = fig.add_axes((left / wide, 0.6 / tall, (side - 0.55) / wide, (side - 0.55) / tall))
+        left = 0.85 + i * (side + keys)
+        plot = fig.add_axes((left / wide, 0.62 / tall, (side - 0.3) / wide, (side - 0.1) / tall))
         names = sorted(set(labels.tolist()))
         colour = style.colours(names)
         for j, label in enumerate(names):
             mark = MARKS[j // len(style.PALETTE) % len(MARKS)]
             at = points[labels == label]
-            plot.scatter(*at.T, s=26, marker=mark, color=colour[label], alpha=0.75, linewidth=0, zorder=3,
+            plot.scatter(*at.T, s=30, marker=mark, color=colour[label], alpha=0.75, linewidth=0, zorder=3,
                          label=label)  # fmt: skip
         style.dress(plot, grid=True)
         low, high = np.quantile(points, [0.003, 0.997], axis=0)
@@ -148,9 +149,9 @@ def draw_clusters(path: str | os.PathLike, panels: Mapping[str, tuple[np.ndarray
         plot.set(xlim=(low[0] - room[0], high[0] + room[0]), ylim=(low[1] - room[1], high[1] + room[1]))
         plot.set(xlabel=f"First principal axis ({share[0]:.0%} of the variance)",
                  ylabel=f"Second principal axis ({share[1]:.0%})")  # fmt: skip
-        plot.set_title(name, color=style.TEXT, size=12, loc="left")
-        plot.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, labelcolor=style.TEXT,
-                    fontsize=9, handletextpad=0.2, labelspacing=0.45)
+        plot.set_title(f"{name}, {len(points)} tiles", color=style.TEXT, size=11, loc="left")
+        plot.legend(loc="upper left", bbox_to_anchor=(1.0, 1.01), frameon=False, labelcolor=style.TEXT,
+                    fontsize=9.5, handletextpad=0.2, labelspacing=0.5, markerscale=1.3)
     if title:
         fig.text(0.25 / wide, 1 - 0.3 / tall, title, color=style.TEXT, size=14, weight="bold", va="center")
     fig.savefig(path, facecolor=style.BACKGROUND)
