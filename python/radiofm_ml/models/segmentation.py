@@ -25,7 +25,9 @@ class PixelDecoderConfig:
     """Shape of a decoder.
 
     dim, depth, heads  of its transformer
-    pixels             each token comes with a linear map of its patch's pixels; false: the published decoder
+    pixels             each token comes with linear maps of its patch's pixels and of what lies above and
+                       below it: the mean over time of the tile's columns and of the tokens at this frequency,
+                       so that a carrier is one thing from the start; false: the published decoder
     detail             features a pixel for two 3x3 convolutions, which see the tile too; 0 for none
     """
 
@@ -72,7 +74,10 @@ class PixelDecoder(nn.Module):
         self.config, self.vit = config, vit
         self.reads_tile = config.pixels or config.detail > 0
         self.embed = nn.Linear(vit.dim, config.dim)
-        self.pixels = nn.Linear(vit.patch_rows * vit.patch_cols, config.dim) if config.pixels else None
+        self.pixels = self.context = None
+        if config.pixels:
+            self.pixels = nn.Linear((vit.patch_rows + 1) * vit.patch_cols, config.dim)
+            self.context = nn.Linear(vit.dim, config.dim)
         self.register_buffer("positions", sincos_positions(*vit.grid, config.dim), persistent=False)
         self.blocks = nn.ModuleList(Block(config.dim, config.heads, 4.0) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim)
@@ -92,7 +97,7 @@ class PixelDecoder(nn.Module):
         """
         x = self.embed(tokens[:, 1:]) + self.positions
         if self.pixels is not None:
-            x = x + self.pixels(self._patches(tiles.to(x.dtype)))
+            x = x + self.pixels(self._pixels(tiles)) + self.context(self._over_time(tokens[:, 1:]))
         for block in self.blocks:
             x = block(x)
         x = self._picture(self.predict(self.norm(x)))
@@ -105,6 +110,17 @@ class PixelDecoder(nn.Module):
         (down, across), v = self.vit.grid, self.vit
         x = tiles.unflatten(2, (across, v.patch_cols)).unflatten(1, (down, v.patch_rows)).transpose(2, 3)
         return x.flatten(3).flatten(1, 2)
+
+    def _pixels(self, tiles: torch.Tensor) -> torch.Tensor:
+        """(N, T, (patch_rows + 1)*patch_cols): pixels of each patch, and the mean over time of its columns."""
+        down, across = self.vit.grid
+        columns = tiles.mean(1).unflatten(1, (1, across, -1)).expand(-1, down, -1, -1).flatten(1, 2)
+        return torch.cat([self._patches(tiles), columns], -1)
+
+    def _over_time(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(N, T, dim) to the same: the mean of the tokens at the same frequency."""
+        return tokens.unflatten(1, self.vit.grid).mean(1, keepdim=True).expand(
+            -1, self.vit.grid[0], -1, -1).flatten(1, 2)
 
     def _picture(self, x: torch.Tensor) -> torch.Tensor:
         """(N, T, features*patch_rows*patch_cols) to (N, features, tile_rows, tile_cols)."""
