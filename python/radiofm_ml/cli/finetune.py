@@ -46,7 +46,7 @@ def finetune(
     last: Annotated[int, typer.Option(min=1, help="last-k: how many blocks.")] = 2,
     epochs: Annotated[float, typer.Option(help="Passes over the examples.")] = 10.0,
     max_steps: Annotated[int, typer.Option(min=1, help="At most so many steps a run.")] = 400,
-    base_rate: Annotated[float, typer.Option(help="Learning rate at 256 examples a step.")] = 0.0,
+    base_rate: Annotated[float, typer.Option(help="Learning rate at 256 examples a step.")] = 1e-3,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 64,
     label_smoothing: Annotated[float, typer.Option(min=0.0, max=0.9, help="Of a classification.")] = 0.1,
     split_seed: Annotated[int, typer.Option(help="Seed of the split, where the task draws one.")] = 0,
@@ -65,7 +65,7 @@ def finetune(
     from radiofm_ml import bundle as bundles
     from radiofm_ml.cli.progress import bar
     from radiofm_ml.data.tasks import LOADERS, load_task
-    from radiofm_ml.evaluate.finetuning import evaluate
+    from radiofm_ml.evaluate.finetuning import BASELINES, evaluate
     from radiofm_ml.evaluate.reports import print_results
     from radiofm_ml.train.tuning import METHODS, TuneConfig
 
@@ -77,23 +77,24 @@ def finetune(
         raise ValueError(f"task '{task}' needs its data; the documentation says what that is")
     if threads:
         torch.set_num_threads(threads)
+    methods = [_one_of(name, METHODS, "--method") for name in _parts(method)]
+    rows = [_one_of(name, BASELINES, "--baselines") for name in _parts(baselines) if name != "none"]
+    counts = [None if part == "all" else _count(part) for part in _parts(shots)]
+    if not methods or not counts:
+        raise ValueError("--method and --shots must name one or more")
+    counts.sort(key=lambda count: float("inf") if count is None else count)
     bundle = bundles.load(model)
     loaded = load_task(task, data, bundle.spec, split_seed)
     common = TuneConfig(
         read_out=read_out, from_layer=from_layer, rank=rank, alpha=alpha, last=last, epochs=epochs,
         max_steps=max_steps, min_steps=min(TuneConfig.min_steps, max_steps), batch_size=batch_size,
-        label_smoothing=label_smoothing, decoder=load_decoder(loaded),
+        base_rate=base_rate, label_smoothing=label_smoothing, decoder=_decoder(loaded),
     )  # fmt: skip
-    if base_rate:
-        common = replace(common, base_rate=base_rate)
-    configs = [replace(common, method=_one_of(name, METHODS, "--method")) for name in _parts(method)]
-    counts = [None if part == "all" else _count(part) for part in _parts(shots)]
-    counts.sort(key=lambda count: float("inf") if count is None else count)
     with bar() as progress:
         line = progress.add_task("", total=1, note="")
         results = evaluate(
-            bundle, loaded, configs, out, counts, range(seeds),
-            [name for name in _parts(baselines) if name != "none"],
+            bundle, loaded, [replace(common, method=name) for name in methods], out, counts, range(seeds),
+            rows,
             on_step=lambda name, step, steps, loss: progress.update(
                 line, description=name, completed=step, total=steps, note=f"loss {loss:.3f}"),
         )  # fmt: skip
@@ -101,7 +102,7 @@ def finetune(
         print_results(report)
 
 
-def load_decoder(data) -> dict | None:
+def _decoder(data) -> dict | None:
     """Configuration of a segmentation's decoder."""
     if data.kind != "segmentation":
         return None

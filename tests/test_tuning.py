@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Tuning: what each method trains and what it leaves alone, and that it learns what is there to learn."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from radiofm_ml import heads
+from radiofm_ml.data.tasks import TaskData, TaskError
+from radiofm_ml.train import tuning
+from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, score, tune
+from tiny_bundle import make_bundle
+
+QUICK = TuneConfig(epochs=1, min_steps=12, max_steps=12, batch_size=16, base_rate=0.05, rank=4, alpha=8.0,
+                   last=1, label_smoothing=0.0)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return make_bundle(tmp_path_factory.mktemp("bundle"), dim=32, read_out="statistics", projection=16)
+
+
+def stripes(n=96, seed=0) -> TaskData:
+    """Noise with a stripe in frequency, in time, or none; five examples a group."""
+    rng = np.random.default_rng(seed)
+    targets = np.arange(n) % 3
+    tiles = rng.normal(size=(n, 1, 32, 64)).astype(np.float32)
+    for tile, target in zip(tiles[:, 0], targets, strict=True):
+        if target:
+            tile[(slice(None), rng.integers(64)) if target == 1 else (rng.integers(32), slice(None))] += 4
+    part = n * 2 // 3
+    groups = np.array([f"{t} {i // 15}" for i, t in enumerate(targets)])
+    split = {"train": np.flatnonzero(np.arange(n) // 15 < part // 15), "test": np.flatnonzero(
+        np.arange(n) // 15 >= part // 15)}
+    return TaskData("stripe", "classification", tiles, targets, ("none", "tone", "burst"), groups, split,
+                    tiles=True)
+
+
+def arrays(n=60) -> TaskData:
+    """Three channels, not of a tile's size; the numbers are the level of the last channel's halves."""
+    rng = np.random.default_rng(1)
+    targets = rng.uniform(-30, 30, (n, 2)).astype(np.float32)
+    x = rng.normal(size=(n, 3, 20, 24)).astype(np.float32) * 5 + 100
+    x[:, 2, :, :12] += targets[:, :1, None]
+    x[:, 2, :, 12:] += targets[:, 1:, None]
+    return TaskData("level", "regression", x, targets, ("left", "right"), np.arange(n),
+                    {"train": np.arange(n - 20), "test": np.arange(n - 20, n)}, unit="dB")
+
+
+@pytest.fixture(scope="module")
+def frozen(bundle):
+    return Frozen(bundle.model, stripes())
+
+
+TRAINED = {
+    "probe": ("layers.",),
+    "mlp": ("layers.",),
+    "published-lp": ("layers.", "encoder.patch_embed.", "encoder.cls", "encoder.norm."),
+    "last-k": ("layers.", "encoder.blocks.2.", "encoder.norm."),
+    "lora": ("layers.", "encoder.blocks.*.attention.qkv.lora_"),
+    "full": ("layers.", "encoder."),
+}
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_a_method_trains_its_part_and_nothing_else(bundle, frozen, method):
+    before = {name: value.clone() for name, value in bundle.model.state_dict().items()}
+    tuned = tune(frozen, frozen.data.splits["train"], replace(QUICK, method=method), bundle.id)
+    for name, value in bundle.model.state_dict().items():
+        assert torch.equal(value, before[name]), f"the bundle's {name} has changed"
+    changed = set()
+    for name, value in tuned.head.encoder.state_dict().items():
+        source = before.get(name.replace("qkv.base.", "qkv."))
+        if source is None or not torch.equal(value, source):
+            changed.add(f"encoder.{name}")
+    allowed = TRAINED[method]
+    for name in changed:
+        plain = ".".join("*" if part.isdigit() and method == "lora" else part for part in name.split("."))
+        assert plain.startswith(allowed), f"{method} has changed {name}"
+    starts = [part.split("*")[0] for part in allowed[1:]]
+    for start in starts:
+        assert any(name.startswith(start) for name in changed), f"{method} has not changed {start}"
+
+
+@pytest.mark.parametrize("method", ["probe", "mlp", "last-k", "lora"])
+def test_a_method_learns_and_its_head_says_the_same_from_disk(tmp_path, bundle, frozen, method):
+    config, data = replace(QUICK, method=method), frozen.data
+    if method == "mlp":  # the only one that does not begin with the fitted probe
+        config = replace(config, min_steps=60, max_steps=60)
+    test = data.splits["test"]
+    tuned = tune(frozen, data.splits["train"], config, bundle.id)
+    found = predict(tuned.head, frozen, config, test)
+    assert score(data, found, test) > 0.6  # a third by chance
+    heads.save(tmp_path, tuned.head)
+    head = heads.load(tmp_path).attach(bundle)
+    tiles = torch.from_numpy(data.inputs[test][:, 0])
+    tokens = bundle.model.tokens_before(tiles, [head.from_layer])[head.from_layer]
+    np.testing.assert_allclose(head.predict(tokens), found, atol=0.03)  # bf16 where the CPU has it
+
+
+def test_a_probe_on_the_embedding_is_a_plain_head(bundle, frozen):
+    config, data = TuneConfig("probe", "embedding"), frozen.data
+    head = tune(frozen, data.splits["train"], config, bundle.id).head
+    assert isinstance(head, heads.Head) and head.labels == data.labels and head.model == bundle.id
+    test = data.splits["test"]
+    with torch.inference_mode():
+        embeddings = bundle.model(torch.from_numpy(data.inputs[test][:, 0])).numpy()
+    np.testing.assert_allclose(head(embeddings), predict(head, frozen, config, test), atol=0.05)
+
+
+def test_the_same_seed_gives_the_same_head(bundle, frozen):
+    train = frozen.data.splits["train"]
+
+    def state(seed):
+        return tune(frozen, train, replace(QUICK, method="lora", seed=seed)).head.own_state()
+
+    first, again, other = state(0), state(0), state(1)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_best_look_at_the_validation_part_is_kept(monkeypatch, bundle, frozen):
+    scores = iter([0.1, 0.9, *[0.3] * 6])
+    states = []
+
+    def noted(head, frozen, config, index):
+        states.append({k: v.clone() for k, v in head.own_state().items()})
+        return predict(head, frozen, config, index)
+
+    monkeypatch.setattr(tuning, "score", lambda *_: next(scores))
+    monkeypatch.setattr(tuning, "predict", noted)
+    train = frozen.data.splits["train"]
+    tuned = tune(frozen, train[:-12], replace(QUICK, method="last-k"), validation=train[-12:])
+    assert [h["validation"] for h in tuned.history if h["validation"] is not None] == [0.1, 0.9, *[0.3] * 6]
+    assert all(torch.equal(tuned.head.own_state()[k], v) for k, v in states[1].items())
+    assert tuned.head.config.temperature != 1.0
+
+
+def test_frozen_parts_are_computed_once(bundle):
+    data = stripes(24)
+    frozen = Frozen(bundle.model, data)
+    index = np.array([3, 1, 3, 7])
+    with torch.inference_mode():
+        expected = bundle.model.tokens_before(torch.from_numpy(data.inputs[index][:, 0]), [2])[2]
+    np.testing.assert_allclose(frozen.tokens(2, index), expected, atol=0.05)
+    kept = frozen.tokens(2, index)
+    data.inputs[:] = 0
+    assert torch.equal(frozen.tokens(2, index), kept)
+    small = Frozen(bundle.model, data, limit=0)
+    assert small.tokens(2, index).shape == kept.shape and not torch.equal(small.tokens(2, index), kept)
+
+
+@pytest.mark.parametrize("method", ["probe", "lora", "published-lp", "scratch"])
+def test_arrays_of_any_size_and_numbers_as_targets(tmp_path, bundle, method):
+    data = arrays()
+    frozen, config = Frozen(bundle.model, data), replace(QUICK, method=method)
+    tuned = tune(frozen, data.splits["train"], config, bundle.id)
+    assert tuned.head.input == "tile" and tuned.head.config.front.channels == 3
+    test = data.splits["test"]
+    found = predict(tuned.head, frozen, config, test)
+    assert found.shape == (20, 2) and np.isfinite(found).all()
+    if method == "probe":
+        spread = np.linalg.norm(data.targets[test] - data.targets.mean(0), axis=1).mean()
+        assert -score(data, found, test) < 0.8 * spread
+    heads.save(tmp_path, tuned.head)
+    again = heads.load(tmp_path).attach(bundle).predict(torch.from_numpy(data.inputs[test]))
+    np.testing.assert_allclose(again, found, atol=2.0)
+
+
+def test_adapter_is_trained_where_the_method_says_so(bundle):
+    data = arrays()
+    for method, trained in (("probe", False), ("last-k", False), ("lora", True), ("scratch", True)):
+        head = tune(Frozen(bundle.model, data), data.splits["train"], replace(QUICK, method=method)).head
+        weight = head.front.adapter.weight
+        assert torch.equal(weight, torch.full_like(weight, 1 / 3)) != trained
+
+
+def test_schedule_and_settings():
+    config = TuneConfig(batch_size=64, base_rate=1e-3, warmup=0.1)
+    assert config.rate(9, 100) == pytest.approx(2.5e-4) and config.rate(0, 100) == pytest.approx(2.5e-5)
+    assert config.rate(99, 100) < 1e-6 and config.rate(55, 100) == pytest.approx(1.25e-4, rel=0.01)
+    assert TuneConfig(epochs=10, min_steps=5, max_steps=50).steps(64) == 10
+    for wrong in ({"method": "magic"}, {"read_out": "x"}, {"batch_size": 0}, {"min_steps": 9,
+                                                                              "max_steps": 8}):
+        with pytest.raises(ValueError):
+            TuneConfig(**wrong)
+
+
+def test_layer_decay_and_weight_decay(bundle, frozen):
+    config = replace(QUICK, method="full", layer_decay=0.5, weight_decay=0.1)
+    head = tuning._build(frozen, config, "", frozen.data.splits["train"])
+    names = {id(p): name for name, p in head.named_parameters()}
+    for group in tuning._groups(head, config):
+        for parameter in group["params"]:
+            name = names[id(parameter)]
+            place = int(name.split(".")[2]) + 1 if "blocks" in name else (
+                0 if name.startswith(("encoder.patch_embed", "encoder.cls")) else 4)
+            assert group["factor"] == 0.5 ** (4 - place)
+            assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
+
+
+def test_what_cannot_be_tuned_is_refused(bundle, frozen):
+    data = frozen.data
+    with pytest.raises(TaskError, match="no example of 'burst'"):
+        tune(frozen, np.flatnonzero(data.targets < 2)[:9], QUICK)
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        tune(frozen, data.splits["train"], replace(QUICK, method="full", base_rate=float("inf")))
+    with pytest.raises(TaskError, match="tiles must be"):
+        Frozen(bundle.model, replace(data, inputs=data.inputs[..., :32]))
+    spoilt = arrays()
+    spoilt.inputs[3] = np.nan
+    with pytest.raises(TaskError, match="NaN"):
+        Frozen(bundle.model, spoilt)
