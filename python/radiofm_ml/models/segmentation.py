@@ -112,7 +112,7 @@ class PixelDecoder(nn.Module):
         return x.flatten(3).flatten(1, 2)
 
     def _pixels(self, tiles: torch.Tensor) -> torch.Tensor:
-        """(N, T, (patch_rows + 1)*patch_cols): pixels of each patch, and the mean over time of its columns."""
+        """(N, T, (patch_rows + 1)*patch_cols): each patch, and the mean over time of its columns."""
         down, across = self.vit.grid
         columns = tiles.mean(1).unflatten(1, (1, across, -1)).expand(-1, down, -1, -1).flatten(1, 2)
         return torch.cat([self._patches(tiles), columns], -1)
