@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import firwin, oaconvolve
 
 from radiofm_ml.synth.signals.base import Signal
-from radiofm_ml.synth.signals.modulation import Burst, assemble
+from radiofm_ml.synth.signals.modulation import Burst, assemble, occupied_band
 
 Rng = np.random.Generator
 Spans = list[tuple[int, int]]
@@ -41,17 +41,26 @@ def push_to_talk(rng: Rng, n: int, on: tuple[float, float], off: tuple[float, fl
     return spans or [(0, n)]
 
 
+def band_throughout(x: np.ndarray, rate: float, pieces: int = 16, size: int = 4096) -> tuple[float, float]:
+    """The occupied band (99 % of the power) of a signal whose spectrum comes and goes with its programme,
+    from pieces all over it."""
+    if len(x) > pieces * size:
+        starts = np.linspace(0, len(x) - size, pieces).astype(int)
+        x = x[starts[:, None] + np.arange(size)].ravel()
+    return occupied_band(x, rate)
+
+
 def keyed(
     iq: np.ndarray,
     rate: float,
     spans: Spans,
-    band: tuple[float, float],
+    band: tuple[float, float] | None,
     variant: str = "",
     truth: dict | None = None,
     ramp: float = 0.003,
 ) -> Signal:
     """The parts ``spans`` (start, count) of ``iq``, with edges of ``ramp`` seconds where they start and end
-    within it."""
+    within it; their bands are measured if ``band`` is None."""
     bursts, n, edge = [], len(iq), max(1, int(ramp * rate))
     rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(edge) + 0.5) / edge)).astype(np.float32)
     for start, count in spans:
@@ -60,7 +69,7 @@ def keyed(
             part[:edge] *= rise[: len(part)]
         if start + count <= n:
             part[-edge:] *= rise[::-1][-len(part) :]
-        bursts.append(Burst(max(start, 0), part, band=band))
+        bursts.append(Burst(max(start, 0), part, band=band or band_throughout(part, rate)))
     return assemble(n / rate, rate, bursts, variant, truth)
 
 
@@ -72,4 +81,5 @@ def continuous(
     truth: dict | None = None,
 ) -> Signal:
     """On from the first sample to the last; the band is measured if None."""
-    return assemble(len(iq) / rate, rate, [Burst(0, iq, band=band)], variant, truth)
+    whole = Burst(0, iq, band=band or band_throughout(iq, rate))
+    return assemble(len(iq) / rate, rate, [whole], variant, truth)
