@@ -241,7 +241,8 @@ class _PackedLinear(nn.Module):
 
 
 def accelerate(head: nn.Module, precision: str = "auto") -> None:
-    """Make a ``models.tuned.TunedHead`` run as fast as the engine runs its encoder; it cannot be trained then."""
+    """Make a ``models.tuned.TunedHead`` run as fast as the engine runs its encoder; it can then not be
+    trained."""
     if precision == "bf16" or (precision == "auto" and cpu_has_bf16()):
         head.encoder = _pack_bf16(head.encoder)
         if head.decoder is not None:
