@@ -203,7 +203,8 @@ def _plain(head: Head) -> tuple[dict, dict]:
 
 
 def folder(ref: str | os.PathLike) -> Path:
-    """Folder of a head: ``ref`` itself, or where a head that ships with a bundle lies ('radiofm-small/signal')."""
+    """Folder of a head: ``ref`` itself, or where a head that ships with a bundle lies
+    ('radiofm-small/signal')."""
     path = Path(ref)
     if path.name == FILES[1]:
         return path.parent
@@ -214,7 +215,10 @@ def folder(ref: str | os.PathLike) -> Path:
 
 
 def load(ref: str | os.PathLike) -> Head | TunedHead:
-    """Open and check a head: its folder, its head.json, or 'BUNDLE/NAME' of one that ships. Raises HeadError."""
+    """Open and check a head: its folder, its head.json, or 'BUNDLE/NAME' of one that ships.
+
+    Raises HeadError.
+    """
     path = folder(ref)
     for name in FILES:
         if not (path / name).is_file():
