@@ -255,6 +255,7 @@ def _neighbour(kind, rate, n, main: list[Box], snr_db: float, rng: Rng):
         apart = all(offset + upper < b.lower or offset + lower > b.upper for b in main)
         if apart or rng.random() < 0.05:
             snr = snr_db - rng.uniform(0, 15)
-            return _arrive(kind, signal, rate, n, offset, snr, rng, on=False, main=False, largest=LARGEST_RATIO)
+            return _arrive(kind, signal, rate, n, offset, snr, rng, on=False, main=False,
+                           largest=LARGEST_RATIO)  # fmt: skip
     return np.zeros(n, np.complex64), []
 
