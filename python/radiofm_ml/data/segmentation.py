@@ -241,8 +241,8 @@ def _painted(part, names: tuple[str, ...], spec: SpectrogramSpec) -> np.ndarray:
         _, count, edges, _ = annotation
         return np.inf if edges is None else count * (edges[1] - edges[0])
 
-    for picture, annotations in zip(targets, part[1], strict=True):
-        for start, count, edges, label in sorted(annotations, key=area, reverse=True):
+    for picture, inside in zip(targets, part[1], strict=True):
+        for start, count, edges, label in sorted(inside, key=area, reverse=True):
             value = index.get(label or SIGNAL, 1 if label != NOISE else 0)
             lower, upper = (-0.5, 0.5) if edges is None else edges
             if upper > -0.5 and lower < 0.5:
