@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sigmf
+from radiofm_ml import bundle
 
 radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 
@@ -112,26 +113,30 @@ def test_recording_to_annotations(compiled, taught_live):
         out / "command.sigmf-meta",
         folder=compiled,
     )
-    fields = (
-        "core:sample_start",
-        "core:sample_count",
-        "core:label",
-        "core:freq_lower_edge",
-        "core:freq_upper_edge",
-        "radiofm:model",
-    )
 
-    def made(name):  # earlier annotations of ours are replaced, so these are all
-        return [tuple(a.get(f) for f in fields) for a in annotations(out / name)]
+    def tiles(name):
+        """Label, edges and model of each tile; earlier annotations of ours are replaced, so these are all."""
+        found = {}
+        for a in annotations(out / name):
+            about = tuple(a[f] for f in ("core:freq_lower_edge", "core:freq_upper_edge", "radiofm:model"))
+            first, end = a["core:sample_start"], a["core:sample_start"] + a["core:sample_count"]
+            for tile in range(first // STRIDE, -(-(end - 128) // STRIDE)):
+                found[tile] = a["core:label"], about
+        return found
 
-    flowgraph, command = made("flowgraph.sigmf-meta"), made("command.sigmf-meta")
-    assert len(flowgraph) > 4 and flowgraph == command
+    flowgraph, command = tiles("flowgraph.sigmf-meta"), tiles("command.sigmf-meta")
+    assert len(flowgraph) > 20 and flowgraph.keys() == command.keys()
+    assert all(flowgraph[tile][1] == command[tile][1] for tile in flowgraph)
+    # Batches of other sizes differ in the last bits of bfloat16: a tile between two labels goes either way.
+    same = sum(flowgraph[tile] == command[tile] for tile in flowgraph)
+    assert same >= 0.9 * len(flowgraph) and len({label for label, _ in flowgraph.values()}) > 2
 
 
 def test_embed_stream(compiled):
     run("embed_stream.py", "-n", "7", folder=compiled)
     with np.load(compiled / "embeddings.npz", allow_pickle=False) as arrays:
-        assert arrays["embedding"].shape == (7, 128) and np.isfinite(arrays["embedding"]).all()
+        size = bundle.load("radiofm-small").embedding_size
+        assert arrays["embedding"].shape == (7, size) and np.isfinite(arrays["embedding"]).all()
         np.testing.assert_array_equal(arrays["sample_start"], np.arange(7) * STRIDE)
         np.testing.assert_array_equal(arrays["sample_rate"], np.full(7, 1e6))
         np.testing.assert_array_equal(arrays["rx_freq"], np.full(7, 433.92e6))
