@@ -240,6 +240,7 @@ class _annotator(gr.basic_block):
                 self._guarded(self._writer.poll)
                 continue
             if item is _END:
+                self._queue.task_done()
                 return self._finish()
             if self._alive:
                 self._guarded(self._annotate, item)
