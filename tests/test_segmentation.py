@@ -236,7 +236,7 @@ def test_annotations_become_masks(recordings):
     assert data.labels == ("noise", "fm", "ook") and data.inputs.shape == (12, 1, 32, 64)
     first, second, third = data.targets[:3]
     assert not first[:15].any() and (first[16:31, 25:40] == 1).all() and not first[:, :24].any()
-    assert (second[:15, 25:36] == 1).all() and not second[19:].any()
+    assert (second[:15, 25:36] == 1).all() and not second[19:31].any()
     assert (second[:19, 36:38] == 2).all()  # the smaller one lies on top
     assert (third == IGNORED).all()  # its band is not known
     assert set(data.groups) == {"receiver 0", "receiver 1"}
