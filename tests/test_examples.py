@@ -149,7 +149,7 @@ HEADS = ROOT / "python" / "radiofm_ml" / "pretrained" / "radiofm-small" / "heads
                     reason="the bundle comes without its heads")
 def test_identify_with_boxes(compiled):
     """On recordings with annotations of every emission: boxes lie where they are on, tiles get labels."""
-    run("-m", "radiofm_ml.cli", "synth", "signals", "signals", "--labels", "lora,pocsag", "--count", "2",
+    run("-m", "radiofm_ml.cli", "synth", "signals", "signals", "--labels", "lora,pocsag", "--count", "1",
         "--samples", str(8 * STRIDE + 128), "--snr", "15:20", "--neighbours", "0", folder=compiled)
     task = json.loads((HEADS / "segmentation" / "head.json").read_text())["task"]
     found, covered, total = 0, 0, 0

@@ -4,7 +4,7 @@
 
 from gnuradio import gr
 
-from . import messages
+from . import backlog, messages
 from .messages import MessageError
 from .optional import optional
 from .prototype_port import PrototypePort
@@ -87,6 +87,7 @@ class prototype_classifier(gr.basic_block):
             self.message_port_register_in(port)
         for port in (messages.PREDICTIONS, messages.STATUS, messages.PROTOTYPES_OUT):
             self.message_port_register_out(port)
+        backlog.register_sender(self)
         self.set_msg_handler(messages.EMBEDDINGS, self.handle_embedding)
         self.set_msg_handler(messages.PROTOTYPES, self.handle_command)
 

@@ -10,12 +10,13 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from . import messages
+from . import backlog, messages
 from .optional import optional
 
 _NAME = "SigMF Annotation Sink"
 _IDLE = 0.25  # seconds after which waiting decisions are looked at
 _END = object()
+_SYSTEM = pmt.intern("system")
 _TAGS = {"rx_rate": messages.RX_RATE, "rx_freq": messages.RX_FREQ, "rx_time": messages.RX_TIME}
 
 
@@ -162,6 +163,8 @@ class _annotator(gr.basic_block):
         self.message_port_register_in(messages.PREDICTIONS)
         self.message_port_register_out(messages.STATUS)
         self.set_msg_handler(messages.PREDICTIONS, self.handle_prediction)
+        self._ended = 0  # senders that said that they have ended
+        self.set_msg_handler(_SYSTEM, self.handle_system)
 
     def annotations(self) -> int:
         return len(self._writer)
@@ -198,6 +201,7 @@ class _annotator(gr.basic_block):
         except (OSError, ValueError) as error:  # an exception here would leave a flowgraph that never ends
             self._log.error(f"{error}; nothing is written")
             self._alive = False
+        self._ended = 0
         self._started = True
         self._resumed = not self._record
         self._worker = threading.Thread(target=self._work_queue, name="sigmf_annotation_sink", daemon=True)
@@ -220,6 +224,12 @@ class _annotator(gr.basic_block):
         if self._data_file is not None:
             self._data_file.close()
             self._data_file = None
+
+    def handle_system(self, message):
+        """A block upstream has ended. GNU Radio would end this one with the first; others may go on."""
+        self._ended += 1
+        if self._ended >= backlog.senders(self, messages.PREDICTIONS):
+            self.system_handler(message)
 
     # -- predictions: the handler only checks and queues ----------------------------------------------
     def handle_prediction(self, message):

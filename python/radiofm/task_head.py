@@ -67,6 +67,7 @@ class task_head(gr.basic_block):
         self.set_msg_handler(messages.EMBEDDINGS, self.handle_embedding)
         self.set_msg_handler(messages.TOKENS, self.handle_tokens)
         backlog.register(self)
+        backlog.register_sender(self)
 
     # -- the block's thread ---------------------------------------------------------------------------
     def handle_embedding(self, message) -> None:
