@@ -4,8 +4,8 @@
 of all senders.
 
 A message port takes whatever comes, and drops what is too much in silence. A block that works slowly, and has
-``max_queue()``, registers itself here; a sender that may wait asks before it sends more. And a block ends with
-the first of its senders; one that reads several must know how many there are to outlast them all.
+``max_queue()``, registers itself here; a sender that may wait asks before it sends more. And a block ends
+with the first of its senders; one that reads several must know how many there are to outlast them all.
 """
 
 import time
