@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,11 @@ class Benchmark:
     recordings: np.ndarray
     rates: np.ndarray
     groups: np.ndarray
+
+    @cached_property
+    def held_out(self) -> np.ndarray:
+        """bool (N,): of a session that pre-training never reads."""
+        return np.array([held_out(session) for session in self.sessions])
 
     def usable(self) -> list[str]:
         """Labels with two groups or more."""
@@ -150,6 +156,27 @@ def _spread(members: np.ndarray, recordings: np.ndarray, count: int, rng: np.ran
     return members[np.argsort(turns, kind="stable")][:count]
 
 
+def nearest_prototypes(
+    features: np.ndarray,
+    bench: Benchmark,
+    labels: Sequence[str],
+    shots: int,
+    seed: int,
+    episodes: int,
+    normalisation: str = "cl2n",
+) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """Of each episode the label number of the prototype nearest to every tile, and the queries."""
+    rng = np.random.default_rng(seed)
+    for _ in range(episodes):
+        support, queries = draw_episode(bench, labels, shots, rng)
+        mean = features[np.concatenate(support)].mean(0)
+        taught = [
+            Prototype(label, features[s].mean(0), len(s), features[s])
+            for label, s in zip(labels, support, strict=True)
+        ]
+        yield geometry.fit(taught, normalisation, mean).distances(features).argmin(1), queries
+
+
 def prototype_accuracy(
     features: np.ndarray,
     bench: Benchmark,
@@ -158,27 +185,10 @@ def prototype_accuracy(
     seed: int,
     episodes: int,
     normalisation: str = "cl2n",
-    asked: np.ndarray | None = None,
-):
-    """Balanced accuracy of nearest prototypes, mean over episodes: (all queries, see ``score``; held out).
-
-    asked: bool (N,), the tiles to take as queries; then one number, over these.
-    """
-    rng = np.random.default_rng(seed)
-    scores = []
-    for _ in range(episodes):
-        support, queries = draw_episode(bench, labels, shots, rng)
-        mean = features[np.concatenate(support)].mean(0)
-        taught = [
-            Prototype(label, features[s].mean(0), len(s), features[s])
-            for label, s in zip(labels, support, strict=True)
-        ]
-        nearest = geometry.fit(taught, normalisation, mean).distances(features).argmin(1)
-        if asked is None:
-            scores.append(score(nearest, bench, queries))
-        else:
-            scores.append(_balanced(nearest, bench, [members[asked[members]] for members in queries]))
-    return np.nanmean(scores, 0).tolist() if asked is not None else tuple(np.mean(scores, 0).tolist())
+) -> tuple[float, float]:
+    """Balanced accuracy of nearest prototypes, mean over episodes: (all queries, see ``score``; held out)."""
+    played = nearest_prototypes(features, bench, labels, shots, seed, episodes, normalisation)
+    return tuple(np.mean([score(nearest, bench, queries) for nearest, queries in played], 0).tolist())
 
 
 def supervised_accuracy(
@@ -198,16 +208,16 @@ def score(predicted: np.ndarray, bench: Benchmark, queries: list[np.ndarray]) ->
 
     Returns it over all queries, and over those of sessions that pre-training never reads (``held_out``).
     """
-    unseen = np.array([held_out(s) for s in bench.sessions])
-    return (
-        _balanced(predicted, bench, queries),
-        _balanced(predicted, bench, [members[unseen[members]] for members in queries]),
-    )
+    everything = np.ones(len(bench.labels), bool)
+    return tuple(balanced(predicted, bench, queries, asked) for asked in (everything, bench.held_out))
 
 
-def _balanced(predicted: np.ndarray, bench: Benchmark, queries: list[np.ndarray]) -> float:
+def balanced(
+    predicted: np.ndarray, bench: Benchmark, queries: list[np.ndarray], asked: np.ndarray
+) -> float:
+    """Balanced accuracy over those of the queries that ``asked``, bool (N,), names; NaN if there are none."""
     per_label = []
-    for label, members in enumerate(queries):
+    for label, members in enumerate(q[asked[q]] for q in queries):
         right = predicted[members] == label
         owner = bench.recordings[members]
         if len(members):

@@ -17,11 +17,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from radiofm_ml.evaluate.identification import Benchmark, load_benchmark, prototype_accuracy
+from radiofm_ml.evaluate.identification import Benchmark, balanced, load_benchmark, nearest_prototypes
 from radiofm_ml.models.vit import READ_OUTS, ViT
 from radiofm_ml.synth.dataset import labelled_tiles
-from radiofm_ml.train.export import CALIBRATION_FRONT_ENDS, CALIBRATION_SEED, load_encoder, principal
-from radiofm_ml.train.shards import held_out, unpack
+from radiofm_ml.train.export import (
+    CALIBRATION_FRONT_ENDS,
+    CALIBRATION_SEED,
+    load_encoder,
+    principal,
+    sample_shards,
+)
+from radiofm_ml.train.shards import unpack
 
 PROJECTIONS = ((0, 0.0), (64, 0.5), (64, 1.0), (128, 0.5), (128, 1.0))  # (length or 0 for none, power)
 
@@ -40,13 +46,10 @@ def study(
     encoder, spec, _ = load_encoder(run, "pooled")
     bench = load_benchmark(folder, spec, track=track)
     synthetic = _synthetic(spec, per_class, track)
-    rng = np.random.default_rng(CALIBRATION_SEED)
-    arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in shards]
-    sample = np.concatenate([a[np.sort(rng.choice(len(a), min(len(a), 96), replace=False))] for a in arrays])
+    sample = sample_shards(shards, 96, CALIBRATION_SEED)
     sets = (bench.tiles, synthetic.tiles, unpack(sample, spec))
     tokens = [_tokens(encoder, tiles, track) for tiles in sets]
 
-    seen = np.array([not held_out(session) for session in bench.sessions])
     rows = []
     for read_out in track(READ_OUTS, "read-outs"):
         view = ViT(replace(encoder.config, read_out=read_out))
@@ -54,22 +57,21 @@ def study(
         for size, power in PROJECTIONS:
             weight, bias = principal(background, size, power) if size else (None, None)
             ours, theirs = (x if weight is None else x @ weight.T + bias for x in (real, made))
-            rows.append(
-                {
-                    "read_out": read_out,
-                    "projection": size,
-                    "power": power,
-                    "synthetic": _mean(theirs, synthetic, seeds, episodes, np.ones(len(theirs), bool)),
-                    "real": _mean(ours, bench, seeds, episodes, seen),
-                    "held_out": _mean(ours, bench, seeds, episodes, ~seen),
-                }
-            )
+            (synthetic_score,) = _means(theirs, synthetic, seeds, episodes, np.ones((1, len(theirs)), bool))
+            seen, unseen = _means(ours, bench, seeds, episodes, (~bench.held_out, bench.held_out))
+            about = {"read_out": read_out, "projection": size, "power": power}
+            rows.append({**about, "synthetic": synthetic_score, "real": seen, "held_out": unseen})
     return sorted(rows, key=lambda row: -(row["synthetic"] + row["real"]))
 
 
-def _mean(features, bench: Benchmark, seeds, episodes: int, asked: np.ndarray) -> float:
-    scores = [prototype_accuracy(features, bench, bench.usable(), 5, s, episodes, asked=asked) for s in seeds]
-    return float(np.mean(scores))
+def _means(features, bench: Benchmark, seeds, episodes: int, parts: Sequence[np.ndarray]) -> list[float]:
+    """Of each part, bool (N,), of the tiles: accuracy of 5 shots with its members as queries."""
+    scores = []
+    for seed in seeds:
+        played = nearest_prototypes(features, bench, bench.usable(), 5, seed, episodes)
+        each = [[balanced(nearest, bench, queries, p) for p in parts] for nearest, queries in played]
+        scores.append(np.nanmean(each, 0))
+    return np.mean(scores, 0).tolist()
 
 
 def _synthetic(spec, per_class: int, track) -> Benchmark:

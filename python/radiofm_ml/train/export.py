@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,13 @@ def add_projection(encoder: ViT, features: np.ndarray, size: int, power: float =
     return projected.eval()
 
 
+def sample_shards(shards: Sequence[Path], each: int, seed: int) -> np.ndarray:
+    """At most ``each`` random tiles of every shard, uint8 (N, tile_rows, tile_cols)."""
+    rng = np.random.default_rng(seed)
+    arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in shards]
+    return np.concatenate([a[np.sort(rng.choice(len(a), min(len(a), each), replace=False))] for a in arrays])
+
+
 def receptions(
     spec: SpectrogramSpec, each: int, seed: int, track=lambda items, label: items
 ) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
@@ -135,9 +143,7 @@ def export(
     Raises ValueError for a folder that holds no run.
     """
     encoder, spec, trained = load_encoder(run, read_out)
-    rng = np.random.default_rng(seed)
-    arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in shards]
-    sample = np.concatenate([a[np.sort(rng.choice(len(a), min(len(a), 256), replace=False))] for a in arrays])
+    sample = sample_shards(shards, 256, seed)
     chunks = [sample[i : i + 64] for i in range(0, len(sample), 64)]
     features = np.concatenate(
         [encode(encoder, unpack(c, spec)) for c in track(chunks, "fitting the projection")]
