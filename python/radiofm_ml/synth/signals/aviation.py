@@ -18,25 +18,20 @@ conventional VOR sends it (the variable signal in AM).
 
 from __future__ import annotations
 
+from string import ascii_uppercase
+
 import numpy as np
 
 from radiofm_ml.synth.signals.analogue import band_limit, continuous, keyed, push_to_talk
 from radiofm_ml.synth.signals.audio import speech
 from radiofm_ml.synth.signals.base import Signal, SignalClass
 from radiofm_ml.synth.signals.coding import crc_ccitt
+from radiofm_ml.synth.signals.keying import MORSE
 from radiofm_ml.synth.signals.modulation import tones
 
 Rng = np.random.Generator
 _AIRBAND_RATE = 24000.0
 _VOR_RATE = 40000.0
-_MORSE = dict(
-    zip(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        (".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- " +
-         "-. --- .--. --.- .-. ... - ..- ...- .-- -..- -.-- --..").split(),
-        strict=True,
-    )
-)  # fmt: skip
 
 
 def acars_message(rng: Rng) -> tuple[bytes, dict]:
@@ -104,7 +99,7 @@ def airband(rng: Rng, duration: float, variant: str | None = None) -> Signal:
 def _ident(rng: Rng, n: int, rate: float, letters: str) -> np.ndarray:
     """The keying of the identification, 0 to 1, from anywhere in its cycle."""
     unit = 1.2 / 7
-    marks = "000".join("0".join({".": "1", "-": "111"}[s] for s in _MORSE[c]) for c in letters)
+    marks = "000".join("0".join({".": "1", "-": "111"}[s] for s in MORSE[c]) for c in letters)
     marks = np.frombuffer(marks.ljust(int(10 / unit), "0").encode(), np.uint8) - ord("0")
     on = marks[((np.arange(n) / rate + rng.uniform(0, 10)) / unit).astype(int) % len(marks)]
     return band_limit(on.astype(np.float32), 60.0, rate, taps=601)  # soft edges
@@ -114,7 +109,7 @@ def vor(rng: Rng, duration: float, bearing: float | None = None) -> Signal:
     """The beacon on a radial, ``bearing`` degrees from magnetic north (random if None)."""
     rate, n = _VOR_RATE, round(duration * _VOR_RATE)
     bearing = float(rng.uniform(0, 360)) if bearing is None else bearing
-    letters = "".join(rng.choice(list(_MORSE), 3))
+    letters = "".join(rng.choice(list(ascii_uppercase), 3))
     turn = 2 * np.pi * (30 * np.arange(n) / rate + rng.random())
     # The reference leads: at bearing 0 both are in phase, at 90 the variable lags it by 90 degrees.
     subcarrier = np.cos(2 * np.pi * 9960 * np.arange(n) / rate + 16 * np.sin(turn))  # 480 Hz / 30 Hz = 16
