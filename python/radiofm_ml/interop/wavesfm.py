@@ -27,30 +27,19 @@ import argparse
 import hashlib
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml.models.vit import ViT, ViTConfig, sincos_positions
-from radiofm_ml.spectrogram import SpectrogramSpec
+from radiofm_ml.spectrogram import MSM_PUBLISHED
 
-# The input of the multimodal pre-training: slices of 16 ms (here: 1024 rows), dB from -120 to -0.5 become
-# 0 to 1, then 224x224 and normalised. Two things that hardly matter are other: their window is the
-# symmetric form of Hann, ours the periodic one; and they add -120 dB to the power, which we do not.
-SPECTROGRAM = SpectrogramSpec(
-    fft_size=1024,
-    hop=512,
-    rows=1024,
-    tile_rows=224,
-    tile_cols=224,
-    resize="bicubic",
-    reference="absolute",
-    absolute=(120.0, 119.5),
-    mean=0.451,
-    std=0.043,
-    time_axis="across",
-)
+# The input of the multimodal pre-training: the slices of MSM_PUBLISHED (16 ms, here 1024 rows), dB from -120
+# to -0.5 become 0 to 1, then 224x224 and normalised. Two things that hardly matter are other: their window is
+# the symmetric form of Hann, ours the periodic one; and they add -120 dB to the power, which we do not.
+SPECTROGRAM = replace(MSM_PUBLISHED, absolute=(120.0, 119.5), mean=0.451, std=0.043, time_axis="across")
 HEADS = {128: 4, 256: 8, 512: 8, 768: 12}  # of the presets micro, small, base, large, by width
 NORM_EPS = 1e-6
 _PATCHES, _SCALE, _SHIFT = "vis_patch_embed.proj.", "mod_ln_scale.vision", "mod_ln_bias.vision"
