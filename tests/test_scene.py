@@ -170,6 +170,17 @@ def test_boxes_lie_on_the_signal_in_the_tile():
             assert tile[inside].mean() > tile[~inside].mean() + 5
 
 
+def test_zoom_bounds_the_receivers_rate_and_leaves_other_sets_as_they_are():
+    kind = all_classes()["ert"]
+    options = {"labels": ["ert"], "front_ends": range(2), "neighbours": 0.0}
+    whole, zoomed, same = (dataset.labelled_tiles(24, SPEC, 6, **options, zoom=z) for z in (None, 1.5, 100))
+    assert zoomed.rates.min() > 0.99 * kind.rates[0] and zoomed.rates.max() < 1.51 * kind.rates[0]
+    assert whole.rates.max() > 2 * kind.rates[0] and len(np.unique(zoomed.rates)) > 4
+    np.testing.assert_array_equal(same.tiles, whole.tiles)  # beyond the kind's own range
+    with pytest.raises(ValueError, match="zoom must be 1 or above"):
+        dataset.labelled_tiles(1, SPEC, 6, **options, zoom=0.5)
+
+
 def test_tiles_in_which_nothing_is_on_are_noise():
     made = dataset.labelled_tiles(24, SPEC, 3, ["ert"], on=False, neighbours=0)
     assert made.names == ("ert", NOISE) and set(made.labels) == {0, 1}
@@ -206,6 +217,13 @@ def test_shards_are_resumed_and_read_back(tmp_path, small_shards):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="other parameters"):
         dataset.write_shards(tmp_path, SPEC, 12, 6, LABELS)
+    with pytest.raises(ValueError, match="other parameters"):
+        dataset.write_shards(tmp_path, SPEC, 12, 5, LABELS, zoom=2)
+    note = tmp_path / "spec.json"
+    older = {key: value for key, value in json.loads(note.read_text()).items() if key != "zoom"}
+    note.write_text(json.dumps(older))
+    dataset.write_shards(tmp_path, SPEC, 12, 5, LABELS)
+    assert json.loads(note.read_text())["zoom"] is None
     paths[0].with_suffix(".truth.npz").unlink()
     with pytest.raises(ValueError, match="scenes-00000.npy: cannot be read"):
         dataset.read_shards(tmp_path)

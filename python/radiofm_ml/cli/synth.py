@@ -81,6 +81,10 @@ def tiles(
     snr: Snr = "0:30",
     neighbours: Neighbours = 0.3,
     windows: Annotated[int, typer.Option(min=1, help="Tiles cut from a transmission.")] = 4,
+    zoom: Annotated[
+        float | None,
+        typer.Option(min=1, help="Sample rate at most so many times the kind's least; any if not given."),
+    ] = None,
     front_ends: FrontEnds = "0:100",
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     seed: Seed = 0,
@@ -108,6 +112,7 @@ def tiles(
         neighbours=neighbours,
         windows=windows,
         on=on,
+        zoom=zoom,
         jobs=jobs,
         track=track,
     )

@@ -70,6 +70,12 @@ def known_labels(labels: Sequence[str] | None = None) -> tuple[str, ...]:
     return tuple(labels or (label for label in TWENTY if label in classes))
 
 
+def check_zoom(zoom: float | None) -> None:
+    """Raises ValueError."""
+    if zoom is not None and not zoom >= 1:
+        raise ValueError(f"zoom must be 1 or above, times a kind's least rate, got {zoom}")
+
+
 def labelled_tiles(
     n_per_class: int,
     spec: SpectrogramSpec,
@@ -81,6 +87,7 @@ def labelled_tiles(
     neighbours: float = 0.3,
     windows: int = 4,
     on: bool = True,
+    zoom: float | None = None,
     first: int = 0,
     track: Callable[[Iterable, str], Iterable] = lambda items, label: items,
 ) -> LabelledTiles:
@@ -92,12 +99,15 @@ def labelled_tiles(
     windows     tiles taken from a transmission, each over its own channel, receiver and rate
     on          the main signal is on in every tile; else windows are random, 'noise' is one of ``names``,
                 and the label of tiles in which nothing of it is on (MIN_AREA)
+    zoom        rates are at most so many times the least of the kind's ``rates``, as of a receiver tuned to
+                the signal; None: any of the kind's
     first       number of the first transmission, for sets in several pieces
 
     Deterministic: the tiles of a label do not depend on how many are asked for. Raises ValueError for an
-    unknown label, or for one that is never on.
+    unknown label, for one that is never on, or for a zoom below 1.
     """
     labels = known_labels(labels)
+    check_zoom(zoom)
     names = labels if on or NOISE in labels else (*labels, NOISE)
     rows: list[tuple] = []
     for label in track(labels, "synthesising"):
@@ -105,7 +115,7 @@ def labelled_tiles(
         while made < n_per_class:
             before = made
             for scene, front_end in scenes(label, number, seed, spec.samples_per_tile, labels, front_ends,
-                                           snr_db, neighbours, windows, on):  # fmt: skip
+                                           snr_db, neighbours, windows, on, zoom):  # fmt: skip
                 boxes = tile_boxes(scene, spec, names)
                 shown = _is_on(scene, spec)
                 if (on and not shown) or made == n_per_class:
@@ -137,6 +147,7 @@ def scenes(
     neighbours: float = 0.3,
     windows: int = 4,
     on: bool = True,
+    zoom: float | None = None,
 ) -> Iterator[tuple[Scene, int]]:
     """Transmission ``number`` of a label: ``windows`` scenes of it, and the number of each one's receiver."""
     rng = np.random.default_rng([seed, zlib.crc32(label.encode()), number])
@@ -144,7 +155,9 @@ def scenes(
     signal, rates = None, [None] * windows
     if label != NOISE:
         kind = all_classes()[label]
-        wanted = [draw_rate(kind.rates, rng) for _ in range(windows)]
+        least, most = kind.rates
+        rates_seen = least, min(most, zoom * least) if zoom else most
+        wanted = [draw_rate(rates_seen, rng) for _ in range(windows)]
         signal = generate(kind, n_samples / min(wanted), rng)
         native = signal.sample_rate
         rates = [native * float(rational(rate / native, LARGEST_RATIO)) for rate in wanted]
@@ -197,31 +210,35 @@ def write_shards(
     neighbours: float = 0.3,
     windows: int = 4,
     on: bool = False,
+    zoom: float | None = None,
     jobs: int = 1,
     track: Callable[[Iterable, str], Iterable] = lambda items, label: items,
 ) -> list[Path]:
     """Make what is missing of ``n_tiles`` tiles or a few more, as many of each label; return the shards.
 
-    The parameters are those of ``labelled_tiles``; jobs: processes. Raises ValueError for an unknown label,
-    or if the folder was made with other parameters.
+    The parameters are those of ``labelled_tiles``; jobs: processes. Raises ValueError for an unknown label
+    or a zoom below 1, or if the folder was made with other parameters.
     """
     labels = known_labels(labels)
+    check_zoom(zoom)
     per_class = max(1, SHARD_TILES // len(labels))
     made_with = {
         "spec": spec.to_dict(), "seed": seed, "front_ends": [int(n) for n in front_ends], "snr_db": snr_db,
-        "neighbours": neighbours, "windows": windows, "on": on, "made_of": labels, "per_class": per_class,
-        "labels": labels if on or NOISE in labels else (*labels, NOISE),
+        "neighbours": neighbours, "windows": windows, "on": on, "zoom": zoom, "made_of": labels,
+        "per_class": per_class, "labels": labels if on or NOISE in labels else (*labels, NOISE),
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "spec.json"
-    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(made_with)):
-        raise ValueError(
-            f"{note}: these shards were made with other parameters; choose another folder or remove it"
-        )
+    if note.exists():
+        before = {"zoom": None, **json.loads(note.read_text(encoding="utf-8"))}  # older ones do not state it
+        if before != json.loads(json.dumps(made_with)):
+            raise ValueError(
+                f"{note}: these shards were made with other parameters; choose another folder or remove it"
+            )
     note.write_text(json.dumps(made_with, indent=2), encoding="utf-8")
     paths = [folder / f"scenes-{i:05d}.npy" for i in range(-(-n_tiles // (per_class * len(labels))))]
     make = partial(_write_shard, folder, spec, seed, per_class, labels, tuple(front_ends), snr_db, neighbours,
-                   windows, on)  # fmt: skip
+                   windows, on, zoom)  # fmt: skip
     missing = [i for i, path in enumerate(paths) if not path.exists()]
     if jobs == 1:
         for i in track(missing, "synthesising"):
@@ -234,9 +251,10 @@ def write_shards(
     return paths
 
 
-def _write_shard(folder, spec, seed, per_class, labels, front_ends, snr_db, neighbours, windows, on, index):
+def _write_shard(folder, spec, seed, per_class, labels, front_ends, snr_db, neighbours, windows, on, zoom,
+                 index):  # fmt: skip
     made = labelled_tiles(per_class, spec, seed, labels, front_ends, snr_db=snr_db, neighbours=neighbours,
-                          windows=windows, on=on, first=index * 100_000)  # fmt: skip
+                          windows=windows, on=on, zoom=zoom, first=index * 100_000)  # fmt: skip
     path = folder / f"scenes-{index:05d}.npy"
     partial_path = path.with_suffix(".partial")
     with partial_path.open("wb") as file:
