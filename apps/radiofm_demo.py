@@ -206,7 +206,7 @@ def main(
     """Teach a running flowgraph, let it classify what follows, and write what it found."""
     began = time.monotonic()
     try:
-        bundle = bundles.load(model)
+        bundle = bundles.load(model, bundles.TILES)
         out.mkdir(parents=True, exist_ok=True)
         plan = make_plan(bundle.spec, shots, seed)
         recording = out / "demo.sigmf-meta"

@@ -97,6 +97,9 @@ def test_id_follows_the_content(saved, copy):
         ({"architecture": {"kind": "vit", "dim": 10**9}}, "dim must be"),
         ({"spectrogram": {"fft_size": 4}}, "fft_size"),
         ({"spectrogram": {"fft_sise": 64}}, "fft_sise"),
+        ({"spectrogram": []}, "'spectrogram' must be dict"),
+        ({"spectrogram": None}, "'spectrogram' .* or key 'iq' .*, neither is there"),
+        ({"iq": {"block": 64}}, "both are there"),
     ],
 )
 def test_bad_config(copy, changes, words):
@@ -167,7 +170,9 @@ def test_shipped_bundles_load():
     for name in bundles.shipped():
         bundle = bundles.load(name)
         assert bundle.name == name and (bundle.path / "README.md").read_text().startswith("#")
-        embedding = bundle.model(torch.zeros(1, bundle.spec.tile_rows, bundle.spec.tile_cols))
+        spec = bundle.spec
+        shape = (spec.tile_rows, spec.tile_cols) if spec else (bundle.block, 2)
+        embedding = bundle.model(torch.zeros(1, *shape))
         assert embedding.shape == (1, bundle.embedding_size) and torch.isfinite(embedding).all()
         assert (bundle.path / "model.safetensors").stat().st_size < 15e6
 

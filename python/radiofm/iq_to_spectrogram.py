@@ -18,10 +18,10 @@ _NAME = "IQ to Spectrogram"
 
 def spec_of(bundle, block: str):
     """SpectrogramSpec of a bundle, of its name or path, or as it is. Raises ValueError, ImportError."""
-    if isinstance(bundle, str):
-        if not bundle:
-            raise ValueError(f"{block}: name a bundle")
-        bundle = optional("radiofm_ml.bundle", block).load(bundle)
+    if isinstance(bundle, str) and not bundle:
+        raise ValueError(f"{block}: name a bundle")
+    if isinstance(bundle, str) or hasattr(bundle, "reads"):
+        bundle = optional("radiofm_ml.bundle", block).load(bundle, "tiles")
     spec = getattr(bundle, "spec", bundle)
     if not hasattr(spec, "samples_per_tile"):
         raise ValueError(f"{block}: bundle must be a bundle, its name or a SpectrogramSpec, got {bundle!r}")

@@ -80,7 +80,7 @@ class prototype_classifier(gr.basic_block):
                            f"metric '{few.metric}': probabilities are rough, and nothing is called unknown "
                            "before enough has been taught")
         self._port = PrototypePort(few, self.message_port_pub, str(task), int(history),
-                                   model.spec.stride if model else None)
+                                   model.spec.stride if model and model.spec else None)
         self._counts = {"received": 0, "refused": 0}
 
         for port in (messages.EMBEDDINGS, messages.PROTOTYPES):

@@ -86,7 +86,7 @@ class vit_embedding_sink(gr.basic_block):
                                        name="vit_embedding_sink")
         except ValueError as error:
             raise ValueError(f"{_NAME}: {error}") from None
-        self._engine = engines.open_engine(bundle, engine, threads)
+        self._engine = engines.open_engine(bundle, engine, threads, reads="tiles")
         self._spec = self._engine.spec
         gr.basic_block.__init__(self, name=_NAME, in_sig=[(np.float32, self._spec.tile_size)], out_sig=None)
         self._log = gr.logger(self.alias())

@@ -3,8 +3,10 @@
 """A model on disk: a folder that says everything about itself and loads safely.
 
     model.safetensors   weights (fp16 or fp32)
-    config.json         architecture, spectrogram spec, embedding size, labels, calibration, provenance
+    config.json         architecture, what it reads, embedding size, labels, calibration, provenance
     README.md           model card
+
+An encoder reads spectrogram tiles (key ``spectrogram``) or blocks of raw I/Q (key ``iq``).
 
 ``load`` takes a path, the name of a shipped bundle, or a Hugging Face repository id.
 """
@@ -30,6 +32,9 @@ from radiofm_ml.spectrogram import SpectrogramSpec
 FORMAT_VERSION = 1
 PRETRAINED = Path(__file__).parent / "pretrained"
 FILES = ("model.safetensors", "config.json")
+TILES, IQ = "tiles", "iq"  # what an encoder reads
+MAX_BLOCK = 1 << 20  # samples
+_READS = {TILES: "spectrogram tiles", IQ: "blocks of raw I/Q"}
 
 
 class BundleError(ValueError):
@@ -38,12 +43,23 @@ class BundleError(ValueError):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded bundle. ``config`` is the whole of config.json, validated."""
+    """A loaded bundle.
+
+    config  the whole of config.json, validated
+    spec    the tiles that the encoder reads; None where it reads I/Q
+    block   samples in a block that the encoder reads; None where it reads tiles
+    """
 
     path: Path
     config: dict
-    spec: SpectrogramSpec
+    spec: SpectrogramSpec | None
+    block: int | None
     digest: str
+
+    @property
+    def reads(self) -> str:
+        """'tiles' or 'iq'."""
+        return TILES if self.block is None else IQ
 
     @property
     def name(self) -> str:
@@ -149,11 +165,19 @@ def _from_hub(repo_id: str) -> Path:
         ) from None
 
 
-def load(ref: str | os.PathLike | Bundle) -> Bundle:
-    """Open and check a bundle. Raises BundleError."""
-    if isinstance(ref, Bundle):
-        return ref
-    path = resolve(ref)
+def load(ref: str | os.PathLike | Bundle, reads: str | None = None) -> Bundle:
+    """Open and check a bundle. Raises BundleError.
+
+    reads: 'tiles' or 'iq' where the encoder must read these; a bundle whose encoder does not is refused.
+    """
+    bundle = ref if isinstance(ref, Bundle) else _open(resolve(ref))
+    if reads is not None and bundle.reads != reads:
+        raise BundleError(f"{bundle.path / 'config.json'}: {bundle.id} reads {_READS[bundle.reads]}, "
+                          f"a bundle that reads {_READS[reads]} is needed here")
+    return bundle
+
+
+def _open(path: Path) -> Bundle:
     for file in FILES:
         if not (path / file).is_file():
             raise BundleError(f"{path / file}: missing; a bundle holds {' and '.join(FILES)}")
@@ -169,14 +193,14 @@ def load(ref: str | os.PathLike | Bundle) -> Bundle:
     digest = hashlib.sha256()
     for file in FILES:
         digest.update((path / file).read_bytes())
-    return Bundle(path, config, SpectrogramSpec.from_dict(config["spectrogram"]), digest.hexdigest())
+    spec = SpectrogramSpec.from_dict(config["spectrogram"]) if "spectrogram" in config else None
+    return Bundle(path, config, spec, None if spec else config["iq"]["block"], digest.hexdigest())
 
 
 _KEYS = {
     "format_version": int,
     "name": str,
     "architecture": dict,
-    "spectrogram": dict,
     "embedding_size": int,
     "licence": str,
 }
@@ -207,10 +231,7 @@ def _read_config(file: Path) -> dict:
         raise BundleError(f"{file}: key 'labels' must be a list of different names")
     if not isinstance(config.get("calibration", {}), dict):
         raise BundleError(f"{file}: key 'calibration' must be an object")
-    try:
-        SpectrogramSpec.from_dict(config["spectrogram"])
-    except ValueError as error:
-        raise BundleError(f"{file}: {error}") from None
+    _check_input(config, file)
     try:
         size = models.embedding_size(config["architecture"])
     except ValueError as error:
@@ -222,13 +243,40 @@ def _read_config(file: Path) -> dict:
     return config
 
 
+def _check_input(config: dict, file: Path) -> None:
+    """Of what the encoder reads: tiles or I/Q, exactly one of both."""
+    given = [key for key in ("spectrogram", "iq") if key in config]
+    if len(given) != 1:
+        found = "both are there" if given else "neither is there"
+        raise BundleError(f"{file}: needs key 'spectrogram' (tiles) or key 'iq' (blocks of raw I/Q), {found}")
+    (key,) = given
+    if not isinstance(config[key], dict):
+        raise BundleError(f"{file}: key '{key}' must be dict")
+    try:
+        if key == "iq":
+            _check_iq(config[key])
+        else:
+            SpectrogramSpec.from_dict(config[key])
+    except ValueError as error:
+        raise BundleError(f"{file}: {error}") from None
+
+
+def _check_iq(iq: dict) -> None:
+    for name in iq.keys() - {"block"}:
+        raise ValueError(f"iq: unknown key '{name}'")
+    block = iq.get("block")
+    if isinstance(block, bool) or not isinstance(block, int) or not 1 <= block <= MAX_BLOCK:
+        raise ValueError(f"iq: block must be a whole number of samples from 1 to {MAX_BLOCK}, got {block!r}")
+
+
 def save(
     path: str | os.PathLike,
     *,
     name: str,
     model: torch.nn.Module,
     architecture: dict,
-    spec: SpectrogramSpec,
+    spec: SpectrogramSpec | None = None,
+    block: int | None = None,
     card: str,
     licence: str = "GPL-3.0-or-later",
     labels: list[str] | None = None,
@@ -237,7 +285,15 @@ def save(
     provenance: dict | None = None,
     half: bool = True,
 ) -> Bundle:
-    """Write a bundle and read it back. ``half`` stores the weights in fp16."""
+    """Write a bundle and read it back.
+
+    spec, block  what the encoder reads, exactly one of both: tiles, or blocks of so many I/Q samples
+    half         store the weights in fp16
+
+    Raises ValueError, also for what ``load`` refuses.
+    """
+    if (spec is None) == (block is None):
+        raise ValueError("give spec, for an encoder of tiles, or block, for one of I/Q")
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     tensors = {
@@ -251,7 +307,7 @@ def save(
         "name": name,
         "licence": licence,
         "architecture": architecture,
-        "spectrogram": spec.to_dict(),
+        **({"spectrogram": spec.to_dict()} if spec else {"iq": {"block": block}}),
         "embedding_size": models.embedding_size(architecture),
         "labels": labels or [],
         "calibration": calibration or {},

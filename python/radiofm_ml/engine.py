@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""Tiles in, embeddings out: the inference engines behind one call.
+"""Tiles or blocks of I/Q in, embeddings out: the inference engines behind one call.
 
     engine = open_engine("radiofm-small")
     embeddings = engine.embed(tiles)        # float32 (N, tile_rows, tile_cols) -> float32 (N, D)
     embeddings, tokens = engine.embed_with_tokens(tiles, [6])       # and those before block 6
+    embeddings = open_engine("protobeam-sim").embed(blocks)         # complex64 (N, block) -> float32 (N, D)
 
 An engine is a class in ``ENGINES``; ``open_engine(..., engine="auto")`` takes the first that runs here.
 """
@@ -31,7 +32,8 @@ from radiofm_ml.bundle import BundleError  # noqa: E402
 
 PRECISIONS = ("auto", "fp32", "bf16")
 MAX_TILE_VALUE = 1e4  # far above any real tile, and safe to square and sum in float32
-_MAX_BATCH = 32  # tiles in one pass; bounds the memory of a pass
+MAX_SAMPLE = 1e15  # the same for I/Q, in whatever unit it comes
+_MAX_BATCH = 32  # tiles or blocks in one pass; bounds the memory of a pass
 
 
 class EngineError(RuntimeError):
@@ -43,6 +45,8 @@ class Engine:
 
     name    as in ``ENGINES``, with the precision: 'torch-bf16'
     bundle  the bundle whose encoder it runs
+    spec    the tiles that it reads, None where it reads I/Q
+    block   samples in a block that it reads, None where it reads tiles
     layers  whose tokens it can give: 0 (before the first block) to the number of blocks; none at all
             where the engine or the encoder cannot
     """
@@ -52,7 +56,7 @@ class Engine:
 
     def __init__(self, bundle: bundles.Bundle):
         self.bundle = bundle
-        self.spec = bundle.spec
+        self.spec, self.block = bundle.spec, bundle.block
         self.embedding_size = bundle.embedding_size
 
     @staticmethod
@@ -60,25 +64,26 @@ class Engine:
         """Is everything here that this engine needs?"""
         raise NotImplementedError
 
-    def _run(self, tiles: np.ndarray) -> np.ndarray:
-        """float32 (n, tile_rows, tile_cols), finite, 1 <= n <= 32 -> float32 (n, D)."""
+    def _run(self, inputs: np.ndarray) -> np.ndarray:
+        """float32 (n, tile_rows, tile_cols) or (n, block, 2), finite, 1 <= n <= 32 -> float32 (n, D)."""
         raise NotImplementedError
 
     def _run_with_tokens(self, tiles: np.ndarray, layers: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
         """As ``_run``, and the tokens before each of ``layers``, float32 (n, 1 + T, dim)."""
         raise NotImplementedError
 
-    def embed(self, tiles: np.ndarray) -> np.ndarray:
-        """Embeddings, float32 (N, D), of model-ready tiles.
+    def embed(self, inputs: np.ndarray) -> np.ndarray:
+        """Embeddings, float32 (N, D), of model-ready tiles or of blocks of I/Q. N may be 0.
 
-        tiles: float32 (N, tile_rows, tile_cols) or (N, tile_rows*tile_cols), N may be 0. NaN counts as 0
-        and infinite or absurdly large values as +-1e4, so that one bad tile spoils neither its own
-        embedding nor its neighbours'. Safe to call from several threads. Raises ValueError for another shape.
+        Tiles: float32 (N, tile_rows, tile_cols) or (N, tile_rows*tile_cols); NaN counts as 0 and infinite or
+        absurdly large values as +-1e4. I/Q: complex64 (N, block), in any unit; what is not finite counts
+        as 0. So one bad value spoils neither its own embedding nor its neighbours'. Safe to call from
+        several threads. Raises ValueError for another shape.
         """
-        tiles = self._checked(tiles)
-        embeddings = np.empty((len(tiles), self.embedding_size), np.float32)
-        for i in range(0, len(tiles), _MAX_BATCH):
-            embeddings[i:i + _MAX_BATCH] = self._run(clean_tiles(tiles[i:i + _MAX_BATCH]))
+        inputs = self._checked(inputs)
+        embeddings = np.empty((len(inputs), self.embedding_size), np.float32)
+        for i in range(0, len(inputs), _MAX_BATCH):
+            embeddings[i:i + _MAX_BATCH] = self._run(self._clean(inputs[i:i + _MAX_BATCH]))
         return embeddings
 
     def embed_with_tokens(self, tiles: np.ndarray,
@@ -100,24 +105,42 @@ class Engine:
         tiles = self._checked(tiles)
         if not len(tiles):
             return self.embed(tiles), {layer: np.empty((0, 0, 0), np.float32) for layer in layers}
-        parts = [self._run_with_tokens(clean_tiles(tiles[i:i + _MAX_BATCH]), layers)
+        parts = [self._run_with_tokens(self._clean(tiles[i:i + _MAX_BATCH]), layers)
                  for i in range(0, len(tiles), _MAX_BATCH)]
         tokens = {layer: np.concatenate([part[1][k] for part in parts]) for k, layer in enumerate(layers)}
         return np.concatenate([part[0] for part in parts]), tokens
 
-    def _checked(self, tiles: np.ndarray) -> np.ndarray:
-        spec = self.spec
-        tiles = np.asarray(tiles, np.float32)
+    def _checked(self, inputs: np.ndarray) -> np.ndarray:
+        spec, block = self.spec, self.block
+        if block is not None:
+            blocks = np.asarray(inputs)
+            if blocks.shape[1:] != (block,) or not np.iscomplexobj(blocks):
+                raise ValueError(f"I/Q must be complex, (N, {block}), for {self.bundle.id}, "
+                                 f"got {blocks.dtype} {blocks.shape}")
+            return np.ascontiguousarray(blocks, np.complex64)
+        tiles = np.asarray(inputs, np.float32)
         if tiles.shape[1:] not in ((spec.tile_rows, spec.tile_cols), (spec.tile_size,)):
             raise ValueError(f"tiles must be (N, {spec.tile_rows}, {spec.tile_cols}) or "
                              f"(N, {spec.tile_size}) for {self.bundle.id}, got {tiles.shape}")
         return tiles.reshape(-1, spec.tile_rows, spec.tile_cols)
+
+    def _clean(self, inputs: np.ndarray) -> np.ndarray:
+        """What the network is given."""
+        return clean_tiles(inputs) if self.block is None else clean_iq(inputs)
 
 
 def clean_tiles(tiles: np.ndarray) -> np.ndarray:
     """A copy of tiles that a model can be given: NaN is 0, what is absurdly large +-1e4."""
     clean = np.nan_to_num(tiles, nan=0.0)
     return np.clip(clean, -MAX_TILE_VALUE, MAX_TILE_VALUE, out=clean)
+
+
+def clean_iq(blocks: np.ndarray) -> np.ndarray:
+    """Blocks, complex64 (N, L), as a network takes them: a copy, float32 (N, L, 2), I and Q last, in which
+    what is not finite is 0 and what is absurdly large +-1e15."""
+    values = np.ascontiguousarray(blocks).view(np.float32).reshape(*blocks.shape, 2)
+    clean = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(clean, -MAX_SAMPLE, MAX_SAMPLE, out=clean)
 
 
 class TorchEngine(Engine):
@@ -140,9 +163,9 @@ class TorchEngine(Engine):
     def available() -> bool:
         return True  # this package depends on torch
 
-    def _run(self, tiles: np.ndarray) -> np.ndarray:
+    def _run(self, inputs: np.ndarray) -> np.ndarray:
         with torch_threads(self._threads), torch.inference_mode():
-            return self._model(torch.from_numpy(tiles)).float().numpy()
+            return self._model(torch.from_numpy(inputs)).float().numpy()
 
     def _run_with_tokens(self, tiles: np.ndarray, layers: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
         last = self.layers[-1]
@@ -156,13 +179,15 @@ class TorchEngine(Engine):
 ENGINES: dict[str, type[Engine]] = {"torch": TorchEngine}
 
 
-def open_engine(ref, engine: str = "auto", threads: int = 1, precision: str = "auto") -> Engine:
+def open_engine(ref, engine: str = "auto", threads: int = 1, precision: str = "auto",
+                reads: str | None = None) -> Engine:
     """The encoder of a bundle, loaded and warmed up.
 
     ref        a Bundle, or what ``bundle.load`` takes
     engine     'auto' or a key of ``ENGINES``
     threads    of one pass
     precision  'fp32', 'bf16', or 'auto' for the fastest that keeps the embeddings (cosine to fp32 >= 0.999)
+    reads      'tiles' or 'iq': refuse a bundle whose encoder reads the other
 
     Raises BundleError for a bundle that cannot be used, ValueError for other arguments, EngineError for an
     engine that does not run here.
@@ -177,15 +202,25 @@ def open_engine(ref, engine: str = "auto", threads: int = 1, precision: str = "a
         engine = next(name for name, kind in ENGINES.items() if kind.available())
     elif not ENGINES[engine].available():
         raise EngineError(f"engine {engine!r} is not installed; install it, or use engine 'auto'")
-    bundle = bundles.load(ref)
+    bundle = bundles.load(ref, reads)
     opened = ENGINES[engine](bundle, threads, precision)
-    try:  # the first pass is slow, and shows whether encoder and spectrogram fit each other
-        opened.embed(np.zeros((1, bundle.spec.tile_size), np.float32))
+    try:  # the first pass is slow, and shows whether encoder and input fit each other
+        opened.embed(_silence(bundle))
     except (RuntimeError, ValueError) as error:
-        tile = f"{bundle.spec.tile_rows}x{bundle.spec.tile_cols}"
-        raise BundleError(f"{bundle.path / 'config.json'}: the architecture does not take the {tile} tiles "
-                          f"of the spectrogram ({str(error).splitlines()[0]})") from None
+        if bundle.block is None:
+            read = f"{bundle.spec.tile_rows}x{bundle.spec.tile_cols} tiles of the spectrogram"
+        else:
+            read = f"blocks of {bundle.block} I/Q samples"
+        raise BundleError(f"{bundle.path / 'config.json'}: the architecture does not take the {read} "
+                          f"({str(error).splitlines()[0]})") from None
     return opened
+
+
+def _silence(bundle: bundles.Bundle) -> np.ndarray:
+    """One empty input of a bundle's encoder."""
+    if bundle.block is None:
+        return np.zeros((1, bundle.spec.tile_size), np.float32)
+    return np.zeros((1, bundle.block), np.complex64)
 
 
 def cpu_has_bf16() -> bool:

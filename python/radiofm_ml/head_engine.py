@@ -97,4 +97,4 @@ def open_head(ref: str | os.PathLike, bundle: str | os.PathLike | bundles.Bundle
         bundle = home.parent if inside else head.model.partition("@")[0]
     if not bundle:
         raise HeadError(f"{ref}: does not say which model it is for; name its bundle")
-    return HeadEngine(head, bundles.load(bundle), threads, precision)
+    return HeadEngine(head, bundles.load(bundle, bundles.TILES), threads, precision)

@@ -139,7 +139,7 @@ def pca(
     from radiofm_ml.plots.pretraining import draw_clusters
     from radiofm_ml.train.export import encode
 
-    bundle = bundles.load(model)
+    bundle = bundles.load(model, bundles.TILES)
     panels = {}
     for folder in data:
         tiles, labels = sample_tiles(folder, bundle.spec, count, seed, unseen=False, track=track)

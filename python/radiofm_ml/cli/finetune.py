@@ -34,8 +34,11 @@ def finetune(
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of the labels, the order and the weights.")] = 3,
     baselines: Annotated[
         str,
-        typer.Option(help="Rows beside it: random (encoder), scratch, cnn; with commas between, or none."),
-    ] = "random,scratch,cnn",
+        typer.Option(
+            help="Rows beside it, with commas between, or none: random (encoder), scratch, cnn, "
+            "and of a regression mean (of the training targets)."
+        ),
+    ] = "random,scratch,cnn,mean",
     read_out: Annotated[
         str,
         typer.Option(help="embedding, cls, mean, statistics or frequency; else the model's, unprojected."),
@@ -83,7 +86,7 @@ def finetune(
     if not methods or not counts:
         raise ValueError("--method and --shots must name one or more")
     counts.sort(key=lambda count: float("inf") if count is None else count)
-    bundle = bundles.load(model)
+    bundle = bundles.load(model, bundles.TILES)
     loaded = load_task(task, data, bundle.spec, split_seed)
     common = TuneConfig(
         read_out=read_out, from_layer=from_layer, rank=rank, alpha=alpha, last=last, epochs=epochs,

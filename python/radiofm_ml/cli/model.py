@@ -25,7 +25,7 @@ def info(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print config.json and the id as JSON.")] = False,
 ) -> None:
-    """Say what a model bundle is: its id, what a tile of it covers, its labels, where it comes from.
+    """Say what a model bundle is: its id, what it reads, its labels, where it comes from.
 
     Checks the whole bundle, the weights too: a damaged one ends in an error.
     """
@@ -45,20 +45,29 @@ def info(
             )
         )
         return
-    spec = bundle.spec
     table = Table(title=bundle.id, show_header=False, title_justify="left")
     rows = {
         "folder": str(bundle.path),
         "licence": bundle.config["licence"],
         "encoder": f"{bundle.config['architecture']['kind']}, {parameters / 1e6:.2f} M parameters",
         "embedding": f"{bundle.embedding_size} values",
-        "tile": f"{spec.tile_rows} x {spec.tile_cols}, from {spec.samples_per_tile} samples, "
-        f"one every {spec.stride}",
-        "rows": f"FFT {spec.fft_size}, hop {spec.hop}, {spec.window} window, averaging {spec.averaging}",
-        "reference": spec.reference,
+        **_input(bundle),
         "labels": ", ".join(bundle.labels) or "none (teach it: radiofm enroll)",
         "calibrated": "yes" if bundle.calibration else "no",
     }
     for key, value in rows.items():
         table.add_row(key, value)
     Console().print(table)
+
+
+def _input(bundle) -> dict[str, str]:
+    """What the encoder reads."""
+    spec = bundle.spec
+    if spec is None:
+        return {"block": f"{bundle.block} samples of raw I/Q"}
+    return {
+        "tile": f"{spec.tile_rows} x {spec.tile_cols}, from {spec.samples_per_tile} samples, "
+        f"one every {spec.stride}",
+        "rows": f"FFT {spec.fft_size}, hop {spec.hop}, {spec.window} window, averaging {spec.averaging}",
+        "reference": spec.reference,
+    }

@@ -47,7 +47,7 @@ def embed(
     from radiofm_ml.engine import open_engine
     from radiofm_ml.pipeline import embed_all
 
-    engine = open_engine(model, threads=threads)
+    engine = open_engine(model, threads=threads, reads="tiles")
     with _Report("embedding", source, "tiles") as report:
         report.follow(embed_all(source, target, engine, batch, report.progress))
 
@@ -92,7 +92,7 @@ def annotate(
     from radiofm_ml.fewshot import FewShot
     from radiofm_ml.pipeline import annotate_all
 
-    engine = open_engine(model, threads=threads)
+    engine = open_engine(model, threads=threads, reads="tiles")
 
     def classifier() -> FewShot:
         return FewShot.for_bundle(engine.bundle, prototypes or "", false_alarm_rate=false_alarm_rate)
@@ -146,7 +146,7 @@ def enroll(
     from radiofm_ml.fewshot import FewShot
     from radiofm_ml.pipeline import embed_recording
 
-    engine = open_engine(model, threads=threads)
+    engine = open_engine(model, threads=threads, reads="tiles")
     few = FewShot.for_bundle(engine.bundle, prototypes if prototypes.exists() else "", shipped=False)
     taught: dict[str, list[np.ndarray]] = {}
     for path in track([path for given in recordings for path in find_recordings(given)], "teaching"):

@@ -254,7 +254,7 @@ def evaluate(
     """
     from radiofm_ml.train.export import CALIBRATION_SEED, receptions
 
-    bundle = bundles.load(ref)
+    bundle = bundles.load(ref, bundles.TILES)
     bench = load_benchmark(folder, bundle.spec, everything, track)
     labels = bench.usable()
     if len(labels) < 2:
