@@ -92,9 +92,16 @@ def test_a_report_with_baselines_that_goes_on_where_it_was_stopped(tmp_path, bun
 
 def test_a_regression_reports_errors(tmp_path, bundle):
     report = evaluate(bundle, arrays(), [replace(QUICK, method="probe")], tmp_path, (None,), (0,),
-                      ("random", "cnn"))["test"]
+                      ("random", "cnn", "mean"))["test"]
     assert {r["metric"] for r in report["results"]} == {"mean", "median", "p90"}
-    assert {r["method"] for r in report["results"]} == {"probe", "random encoder, probe"}
+    found = {r["method"]: r["mean"] for r in report["results"] if r["metric"] == "mean"}
+    assert set(found) == {"probe", "random encoder, probe", "small CNN from scratch",
+                          "mean of the training targets"}
+    data = arrays()
+    train, test = (data.targets[data.splits[part]] for part in ("train", "test"))
+    trivial = np.linalg.norm(test - train.mean(0), axis=1).mean()
+    assert found["mean of the training targets"] == pytest.approx(trivial)
+    assert found["probe"] < trivial and found["small CNN from scratch"] < trivial
     assert report["unit"] == "dB" and (tmp_path / "error_cdf.png").exists()
 
 

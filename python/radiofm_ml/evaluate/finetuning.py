@@ -22,18 +22,18 @@ from radiofm_ml import heads, models
 from radiofm_ml.bundle import Bundle
 from radiofm_ml.data.tasks import TaskData, TaskError, split_groups
 from radiofm_ml.evaluate import reports
-from radiofm_ml.evaluate.supervised import train_and_predict
+from radiofm_ml.evaluate.supervised import fit_and_apply
 from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, tune
 
 RUNS = "runs.jsonl"
-BASELINES = ("random", "scratch", "cnn")
+BASELINES = ("random", "scratch", "cnn", "mean")
 CHOOSE_FROM = 10  # examples of every class from which on a part of them is held out to choose by
 
 
 @dataclass(frozen=True)
 class Method:
     """A row of the report. ``encoder`` is 'pretrained', or 'random' (the same network with random weights,
-    another for each seed), or 'cnn' (no encoder: ``evaluate.supervised``)."""
+    another for each seed), or none: 'cnn' (``evaluate.supervised``), or 'mean' (of the training targets)."""
 
     name: str
     config: TuneConfig
@@ -52,8 +52,10 @@ def methods_of(configs: Sequence[TuneConfig], baselines: Sequence[str], data: Ta
         wanted += [Method(f"random encoder, {c.method}", c, "random") for c in frozen]
     if "scratch" in baselines and all(c.method != "scratch" for c in configs):
         wanted.append(Method("from scratch", replace(configs[0], method="scratch")))
-    if "cnn" in baselines and data.tiles and data.kind == "classification":
+    if "cnn" in baselines and data.kind != "segmentation":
         wanted.append(Method("small CNN from scratch", configs[0], "cnn"))
+    if "mean" in baselines and data.kind == "regression":
+        wanted.append(Method("mean of the training targets", configs[0], "mean"))
     return wanted
 
 
@@ -154,12 +156,14 @@ def random_encoder(bundle: Bundle, seed: int) -> torch.nn.Module:
 
 def _run(method: Method, frozen: Frozen, bundle: Bundle, data: TaskData, count, seed: int, on_step: Callable):
     """(head or None, history, {test part: what was found})."""
-    train = draw_labels(data, count, seed)
+    train, config = draw_labels(data, count, seed), replace(method.config, seed=seed)
     if method.encoder == "cnn":
-        support = [train[data.targets[train] == label] for label in range(len(data.labels))]
-        return None, [], {part: _found(data, index, _cnn(data, support, index, seed))
+        return None, [], {part: _found(data, index, _cnn(frozen, train, index, config))
                           for part, index in _tests(data)}
-    config = replace(method.config, seed=seed)
+    if method.encoder == "mean":
+        mean = data.targets[train].mean(0, keepdims=True)
+        return None, [], {part: _found(data, index, mean.repeat(len(index), 0))
+                          for part, index in _tests(data)}
     train, validation = choose_by(data, train, config.validation, seed)
     tuned = tune(frozen, train, config, bundle.id, validation, on_step)
     return tuned.head, tuned.history, {
@@ -170,15 +174,34 @@ def _tests(data: TaskData) -> Iterator[tuple[str, np.ndarray]]:
     return ((part, np.asarray(data.splits[part])) for part in data.tests)
 
 
-def _cnn(data: TaskData, support: list[np.ndarray], index: np.ndarray, seed: int) -> np.ndarray:
-    """Probabilities (n, classes), 0 or 1, of the small CNN."""
-    used = np.concatenate([*support, index])
-    tiles = torch.from_numpy(np.asarray(data.inputs[used], np.float32)[:, 0])
-    starts = np.cumsum([0, *map(len, support)])
-    members = [np.arange(a, b) for a, b in zip(starts, starts[1:], strict=False)]
-    steps = int(np.clip(10 * starts[-1] // 32, 120, 600))
-    decided = train_and_predict(tiles, members, seed, steps=steps)[starts[-1]:]
-    return np.eye(len(data.labels))[decided]
+def _cnn(frozen: Frozen, train: np.ndarray, index: np.ndarray, config: TuneConfig) -> np.ndarray:
+    """What the small CNN makes of ``index``: probabilities (n, classes), 0 or 1, or numbers (n, M).
+
+    Spectrogram tiles are augmented in training; of arrays nobody knows what a mirrored or shifted one means.
+    """
+    data, used = frozen.data, np.concatenate([train, index])
+    tiles = torch.cat([frozen.tiles(part).cpu() for part in np.array_split(used, -(-len(used) // 64))])
+    targets, losses = data.targets[train], torch.nn.functional
+    if data.kind == "regression":
+        offset, scale = targets.mean(0), np.maximum(targets.std(0), 1e-9)
+        goal = torch.from_numpy(((targets - offset) / scale).astype(np.float32))
+
+        def loss(raw, chosen):
+            return losses.smooth_l1_loss(raw, goal[chosen])
+    else:
+        counts, goal = np.bincount(targets, minlength=len(data.labels)), torch.from_numpy(targets)
+        weights = torch.from_numpy(len(train) / len(counts) / np.maximum(counts, 1)).float()
+
+        def loss(raw, chosen):
+            return losses.cross_entropy(raw, goal[chosen], weights, label_smoothing=config.label_smoothing)
+
+    outputs = targets.shape[1] if data.kind == "regression" else len(data.labels)
+    steps = int(np.clip(10 * len(train) // 32, 120, 600))
+    raw = fit_and_apply(tiles, np.arange(len(train)), outputs, loss, config.seed, steps, augmented=data.tiles)
+    raw = raw[len(train):]
+    if data.kind == "regression":
+        return raw.numpy() * scale + offset
+    return np.eye(len(data.labels))[raw.argmax(1).numpy()]
 
 
 def _found(data: TaskData, index: np.ndarray, predicted: np.ndarray) -> dict:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
@@ -38,28 +40,50 @@ def train_and_predict(
 ) -> np.ndarray:
     """Train on the tiles of ``support`` (indices, an entry a label) and predict the label number of every
     tile.
+    """
+    targets = torch.from_numpy(np.repeat(np.arange(len(support)), [len(s) for s in support]))
 
-    Augmented as pre-training is: mirrored spectra, and circular shifts, here of any length, in frequency and
-    time.
+    def loss(raw, chosen):
+        return nn.functional.cross_entropy(raw, targets[chosen], label_smoothing=0.1)
+
+    members = np.concatenate(support)
+    return fit_and_apply(tiles, members, len(support), loss, seed, steps, batch_size).argmax(1).numpy()
+
+
+def fit_and_apply(
+    tiles: torch.Tensor,
+    members: np.ndarray,
+    outputs: int,
+    loss: Callable[[torch.Tensor, np.ndarray], torch.Tensor],
+    seed: int,
+    steps: int = 120,
+    batch_size: int = 32,
+    augmented: bool = True,
+) -> torch.Tensor:
+    """Train on the tiles ``members`` (indices) and return the raw outputs (N, outputs) of every tile.
+
+    loss       of raw outputs and of the places in ``members`` that they belong to
+    augmented  as pre-training is: mirrored spectra, and circular shifts, here of any length, in frequency and
+               time
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    members = np.concatenate(support)
-    targets = torch.from_numpy(np.repeat(np.arange(len(support)), [len(s) for s in support]))
-    model = small_cnn(len(support))
+    model = small_cnn(outputs)
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     for _ in range(steps):
         chosen = rng.choice(len(members), min(batch_size, len(members)), replace=False)
-        batch = torch.stack([_augment(tiles[members[i]], rng) for i in chosen])[:, None]
-        loss = nn.functional.cross_entropy(model(batch), targets[chosen], label_smoothing=0.1)
+        batch = tiles[members[chosen]]
+        if augmented:
+            batch = torch.stack([_augment(tile, rng) for tile in batch])
+        value = loss(model(batch[:, None]), chosen)
         optimizer.zero_grad()
-        loss.backward()
+        value.backward()
         optimizer.step()
         schedule.step()
     model.eval()
     with torch.inference_mode():
-        return torch.cat([model(t[:, None]).argmax(1) for t in tiles.split(64)]).numpy()
+        return torch.cat([model(t[:, None]) for t in tiles.split(64)])
 
 
 def _augment(tile: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
