@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import torch
 
+from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
 from radiofm_ml.models.vit import ViT, ViTConfig
 
-_KINDS = {"vit": (ViT, ViTConfig)}
+_KINDS = {"vit": (ViT, ViTConfig), "iq-cnn": (IQEncoder, IQEncoderConfig)}
 
 
 def _config(architecture: dict):

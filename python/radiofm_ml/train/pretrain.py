@@ -18,11 +18,11 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from radiofm_ml.models.vit import ViT, ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec
-from radiofm_ml.train import distributed
+from radiofm_ml.train import checkpoints, distributed
 from radiofm_ml.train.descriptors import count as descriptor_count
 from radiofm_ml.train.masks import MASK_KINDS, masks
 from radiofm_ml.train.objectives import (
@@ -201,7 +201,7 @@ def pretrain(
         {"params": [p for p in learned if p.ndim != 2], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
-    first = _resume(folder, model, optimizer)
+    first = checkpoints.resume(folder, model, optimizer)
     last = config.steps if stop_after is None else min(stop_after, config.steps)
     low_precision = torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16(config, device))
 
@@ -242,7 +242,7 @@ def pretrain(
             log.flush()
             on_step(record)
             if rank == 0 and (now - saved > checkpoint_every or step + 1 == last):
-                _checkpoint(folder, model, optimizer, step + 1)
+                checkpoints.save(folder, model, optimizer, step + 1)
                 saved = now
     distributed.wait()
     return model
@@ -325,37 +325,4 @@ def _batch(
 
 
 def _open_log(folder: Path, first: int, rank: int):
-    """The log, less what comes after the checkpoint: those steps are done again."""
-    if rank:
-        return open(os.devnull, "w", encoding="utf-8")
-    path = folder / "log.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    path.write_text("".join(lines[:first]), encoding="utf-8")
-    return path.open("a", encoding="utf-8")
-
-
-def _checkpoint(folder: Path, model: Pretraining, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Everything into one file, renamed into place: there is always a whole checkpoint."""
-    tensors = {f"model.{k}": v.cpu().contiguous() for k, v in model.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors.update({f"optimizer.{index}.{k}": v.cpu().contiguous() for k, v in state.items()})
-    partial = folder / "checkpoint.partial"
-    save_file(tensors, partial, metadata={"step": str(step)})
-    os.replace(partial, folder / "checkpoint.safetensors")
-
-
-def _resume(folder: Path, model: Pretraining, optimizer: torch.optim.Optimizer) -> int:
-    """Load the checkpoint if there is one; the step to go on with."""
-    file = folder / "checkpoint.safetensors"
-    if not file.exists():
-        return 0
-    tensors = load_file(file)
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    with safe_open(file, "pt") as opened:
-        return int(opened.metadata()["step"])
+    return open(os.devnull, "w", encoding="utf-8") if rank else checkpoints.open_log(folder, first)
