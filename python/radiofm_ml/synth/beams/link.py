@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""One installed pair of heads in a room: what a beam makes of the signal on each path.
+
+The response of a beam on a path is the sum over the transmitting elements, each with its own gain, phase and
+slope over the band and with its phase shifter's error in that setting, times the same sum of the receiver's
+fixed broadside beam, times the path. So each codeword of each front end has its own response, and in it the
+room's echoes, excited as the pattern of that very array has it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.fft import fftfreq
+
+from radiofm_ml.synth.beams import constants as c
+from radiofm_ml.synth.beams.array import Array, Codebook, codebook
+from radiofm_ml.synth.beams.frontend import FrontEnd, front_end, key
+from radiofm_ml.synth.beams.geometry import GEOMETRIES, Paths, paths
+
+_SEED = 0x524F4F4D
+
+
+class Link:
+    """A front end (name, number, or the FrontEnd itself) with a codebook, installed in a room.
+
+    No head is put back to a fraction of a wavelength: the phases of the echoes are drawn for each front end,
+    geometry and seed. Raises ValueError.
+    """
+
+    def __init__(self, name: str | int | FrontEnd, geometry: str, beams: int, seed: int):
+        self.codebook: Codebook = codebook(beams)
+        elements = self.codebook.array.elements
+        self.front_end = name if isinstance(name, FrontEnd) else front_end(name, elements)
+        self.paths: Paths = paths(geometry)
+        self.weights = _weights(self.codebook, self.front_end)
+        kind = (2, 0) if isinstance(name, FrontEnd) else key(name)
+        rng = np.random.default_rng([_SEED, c.VERSION, seed, GEOMETRIES.index(geometry), *kind])
+        self.phases = rng.uniform(0, 2 * np.pi, len(self.paths.delay))
+        self.phases[0] = 0
+        self._responses: dict[tuple[int, float, int], np.ndarray] = {}
+
+    def response(self, beam: int, angle: float, n: int) -> np.ndarray:
+        """complex64 (paths, n) on the ``n`` frequencies of the FFT; 1 is a perfect array's best beam on an
+        open line of sight. angle: degrees by which the receiver is turned away."""
+        known = self._responses.get((beam, angle, n))
+        if known is None:
+            known = self._responses[beam, angle, n] = self._respond(beam, angle, n)
+        return known
+
+    def _respond(self, beam: int, angle: float, n: int) -> np.ndarray:
+        frequency = fftfreq(n)
+        head, ear, way = self.front_end.transmitter, self.front_end.receiver, self.paths
+        # The arrays' responses are smooth: a coarse grid carries them.
+        coarse = np.linspace(-0.5, 0.5, 33)
+        sent = _field(self.codebook.array, way.departure - [head.pointing, 0], self.weights[beam], head.tilt,
+                      coarse)
+        array = self.codebook.array
+        broadside = ear.elements / np.sqrt(array.elements)
+        heard = _field(array, way.arrival - [angle, 0], broadside, ear.tilt, coarse)
+        both = sent * heard / array.elements
+        fine = np.array([np.interp(frequency, coarse, path) for path in both])
+        turn = self.phases[:, None] - 2 * np.pi * frequency * (way.delay * c.SAMPLE_RATE)[:, None]
+        return (way.gain[:, None] * fine * np.exp(1j * turn)).astype(np.complex64)
+
+
+@lru_cache(maxsize=256)
+def link(name: str | int, geometry: str, beams: int, seed: int) -> Link:
+    return Link(name, geometry, beams, seed)
+
+
+def _weights(book: Codebook, end: FrontEnd) -> np.ndarray:
+    """complex128 (beams, elements): the codewords with the front end's errors."""
+    errors = end.transmitter.elements
+    if book.states is None:
+        return book.weights * errors
+    return book.weights * errors * end.transmitter.shifters[np.arange(book.array.elements), book.states]
+
+
+def _field(array: Array, directions: np.ndarray, weights: np.ndarray, tilt: np.ndarray,
+           frequency: np.ndarray) -> np.ndarray:
+    """complex128 (directions, frequencies). frequency: cycles per sample."""
+    stretch = 1 + frequency * c.SAMPLE_RATE / c.CARRIER
+    slope = 1 + tilt @ (2 * frequency) ** np.arange(1, 4)[:, None]
+    return np.einsum("def,e,ef->df", array.steering(directions, stretch), weights, slope)
+
+
+def effective_pattern(end: FrontEnd, beams: int, beam: int, azimuth: np.ndarray) -> np.ndarray:
+    """Power of a beam of a front end over that of one element, in dB (azimuths,), at the carrier."""
+    book = codebook(beams)
+    return book.pattern(beam, np.asarray(azimuth) - end.transmitter.pointing,
+                        weights=_weights(book, end)[beam])
+
+
