@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from radiofm_ml import geometry
 from radiofm_ml.calibration import Calibration, calibrate
-from radiofm_ml.fewshot import DriftMonitor, FewShot, StreamMean
+from radiofm_ml.fewshot import FewShot, StreamMean
 from radiofm_ml.prototypes import MAX_LABELS, MAX_SUPPORT, MAX_UNDO, Prototype, PrototypeError, PrototypeSet
 from safetensors.numpy import save_file
 from scipy.stats import binom
@@ -489,33 +489,6 @@ def test_probabilities_are_calibrated_on_held_out_episodes():
         error = sum(abs(confidence[bins == b].mean() - right[bins == b].mean()) * (bins == b).mean()
                     for b in np.unique(bins))
         assert error <= bound
-
-
-def test_drift_shows_when_the_receiver_changes(calibration):
-    draw = world(16, 6)
-    few = taught(draw, 6, 10, calibration=calibration)
-    rng = np.random.default_rng(0)
-
-    def stream(n: int, gain: float):
-        for _ in range(n):
-            x = draw(rng.integers(6), 1) * gain
-            few.observe(x, few.predict(x))
-            yield few.drift.statistic
-
-    assert max(stream(400, 1.0)) < 4.0
-    assert max(stream(400, 1.3)) > 4.0
-    few.drift.reset()
-    assert few.drift.statistic == 0.0
-
-
-def test_drift_statistic_is_a_standard_score():
-    rng = np.random.default_rng(1)
-    scores = []
-    for _ in range(300):
-        monitor = DriftMonitor()
-        monitor.update(rng.uniform(size=DriftMonitor.WINDOW))
-        scores.append(monitor.statistic)
-    assert abs(np.mean(scores)) < 0.2 and 0.9 < np.std(scores) < 1.1
 
 
 def test_stream_mean_begins_with_the_prior_and_follows():

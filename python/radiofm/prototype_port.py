@@ -21,7 +21,6 @@ from .prototype_messages import parse_prototype, parse_state, state_message, who
 MAX_PENDING = 64  # enrolments that may wait for their tiles
 MAX_ENROLL = 1024  # shots in one enrolment
 SOURCES = ("next", "last", "at")
-DRIFT_ON, DRIFT_OFF = 4.0, 2.0  # standard errors at which the warning comes and goes
 
 
 class PrototypePort:
@@ -242,12 +241,10 @@ class PrototypePort:
                 for info, index, unknown, confidence, probabilities in rows]
 
     def _watch_drift(self) -> None:
-        statistic = self.few.drift.statistic
-        if not self._drifting and statistic > DRIFT_ON:
-            self._drifting = True
+        before, self._drifting = self._drifting, self.few.drift.drifting
+        if self._drifting and not before:
             self._answer("drift", False, "the stream no longer looks like what was taught: teach again")
-        elif self._drifting and statistic < DRIFT_OFF:
-            self._drifting = False
+        elif before and not self._drifting:
             self._answer("drift", True, "the stream looks like what was taught again")
 
     # -- where tiles lie ----------------------------------------------------------------------------

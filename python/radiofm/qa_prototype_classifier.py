@@ -566,7 +566,7 @@ class qa_prototype_classifier(gr_unittest.TestCase):
             port.few.prototypes.enroll(str(k), np.eye(D)[k] + 0.1 * rng.normal(size=(5, D)))
         stream(300, 1.0)
         self.assertEqual(said, [])
-        stream(300, 1.6)
+        stream(400, 1.6)  # ten blocks of 32, and what is left of one
         self.assertEqual([(s["command"], s["ok"]) for s in said], [("drift", False)])
         stream(600, 1.0)
         self.assertEqual([(s["command"], s["ok"]) for s in said], [("drift", False), ("drift", True)])

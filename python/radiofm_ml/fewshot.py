@@ -8,20 +8,20 @@
 
 Nearest prototype (Snell et al., arXiv 1703.05175) on normalised embeddings, calibrated probabilities, and
 rejection of unknown signals at a stated false-alarm rate. The parts: ``prototypes`` (what was taught),
-``geometry`` (distances), ``calibration`` (what a distance means).
+``geometry`` (distances), ``calibration`` (what a distance means), ``drift`` (whether that still holds).
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections import deque
 from typing import NamedTuple
 
 import numpy as np
 
 from radiofm_ml import geometry
 from radiofm_ml.calibration import Calibration, Table, calibrate, log_odds, p_values, softmax
+from radiofm_ml.drift import DRIFT_RATE, DriftMonitor
 from radiofm_ml.geometry import METRICS, NORMALISATIONS, Geometry
 from radiofm_ml.prototypes import UNKNOWN, PrototypeError, PrototypeSet, check_vectors
 
@@ -65,6 +65,7 @@ class FewShot:
                    loaded prototypes; 'stream', a running mean of the embeddings seen by ``observe`` that
                    begins with that one. A stream that shows one signal for long makes its own mean.
     false_alarm_rate  share of signals of taught labels that may be called unknown, 0.001 to 0.5
+    drift_rate     at most so many false alarms of ``drift`` per embedding, see ``drift.DriftMonitor``
     calibration    a bundle's ``calibration`` object. Without one, or for another normalisation, probabilities
                    rest on a default exponent and the taught shots alone decide what is unknown: nothing
                    is while there are fewer than 1/rate - 1 of them.
@@ -74,11 +75,11 @@ class FewShot:
 
     def __init__(self, embedding_size: int, *, model: str = "", normalisation: str = "auto",
                  metric: str = "euclidean", centre: str = "source", false_alarm_rate: float = 0.01,
-                 calibration: dict | None = None):
+                 drift_rate: float = DRIFT_RATE, calibration: dict | None = None):
         self._calibration = Calibration.from_dict(calibration or {}, embedding_size)
         mean = self._calibration.mean if self._calibration else None
         self.prototypes = PrototypeSet(embedding_size, model, mean)
-        self.drift = DriftMonitor()
+        self.drift = DriftMonitor(drift_rate)
         self._stream = StreamMean(mean)
         self._mean_seen = mean
         self._fitted_for, self._fitted = None, None
@@ -266,33 +267,6 @@ class StreamMean:
         if self._mean is None:
             return np.zeros(size, np.float32)
         return self._mean
-
-
-class DriftMonitor:
-    """Does the stream still look like what was taught?
-
-    Known signals have p-values that are uniform or larger; a receiver or channel that has changed makes
-    them small. ``statistic`` is how many standard errors the mean of the newest WINDOW p-values lies below
-    that of uniform ones: over 4 or so, teach again. Tiles of one long signal are not independent and
-    unknown signals count as well, so it is a hint, not a test at a stated rate.
-    """
-
-    WINDOW = 256
-
-    def __init__(self):
-        self._values: deque[float] = deque(maxlen=self.WINDOW)
-
-    def update(self, p_value) -> None:
-        self._values.extend(np.atleast_1d(p_value).tolist())
-
-    def reset(self) -> None:
-        self._values.clear()
-
-    @property
-    def statistic(self) -> float:
-        """0 until 32 embeddings have been seen."""
-        n = len(self._values)
-        return 0.0 if n < 32 else (0.5 - sum(self._values) / n) * math.sqrt(12.0 * n)
 
 
 def _one_of(name: str, value, names: tuple[str, ...]) -> str:
