@@ -18,7 +18,7 @@ from radiofm_ml.evaluate import finetuning
 from radiofm_ml.evaluate.finetuning import choose_by, draw_labels, evaluate
 from radiofm_ml.synth import dataset
 from radiofm_ml.train.tuning import TuneConfig
-from test_tuning import arrays, stripes
+from test_tuning import arrays, rated, stripes
 from tiny_bundle import SPEC, make_bundle
 
 QUICK = TuneConfig("lora", epochs=1, min_steps=2, max_steps=2, batch_size=8, rank=2)
@@ -105,6 +105,20 @@ def test_a_regression_reports_errors(tmp_path, bundle):
     assert report["unit"] == "dB" and (tmp_path / "error_cdf.png").exists()
 
 
+@pytest.mark.parametrize(("known", "baselines"), [(False, ("rate",)), (True, ("random", "cnn", "rate"))])
+def test_baselines_know_the_sample_rate_where_the_heads_do(tmp_path, bundle, known, baselines):
+    """Slow kinds and fast ones, which differ in nothing but the rate."""
+    config = replace(QUICK, method="probe", know_rate=known)
+    report = evaluate(bundle, rated(), [config], tmp_path, (None,), (0,), baselines)["test"]
+    assert report["sample_rate"] == ("known" if known else "withheld")
+    assert len(report["confusion"]) == 1 + len(baselines)
+    for method, counts in report["confusion"].items():
+        counts = np.array(counts).reshape(2, 2, 2, 2).sum((1, 3))  # slow and fast
+        right = np.trace(counts) / counts.sum()
+        assert right > 0.9 if known or method == "sample rate alone" else right < 0.8, (method, right)
+    assert (heads.load(tmp_path / "heads" / "probe").rate is not None) == known
+
+
 # -- identification ------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
@@ -123,6 +137,7 @@ def test_synthetic_tiles_split_by_receiver(shards):
     train, test = data.splits["train"], data.splits["test"]
     assert not set(data.groups[train]) & set(data.groups[test])
     assert data.inputs[test[:3]].shape == (3, 1, 32, 64) and data.tiles
+    assert len(data.rates) == len(data.inputs) and data.rates.min() >= 24e3
     parts = [identification.read_shards(shards / part) for part in ("train", "test")]
     assert len(train) == (parts[0].snr_db >= 0).sum() and len(test) == (parts[1].snr_db >= 0).sum()
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from radiofm_ml import heads
 from radiofm_ml.heads import Head, HeadError, fit_linear
+from radiofm_ml.rates import RateCode
 from safetensors.numpy import load_file, save_file
 
 
@@ -64,6 +65,62 @@ def test_a_head_comes_back_from_disk(tmp_path, head):
         for name in ("kind", "task", "model", "labels", "activation", "normalisation", "temperature", "unit",
                      "scale", "offset"):
             assert getattr(other, name) == getattr(head, name)
+
+
+# -- the sample rate ---------------------------------------------------------------------------------------
+def test_bumps_tell_rates_apart_and_stay_at_the_ends():
+    code = RateCode()
+    rates = np.geomspace(4e3, 8e7, 300)
+    bumps = code(rates)
+    assert bumps.shape == (300, code.count) and bumps.dtype == np.float32
+    steps = np.linalg.norm(np.diff(bumps, axis=0), axis=1)
+    assert steps.min() > 0.5 * steps.max() > 0  # smooth, and as fine everywhere
+    centre = 10 ** np.linspace(code.low, code.high, code.count)[5]
+    assert code([centre]).argmax() == 5 and code([centre]).max() == pytest.approx(code.height)
+    np.testing.assert_array_equal(code([1.0, 1e12]), code([10**code.low, 10**code.high]))
+    for wrong in ([0.0], [-1e6], [np.nan], [np.inf], 1e6):
+        with pytest.raises(ValueError, match="finite numbers above 0"):
+            code(wrong)
+
+
+def test_a_linear_head_that_knows_the_rate_tells_what_the_embedding_does_not(tmp_path):
+    """The classes differ in a value and, two and two, in nothing but the rate."""
+    rng = np.random.default_rng(4)
+    kind = np.arange(400) % 4
+    x = rng.normal(size=(400, 6)) * 0.3 + (kind // 2)[:, None]
+    rates = 10 ** (rng.uniform(4, 5.5, 400) + 2 * (kind % 2))
+    targets = np.array(["ais", "bluetooth", "morse", "wifi"])[kind]
+    half = slice(200)
+    blind = fit_linear(x[half], targets[half], task="signal")
+    head = heads.save(tmp_path, fit_linear(x[half], targets[half], task="signal", rates=rates[half]))
+    assert head.embedding_size == 6 and head.rate == RateCode() and blind.rate is None
+    right = head(x[200:], rates[200:]).argmax(1) == kind[200:]
+    assert right.mean() > 0.95 > 0.7 > (blind(x[200:]).argmax(1) == kind[200:]).mean()
+    for missing in (None, rates[:9]):
+        with pytest.raises(ValueError, match="'signal' needs the sample rate of each of 10 tiles"):
+            head(x[:10], missing)
+
+
+def test_a_head_of_an_older_format_knows_no_rate(tmp_path):
+    head = heads.save(tmp_path, classifier())
+    file = tmp_path / "head.json"
+    config = json.loads(file.read_text())
+    del config["rate"]
+    file.write_text(json.dumps({**config, "format_version": 2}))
+    x = np.random.default_rng(5).normal(size=(3, 6))
+    assert heads.load(tmp_path).rate is None
+    np.testing.assert_array_equal(heads.load(tmp_path)(x), head(x))
+
+
+@pytest.mark.parametrize("rate", [{}, [], 3, {**RateCode().to_dict(), "count": 2.5},
+                                  {**RateCode().to_dict(), "width": 0}, {**RateCode().to_dict(), "low": 9.0},
+                                  {**RateCode().to_dict(), "more": 1}, {**RateCode().to_dict(), "count": 6}])
+def test_a_damaged_rate_is_refused(tmp_path, rate):
+    heads.save(tmp_path, classifier())
+    file = tmp_path / "head.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "rate": rate}))
+    with pytest.raises(HeadError, match=r"head\.json: key 'rate'"):
+        heads.load(tmp_path)
 
 
 def test_it_may_lie_in_a_bundle_folder(tmp_path):

@@ -12,6 +12,7 @@ from radiofm_ml import heads
 from radiofm_ml.heads import HeadError
 from radiofm_ml.models.lora import LoraConfig
 from radiofm_ml.models.tuned import FrontConfig, TunedConfig, TunedHead, resize
+from radiofm_ml.rates import RateCode
 from safetensors.numpy import load_file, save_file
 from tiny_bundle import make_bundle
 
@@ -25,6 +26,8 @@ FORMS = {
     "tokenizer": {"from_layer": 3, "tokenizer": True},
     "everything": {"from_layer": 0, "tokenizer": True, "front": FRONT},
     "front and lora": {"from_layer": 1, "lora": LORA, "front": FRONT},
+    "sample rate": {"from_layer": 3, "rate": RateCode()},
+    "sample rate and lora": {"from_layer": 1, "lora": LORA, "hidden": (5,), "rate": RateCode(count=9)},
 }
 
 
@@ -60,16 +63,31 @@ def inputs(head, bundle, n=3) -> torch.Tensor:
 def test_a_head_comes_back_from_disk_and_predicts_the_same(tmp_path, bundle, form):
     head = tuned(bundle, **FORMS[form])
     x = inputs(head, bundle)
-    expected = head.predict(x)
+    rates = (1e4, 1e6, 5e7)  # not read where the head has no 'rate'
+    expected = head.predict(x, rates=rates)
     assert expected.shape == (3, 3) and np.allclose(expected.sum(1), 1, atol=1e-5)
     heads.save(tmp_path, head)
     loaded = heads.load(tmp_path)
     assert (loaded.input, loaded.from_layer, loaded.config) == (head.input, head.from_layer, head.config)
-    if form not in ("norm and layers", "last blocks", "everything"):
+    if form not in ("norm and layers", "last blocks", "everything", "sample rate"):
         with pytest.raises(HeadError, match="attach"):
             loaded.predict(x)
-    np.testing.assert_array_equal(loaded.attach(bundle).predict(x), expected)
-    np.testing.assert_allclose(loaded.merge().predict(x), expected, atol=1e-5)
+    np.testing.assert_array_equal(loaded.attach(bundle).predict(x, rates=rates), expected)
+    np.testing.assert_allclose(loaded.merge().predict(x, rates=rates), expected, atol=1e-5)
+
+
+def test_the_sample_rate_reaches_the_outputs_and_is_asked_for(bundle):
+    head = tuned(bundle, **FORMS["sample rate"])
+    x = inputs(head, bundle)
+    low, high = (head.predict(x, rates=np.full(3, rate)) for rate in (1e4, 1e7))
+    assert np.abs(low - high).max() > 1e-3
+    for missing in (None, [1e6]):
+        with pytest.raises(ValueError, match="'signal' needs the sample rate of each of 3 tiles"):
+            head.predict(x, rates=missing)
+    with pytest.raises(ValueError, match="above 0"):
+        head.predict(x, rates=[1e6, 0.0, 1e6])
+    with pytest.raises(HeadError, match="'rate': a decoder"):
+        replace(head.config, kind="segmentation", decoder={"kind": "pixels"})
 
 
 def test_a_file_holds_what_was_tuned_and_no_more(tmp_path, bundle):
@@ -149,7 +167,7 @@ def test_a_head_that_makes_no_sense_is_refused(bundle, changes, reason):
     ({"input": "tile"}, "input"), ({"input": "embedding"}, "embedding_size"), ({"architecture": {}}, "vit"),
     ({"architecture": {"kind": "vit", "dim": 65536, "heads": 8}}, "safetensors"), ({"hidden": [8]}, "tensor"),
     ({"front": {"channels": 2}}, "front"), ({"front": {"channels": 1, "mean": [0.0], "std": [0.0]}}, "std"),
-    ({"decoder": {"kind": "x"}}, "decoder"), ({"format_version": 3}, "format_version"),
+    ({"decoder": {"kind": "x"}}, "decoder"), ({"format_version": 4}, "format_version"),
     ({"labels": [1, 2, 3]}, "labels")])
 def test_damaged_json_is_refused_with_file_and_key(tmp_path, bundle, changes, reason):
     heads.save(tmp_path, tuned(bundle, **FORMS["last blocks"]))

@@ -100,6 +100,49 @@ def test_a_method_learns_and_its_head_says_the_same_from_disk(tmp_path, bundle, 
     np.testing.assert_allclose(head.predict(tokens), found, atol=0.03)  # bf16 where the CPU has it
 
 
+def rated(n=96) -> TaskData:
+    """Tiles with a stripe or without, slow and fast, which differ in nothing but the sample rate."""
+    data, rng = stripes(n), np.random.default_rng(7)
+    fast = np.arange(n) // 15 % 2
+    labels = tuple(f"{speed} {kind}" for speed in ("slow", "fast") for kind in ("noise", "stripe"))
+    return replace(data, targets=(data.targets > 0) + 2 * fast, labels=labels,
+                   rates=10 ** (rng.uniform(4, 5, n) + 2 * fast))
+
+
+@pytest.mark.parametrize("method", ["probe", "mlp", "last-k", "lora", "full"])
+def test_a_head_that_knows_the_sample_rate(tmp_path, bundle, method):
+    data = rated()
+    frozen, test = Frozen(bundle.model, data), data.splits["test"]
+    config = replace(QUICK, method=method, know_rate=True)
+    if method == "mlp":
+        config = replace(config, min_steps=60, max_steps=60)
+    tuned = tune(frozen, data.splits["train"], config, bundle.id)
+    found = predict(tuned.head, frozen, config, test)
+    fast = data.targets[test] // 2
+    assert ((found[:, 2:].sum(1) > 0.5) == fast).mean() > 0.9
+    heads.save(tmp_path, tuned.head)
+    head = heads.load(tmp_path).attach(bundle)
+    assert head.rate is not None
+    tiles = torch.from_numpy(data.inputs[test][:, 0])
+    x = tiles if head.input == "tile" else bundle.model.tokens_before(tiles, [head.from_layer])[
+        head.from_layer]
+    np.testing.assert_allclose(head.predict(x, rates=data.rates[test]), found, atol=0.03)
+
+
+def test_the_sample_rate_is_withheld_unless_asked_for_and_refused_where_it_is_not_known(bundle, frozen):
+    data = rated()
+    head = tune(Frozen(bundle.model, data), data.splits["train"], replace(QUICK, method="probe"),
+                bundle.id).head
+    assert head.rate is None
+    with pytest.raises(TaskError, match="no head can know the sample rate here"):
+        tune(frozen, frozen.data.splits["train"], replace(QUICK, know_rate=True))
+    with pytest.raises(TaskError, match="as many sample rates above 0"):
+        replace(data, rates=data.rates[1:])
+    plain = tune(Frozen(bundle.model, data), data.splits["train"],
+                 TuneConfig("probe", "embedding", know_rate=True)).head
+    assert isinstance(plain, heads.Head) and plain.rate is not None and plain.embedding_size == 16
+
+
 def test_a_probe_on_the_embedding_is_a_plain_head(bundle, frozen):
     config, data = TuneConfig("probe", "embedding"), frozen.data
     head = tune(frozen, data.splits["train"], config, bundle.id).head

@@ -3,6 +3,7 @@
 # Copyright 2026 gr-radiofm authors
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -22,6 +23,7 @@ from radiofm_ml import heads
 from radiofm_ml.head_engine import open_head
 from radiofm_ml.models.lora import LoraConfig
 from radiofm_ml.models.tuned import FrontConfig, TunedConfig, TunedHead
+from radiofm_ml.rates import RateCode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from sigmf_files import write_recording  # noqa: E402
@@ -137,6 +139,32 @@ class qa_task_head(gr_unittest.TestCase):
                 bench.tested.set_head(self.folder)
             self.assertEqual(bench.embed(tile(2, self.x[0])).task, "position")
 
+    def test_a_head_that_knows_the_sample_rate(self):
+        """The weights read nothing but the rate: what comes out is decided by the PDU's alone."""
+        code = RateCode()
+        centres = np.linspace(code.low, code.high, code.count)
+        weight = np.zeros((2, D + code.count), np.float32)
+        weight[0, D:][centres < 6.0] = weight[1, D:][centres >= 6.0] = 10.0
+        head = heads.Head("classification", "signal", MODEL, ("ais", "bluetooth"),
+                          ((weight, np.zeros(2, np.float32)),), rate=code)
+        path = os.path.join(self.folder, "rated")
+        heads.save(path, head)
+
+        def pdu(k, rate):
+            return embedding_pdu(TileInfo(100 * k, 130, rate, None, None, MODEL, k), self.x[k])
+
+        with Bench(task_head(path)) as bench:
+            for k, rate in enumerate((None, 0.0, -1e5, math.inf)):
+                bench.post(pdu(k, rate))
+            found = [bench.embed(pdu(k, rate)).label for k, rate in ((4, 96e3), (5, 8e6), (6, 20e3))]
+            self.assertEqual(found, ["ais", "bluetooth", "ais"])
+            wait_for(lambda: bench.status.num_messages() == 4, "the reasons")
+            for answer in bench.answers():
+                self.assertEqual((answer["command"], answer["ok"]), ("predict", False))
+                self.assertIn("sample_rate", answer["reason"])
+            self.assertIn("give samp_rate to ViT Embedding Sink", bench.answers()[0]["reason"])
+            self.assertEqual(bench.tested.refused(), 4)
+
     def test_what_is_malformed_or_of_another_model_is_refused_and_a_good_one_still_works(self):
         good = tile(0, self.x[0])
         refused = [pmt.PMT_T, pmt.PMT_NIL, pmt.car(good), pmt.cdr(good), pmt.cons(pmt.car(good), pmt.PMT_NIL),
@@ -193,6 +221,7 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
             "lora": (TunedConfig(*common, 0, lora=LoraConfig(4)), (0,)),
             "tokenizer": (TunedConfig(*common, 3, tokenizer=True), (TILE_LAYER,)),
             "numbers": (TunedConfig(*position, 2, unit="m", scale=(10.0,)), (2,)),
+            "rated": (TunedConfig(*common, 2, rate=RateCode()), (2,)),
             "pixels": (
                 TunedConfig(
                     "segmentation",
@@ -232,7 +261,9 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
             with self.subTest(name), Bench(task_head(self.head(name))) as bench:
                 self.assertEqual((bench.tested.layers(), bench.tested.labels()), (layers, config.labels))
                 self.assertEqual(radiofm.token_layers([self.head(name)]), sorted(layers))
-                expected = open_head(self.head(name)).predict({k: self.values[k][:9] for k in layers})
+                rates = [info.sample_rate for info in self.infos[:9]] if config.rate else None
+                inputs = {k: self.values[k][:9] for k in layers}
+                expected = open_head(self.head(name)).predict(inputs, rates)
                 for k in range(9):
                     bench.post(self.pdu(k, (TILE_LAYER, 0, 2, 3)), messages.TOKENS)
                 if name == "pixels":
@@ -256,7 +287,7 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
         picture[:, 4:10, 16:48] = np.array([0.1, 0.7, 0.2])[:, None, None]
         picture[:, 28:32, 0:8] = np.array([0.0, 0.25, 0.75])[:, None, None]
         picture[:, 20, 20:23] = np.array([0.1, 0.7, 0.2])[:, None]  # too small
-        block._head.predict = lambda inputs: np.stack([picture] * len(inputs[3]))
+        block._head.predict = lambda inputs, rates: np.stack([picture] * len(inputs[3]))
         with Bench(block) as bench:
             bench.post(self.pdu(2, (3, -1), sample_count=SPEC.samples_per_tile - 100), messages.TOKENS)
             bench.post(self.pdu(3, (3, -1), sample_rate=None, rx_freq=None, rx_time=None), messages.TOKENS)
@@ -336,11 +367,11 @@ class qa_task_head_on_tokens(gr_unittest.TestCase):
         engine, gate, entered, batches = block._head, threading.Event(), threading.Event(), []
         inner = engine.predict
 
-        def predict(inputs):
+        def predict(inputs, rates):
             batches.append(len(inputs[2]))
             entered.set()
             assert gate.wait(DEADLINE)
-            return inner(inputs)
+            return inner(inputs, rates)
 
         engine.predict = predict
         with Bench(block) as bench:

@@ -2,6 +2,7 @@
 # Copyright 2026 gr-radiofm authors
 """Task Head: a trained head of any kind on what ViT Embedding Sink sends."""
 
+import math
 import threading
 from dataclasses import replace
 
@@ -27,7 +28,8 @@ class task_head(gr.basic_block):
 
     Message input ``embeddings``: embedding PDUs, for heads that begin there.
     Message input ``tokens``: tokens PDUs with the layers of ``layers()``, for all others. In both, PDUs of
-      another model than the head was trained on are refused: their numbers mean something else.
+      another model than the head was trained on are refused: their numbers mean something else. A head that
+      knows the sample rate takes it from the PDU's ``sample_rate``, and refuses one without.
     Message output ``predictions``: prediction PDUs, in order. Classification: one a tile, with ``label``,
       ``confidence`` and, as the payload, the probabilities in the order of ``labels``. Regression: one a
       tile; the payload holds the numbers, ``labels`` their names, ``unit`` their unit; ``label`` is empty and
@@ -130,14 +132,14 @@ class task_head(gr.basic_block):
                 "among its layers"
             )
         info, vector = messages.parse_embedding(message, engine.head.embedding_size)
-        _check_model(info, engine, "embedding")
+        _check(info, engine, "embedding")
         return info, vector
 
     def _read_tokens(self, message, engine) -> tuple[TileInfo, dict[int, np.ndarray]]:
         if not engine.layers:
             raise MessageError("this head begins at the embedding; connect port embeddings")
         info, found = messages.parse_tokens(message)
-        _check_model(info, engine, "tokens")
+        _check(info, engine, "tokens")
         for layer, shape in engine.shapes.items():
             if layer not in found:
                 raise MessageError(f"layer {layer} is missing; this head reads {_list(engine)}: set Token "
@@ -208,7 +210,8 @@ class task_head(gr.basic_block):
         return self._counts["received"]
 
     def refused(self) -> int:
-        """PDUs that were malformed, of another model, or without a layer; each was answered on ``status``."""
+        """PDUs that were malformed, of another model, or without a layer or the sample rate that the head
+        needs; each was answered on ``status``."""
         return self._counts["refused"]
 
     def dropped(self) -> int:
@@ -240,12 +243,13 @@ class _Plain:
 
 def _predictions(engine, infos: list[TileInfo], inputs: list, min_confidence: float, min_pixels: int):
     """Prediction of every tile, or of every box in it."""
+    rates = [info.sample_rate for info in infos] if engine.head.rate else None
     if engine.layers:
         inputs = {layer: np.stack([values[layer] for values in inputs]) for layer in engine.layers}
     else:
         inputs = np.stack(inputs)
     head = engine.head
-    for info, values in zip(infos, engine.predict(inputs), strict=True):
+    for info, values in zip(infos, engine.predict(inputs, rates), strict=True):
         if head.kind == "regression":
             yield Prediction(info, head.task, labels=head.labels, scores=values, unit=head.unit)
         elif head.kind == "segmentation":
@@ -279,7 +283,9 @@ def _placed(info: TileInfo, start: int, count: int, band: tuple[float, float]) -
                    freq_lower_edge=lower, freq_upper_edge=upper)
 
 
-def _check_model(info: TileInfo, engine, what: str) -> None:
+def _check(info: TileInfo, engine, what: str) -> None:
+    if engine.head.rate and not (info.sample_rate and 0 < info.sample_rate < math.inf):
+        raise MessageError("the head needs sample_rate; give samp_rate to ViT Embedding Sink")
     if info.model and engine.head.model and info.model != engine.head.model:
         raise MessageError(f"{what} made by model '{info.model}', the head is for '{engine.head.model}'")
 

@@ -32,6 +32,8 @@ class HeadEngine:
     layers   what it reads: () for the embedding; L for tokens before block L, ``TILE`` for the tile
     shapes   of each layer: (rows, columns)
     spec     of the bundle's tiles; None for a head on embeddings
+
+    Where ``head.rate`` is not None, ``predict`` needs the sample rates, too.
     """
 
     def __init__(self, head, bundle: bundles.Bundle | None = None, threads: int = 1, precision: str = "auto"):
@@ -56,16 +58,17 @@ class HeadEngine:
         self.layers = tuple(self.shapes)
         accelerate(head, precision)
 
-    def predict(self, inputs: np.ndarray | dict[int, np.ndarray]) -> np.ndarray:
+    def predict(self, inputs: np.ndarray | dict[int, np.ndarray], rates=None) -> np.ndarray:
         """Probabilities or numbers (N, K), or (N, K, rows, columns) of a segmentation.
 
-        inputs: embeddings float32 (N, D), or of each of ``layers`` a float32 (N, *shape).
+        inputs: embeddings float32 (N, D), or of each of ``layers`` a float32 (N, *shape). rates: of the N
+        tiles in samples/s; read by a head that knows the rate, which raises ValueError without.
         """
         if not self.layers:
-            return self.head(inputs)
+            return self.head(inputs, rates)
         values = [torch.from_numpy(inputs[layer]) for layer in self.layers]
         with torch_threads(self._threads):
-            return self.head.predict(*values)
+            return self.head.predict(*values, rates=rates)
 
     def boxes(self, probabilities: np.ndarray, min_pixels: int = 16) -> list[Box]:
         """Boxes of one picture of a segmentation, float (K, rows, columns); the first label is the

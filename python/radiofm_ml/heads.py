@@ -12,7 +12,8 @@ of labels.
                                     changed of the encoder and needs torch
 
 A plain head's tensors are layers.0.weight, layers.0.bias, layers.1.weight …, (out, in) as in torch.nn.Linear,
-and 'mean' for 'cl2n'. The name of the second file differs from a bundle's config.json, so that a head may lie
+and 'mean' for 'cl2n'. A head of either form may know the receiver's sample rate (``rate``): it is then called
+with it, too. The name of the second file differs from a bundle's config.json, so that a head may lie
 in a bundle's folder. Needs numpy, and safetensors to read and write.
 """
 
@@ -30,12 +31,13 @@ import numpy as np
 
 from radiofm_ml.calibration import softmax
 from radiofm_ml.geometry import NORMALISATIONS, normalise
+from radiofm_ml.rates import RateCode
 
 if TYPE_CHECKING:
     from radiofm_ml.models.tuned import TunedHead
 
 FORMAT = "radiofm-head"
-FORMAT_VERSION = 2  # 1 had no key 'input' and plain heads only
+FORMAT_VERSION = 3  # 1 had no key 'input' and plain heads only, 2 no key 'rate'
 FILES = ("head.safetensors", "head.json")
 KINDS = ("classification", "regression")
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0.0)}
@@ -53,12 +55,14 @@ class Head:
     task            a word for what is decided, such as 'modulation' or 'position'
     model           id of the bundle whose embeddings it reads
     labels          the classes, or the names of the numbers
-    layers          ((weight (out, in), bias (out,)), ...): one for a linear head, more for an MLP
+    layers          ((weight (out, in), bias (out,)), ...): one for a linear head, more for an MLP; the first
+                    reads the normalised embedding and, behind it, the bumps of ``rate``
     activation      between the layers: 'relu'
     normalisation   of the embedding: 'none', 'l2', or 'cl2n' with ``mean`` (see ``geometry.normalise``)
     temperature     classification: probabilities are softmax(output / temperature)
     unit            regression: of the numbers, such as 'm' or 'deg'
     scale, offset   regression: number = output * scale + offset, each one number or one for each
+    rate            how it sees the sample rate; None: not at all
     """
 
     kind: str
@@ -73,6 +77,7 @@ class Head:
     unit: str = ""
     scale: tuple[float, ...] = (1.0,)
     offset: tuple[float, ...] = (0.0,)
+    rate: RateCode | None = None
 
     def __post_init__(self):
         _validate(self)
@@ -82,11 +87,16 @@ class Head:
 
     @property
     def embedding_size(self) -> int:
-        return self.layers[0][0].shape[1]
+        return self.layers[0][0].shape[1] - (self.rate.count if self.rate else 0)
 
-    def __call__(self, embeddings) -> np.ndarray:
-        """Probabilities or numbers, float64 (N, len(labels)), of raw embeddings (N, D)."""
+    def __call__(self, embeddings, rates=None) -> np.ndarray:
+        """Probabilities or numbers, float64 (N, len(labels)), of raw embeddings (N, D).
+
+        rates: of the N tiles in samples/s, where the head has a ``rate``; else not read. Raises ValueError.
+        """
         x = normalise(embeddings, self.normalisation, self.mean)
+        if self.rate:
+            x = np.concatenate([x, read_rates(self, rates, len(x))], 1)
         for i, (weight, bias) in enumerate(self.layers):
             if i:
                 x = ACTIVATIONS[self.activation](x)
@@ -96,8 +106,17 @@ class Head:
         return x * np.array(self.scale) + np.array(self.offset)
 
 
+def read_rates(head: Head | TunedHead, rates, n: int) -> np.ndarray:
+    """What a head with a ``rate`` sees of the sample rates of ``n`` tiles: float32 (n, count). Raises
+    ValueError where they are missing."""
+    if rates is None or len(rates) != n:
+        raise ValueError(f"head '{head.task}' needs the sample rate of each of {n} tiles")
+    return head.rate(rates)
+
+
 def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "", labels: Sequence[str] = (),
-               normalisation: str = "none", penalty: float = 1e-2, balanced: bool = False) -> Head:
+               normalisation: str = "none", penalty: float = 1e-2, balanced: bool = False,
+               rates=None) -> Head:
     """Linear head on frozen embeddings, fitted to the end (logistic regression, or ridge regression).
 
     embeddings  float (N, D)
@@ -106,12 +125,19 @@ def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "
                 classes in the order wanted, each of which occurs; alphabetic if left out
     penalty     weight of the squared weights (of standardised embeddings) against the mean loss
     balanced    classification: every class counts the same, however often it occurs
+    rates       of the N examples in samples/s, for a head that knows the rate
     """
     x = np.asarray(embeddings, np.float64)
     mean = x.mean(0).astype(np.float32) if normalisation == "cl2n" else None
     x = normalise(x, normalisation, mean)
     centre, spread = x.mean(0), np.maximum(x.std(0), 1e-9)
     x = (x - centre) / spread
+    rate = None
+    if rates is not None:
+        rate = RateCode()
+        bumps = rate(rates)
+        x = np.concatenate([x, bumps], 1)
+        centre, spread = (np.append(v, np.full(rate.count, s)) for v, s in ((centre, 0.0), (spread, 1.0)))
     targets = np.asarray(targets)
     if targets.dtype.kind in "US":
         found, index = np.unique(targets, return_inverse=True)
@@ -138,7 +164,7 @@ def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "
     bias = bias - weight @ centre
     layer = weight.astype(np.float32), bias.astype(np.float32)
     return Head("regression" if options else "classification", task, model, tuple(map(str, labels)), (layer,),
-                normalisation=normalisation, mean=mean, **options)
+                normalisation=normalisation, mean=mean, rate=rate, **options)
 
 
 def _fit_logistic(x: np.ndarray, index: np.ndarray, classes: int, penalty: float, share: np.ndarray):
@@ -194,7 +220,8 @@ def _plain(head: Head) -> tuple[dict, dict]:
         tensors[f"layers.{i}.bias"] = np.ascontiguousarray(bias, np.float32)
     config = {"kind": head.kind, "task": head.task, "model": head.model, "labels": list(head.labels),
               "input": head.input, "embedding_size": head.embedding_size, "layers": len(head.layers),
-              "activation": head.activation, "normalisation": head.normalisation}
+              "activation": head.activation, "normalisation": head.normalisation,
+              "rate": head.rate and head.rate.to_dict()}
     if head.kind == "classification":
         config["temperature"] = head.temperature
     else:
@@ -256,7 +283,7 @@ def _load_plain(path: Path, config: dict, tensors: dict) -> Head:
             raise HeadError(f"{path / FILES[0]}: tensor '{name}' is missing")
     for name in tensors.keys() - set(names):
         raise HeadError(f"{path / FILES[0]}: tensor '{name}' is not part of this head")
-    options = {key: config[key] for key in ("temperature", "unit") if key in config}
+    options = {key: config[key] for key in ("temperature", "unit", "rate") if key in config}
     for key in ("scale", "offset"):
         if key in config:
             options[key] = tuple(config[key]) if isinstance(config[key], list) else config[key]
@@ -294,6 +321,10 @@ def _read_config(file: Path) -> dict:
     if config.get("input") not in INPUTS:
         raise HeadError(f"{file}: key 'input' must be one of {', '.join(INPUTS)}, "
                         f"got {config.get('input')!r}")
+    try:
+        config["rate"] = None if config.get("rate") is None else RateCode.from_dict(config["rate"])
+    except ValueError as error:
+        raise HeadError(f"{file}: key 'rate': {error}") from None
     return config
 
 
@@ -328,6 +359,8 @@ def _validate(head: Head) -> None:
         raise HeadError(f"key 'normalisation' must be one of {', '.join(NORMALISATIONS)}, "
                         f"got {head.normalisation!r}")
     size = _validate_layers(head.layers)
+    if head.embedding_size < 1:
+        raise HeadError("key 'rate': the first layer reads no more than the sample rate")
     if (head.normalisation == "cl2n") != (head.mean is not None):
         raise HeadError("normalisation 'cl2n' needs a mean, and no other has one")
     if head.mean is not None and head.mean.shape != (head.embedding_size,):

@@ -36,13 +36,20 @@ def finetune(
         str,
         typer.Option(
             help="Rows beside it, with commas between, or none: random (encoder), scratch, cnn, "
-            "and of a regression mean (of the training targets)."
+            "of a regression mean (of the training targets), and rate (the sample rate alone)."
         ),
-    ] = "random,scratch,cnn,mean",
+    ] = "random,scratch,cnn,mean,rate",
     read_out: Annotated[
         str,
         typer.Option(help="embedding, cls, mean, statistics or frequency; else the model's, unprojected."),
     ] = "",
+    know_rate: Annotated[
+        bool,
+        typer.Option(
+            "--know-rate/--withhold-rate",
+            help="Heads and baselines see the sample rate of a tile, where the task states it.",
+        ),
+    ] = False,
     from_layer: Annotated[int, typer.Option(min=0, help="lora: first block with additions.")] = 0,
     rank: Annotated[int, typer.Option(min=1, help="lora: rank of the additions.")] = 32,
     alpha: Annotated[float, typer.Option(help="lora: their scale is alpha / sqrt(rank).")] = 64.0,
@@ -91,7 +98,7 @@ def finetune(
     common = TuneConfig(
         read_out=read_out, from_layer=from_layer, rank=rank, alpha=alpha, last=last, epochs=epochs,
         max_steps=max_steps, min_steps=min(TuneConfig.min_steps, max_steps), batch_size=batch_size,
-        base_rate=base_rate, label_smoothing=label_smoothing, decoder=_decoder(loaded),
+        base_rate=base_rate, know_rate=know_rate, label_smoothing=label_smoothing, decoder=_decoder(loaded),
     )  # fmt: skip
     with bar() as progress:
         line = progress.add_task("", total=1, note="")

@@ -60,6 +60,7 @@ def load(folder: Path, spec: SpectrogramSpec, seed: int = 0) -> TaskData:
         PackedTiles(np.concatenate([parts[part].tiles[kept[part]] for part in PARTS]), spec),
         np.searchsorted(present, np.concatenate(used)), names, np.concatenate(groups),
         {"train": np.arange(count), "test": np.arange(count, count + len(used[1]))}, tiles=True,
+        rates=np.concatenate([parts[part].rates[kept[part]] for part in PARTS]),
         facts={"train_tiles": count, "receivers": {p: len(np.unique(v.front_ends)) for p, v in parts.items()},
                "transmissions": {p: len(np.unique(v.groups)) for p, v in parts.items()},
                "least_snr_db": MIN_SNR_DB, "split": "other receivers and other seeds"})  # fmt: skip

@@ -72,6 +72,7 @@ class TaskData:
     splits   'train', 'test' and, if there are more tests, 'test-NAME': int64 indices that share no group
              with 'train'
     unit     regression: of the numbers, such as 'm'
+    rates    float64 (N,) samples/s at which the tiles were received, where it is known of all of them
     facts    what else the report should say: counts, sources, the rule of the split
     """
 
@@ -84,6 +85,7 @@ class TaskData:
     splits: Mapping[str, np.ndarray]
     unit: str = ""
     tiles: bool = False
+    rates: np.ndarray | None = None
     facts: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -95,6 +97,8 @@ class TaskData:
         if len(self.targets) != n or len(self.groups) != n:
             raise TaskError(f"{self.task}: {n} inputs, {len(self.targets)} targets, "
                             f"{len(self.groups)} groups")
+        if self.rates is not None and (len(self.rates) != n or not (np.asarray(self.rates) > 0).all()):
+            raise TaskError(f"{self.task}: {n} inputs need as many sample rates above 0")
         tests = [name for name in self.splits if name == "test" or name.startswith("test-")]
         if "train" not in self.splits or not tests:
             raise TaskError(f"{self.task}: the split needs a part 'train' and a part 'test' or 'test-NAME'")

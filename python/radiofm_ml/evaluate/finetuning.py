@@ -23,17 +23,19 @@ from radiofm_ml.bundle import Bundle
 from radiofm_ml.data.tasks import TaskData, TaskError, split_groups
 from radiofm_ml.evaluate import reports
 from radiofm_ml.evaluate.supervised import fit_and_apply
-from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, tune
+from radiofm_ml.rates import RateCode
+from radiofm_ml.train.tuning import Frozen, TuneConfig, fit_probe, predict, tune
 
 RUNS = "runs.jsonl"
-BASELINES = ("random", "scratch", "cnn", "mean")
+BASELINES = ("random", "scratch", "cnn", "mean", "rate")
 CHOOSE_FROM = 10  # examples of every class from which on a part of them is held out to choose by
 
 
 @dataclass(frozen=True)
 class Method:
     """A row of the report. ``encoder`` is 'pretrained', or 'random' (the same network with random weights,
-    another for each seed), or none: 'cnn' (``evaluate.supervised``), or 'mean' (of the training targets)."""
+    another for each seed), or none: 'cnn' (``evaluate.supervised``), 'mean' (of the training targets),
+    or 'rate' (a linear head that sees nothing but the sample rate)."""
 
     name: str
     config: TuneConfig
@@ -56,6 +58,8 @@ def methods_of(configs: Sequence[TuneConfig], baselines: Sequence[str], data: Ta
         wanted.append(Method("small CNN from scratch", configs[0], "cnn"))
     if "mean" in baselines and data.kind == "regression":
         wanted.append(Method("mean of the training targets", configs[0], "mean"))
+    if "rate" in baselines and data.rates is not None and data.kind != "segmentation":
+        wanted.append(Method("sample rate alone", replace(configs[0], know_rate=False), "rate"))
     return wanted
 
 
@@ -165,6 +169,12 @@ def _run(method: Method, frozen: Frozen, bundle: Bundle, data: TaskData, count, 
         return None, [], {part: _found(data, index, mean.repeat(len(index), 0))
                           for part, index in _tests(data)}
     train, validation = choose_by(data, train, config.validation, seed)
+    if method.encoder == "rate":
+        def bumps(index):
+            return RateCode()(data.rates[index])
+
+        head = fit_probe(data, bumps, config, train, validation)
+        return None, [], {part: _found(data, index, head(bumps(index))) for part, index in _tests(data)}
     tuned = tune(frozen, train, config, bundle.id, validation, on_step)
     return tuned.head, tuned.history, {
         part: _found(data, index, predict(tuned.head, frozen, config, index)) for part, index in _tests(data)}
@@ -197,7 +207,9 @@ def _cnn(frozen: Frozen, train: np.ndarray, index: np.ndarray, config: TuneConfi
 
     outputs = targets.shape[1] if data.kind == "regression" else len(data.labels)
     steps = int(np.clip(10 * len(train) // 32, 120, 600))
-    raw = fit_and_apply(tiles, np.arange(len(train)), outputs, loss, config.seed, steps, augmented=data.tiles)
+    beside = torch.from_numpy(RateCode()(data.rates[used])) if config.know_rate else None
+    raw = fit_and_apply(tiles, np.arange(len(train)), outputs, loss, config.seed, steps,
+                        augmented=data.tiles, beside=beside)
     raw = raw[len(train):]
     if data.kind == "regression":
         return raw.numpy() * scale + offset
@@ -240,6 +252,8 @@ def _report(folder: Path, part: str, bundle: Bundle, data: TaskData, plan, runs)
               "title": f"{data.task}, {bundle.id}" + (f", {part}" if part != "test" else "")}
     if data.kind == "classification":
         report["chance"] = 1 / len(data.labels)
+    if data.rates is not None:
+        report["sample_rate"] = "known" if plan[0][0].config.know_rate else "withheld"
     reports.write_report(folder, report, results=results, confusions=confusions, errors=errors)
     return reports.read_report(folder)
 

@@ -11,28 +11,27 @@ import torch
 from torch import nn
 
 
-def small_cnn(n_labels: int) -> nn.Module:
+class SmallCNN(nn.Module):
     """Four strided convolutions, mean and maximum over the picture, one linear layer (about 0.1 M
-    parameters)."""
+    parameters), which may read ``beside`` numbers more."""
 
-    def stage(before: int, after: int, stride: int) -> nn.Module:
-        return nn.Sequential(
-            nn.Conv2d(before, after, 5, stride, 2), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
+    def __init__(self, outputs: int, beside: int = 0):
+        super().__init__()
+        self.stages = nn.Sequential(
+            _stage(1, 16, 4), _stage(16, 32, 2), _stage(32, 48, 2), _stage(48, 48, 2)
         )
+        self.last = nn.Linear(96 + beside, outputs)
 
+    def forward(self, tiles: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
+        """Outputs (N, outputs) of tiles (N, rows, cols) and beside (N, beside)."""
+        x = self.stages(tiles[:, None])
+        return self.last(torch.cat([x.mean((2, 3)), x.amax((2, 3)), beside], 1))
+
+
+def _stage(before: int, after: int, stride: int) -> nn.Module:
     return nn.Sequential(
-        stage(1, 16, 4),
-        stage(16, 32, 2),
-        stage(32, 48, 2),
-        stage(48, 48, 2),
-        _Pool(),
-        nn.Linear(96, n_labels),
+        nn.Conv2d(before, after, 5, stride, 2), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
     )
-
-
-class _Pool(nn.Module):
-    def forward(self, x):
-        return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
 
 
 def train_and_predict(
@@ -59,16 +58,19 @@ def fit_and_apply(
     steps: int = 120,
     batch_size: int = 32,
     augmented: bool = True,
+    beside: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Train on the tiles ``members`` (indices) and return the raw outputs (N, outputs) of every tile.
 
     loss       of raw outputs and of the places in ``members`` that they belong to
     augmented  as pre-training is: mirrored spectra, and circular shifts, here of any length, in frequency and
                time
+    beside     float (N, K) that the network sees of every tile besides
     """
+    beside = torch.zeros(len(tiles), 0) if beside is None else beside
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = small_cnn(outputs)
+    model = SmallCNN(outputs, beside.shape[1])
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     for _ in range(steps):
@@ -76,14 +78,14 @@ def fit_and_apply(
         batch = tiles[members[chosen]]
         if augmented:
             batch = torch.stack([_augment(tile, rng) for tile in batch])
-        value = loss(model(batch[:, None]), chosen)
+        value = loss(model(batch, beside[members[chosen]]), chosen)
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
         schedule.step()
     model.eval()
     with torch.inference_mode():
-        return torch.cat([model(t[:, None]) for t in tiles.split(64)])
+        return torch.cat([model(*part) for part in zip(tiles.split(64), beside.split(64), strict=True)])
 
 
 def _augment(tile: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

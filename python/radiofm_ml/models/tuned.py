@@ -15,6 +15,9 @@ arrays that are not tiles begins at the tile, and shares nothing; ``input`` says
     tokens = bundle.model.tokens_before(tiles, [head.from_layer])
     probabilities = head.predict(tokens[head.from_layer])
 
+Layers may know the sample rate that the tiles were received at (``rate``), beside the read-out: the encoder
+does not.
+
 A decoder, instead of read-out and layers, makes a picture of labels: ``decoder`` in the configuration goes to
 ``radiofm_ml.models.segmentation.build_decoder(decoder, vit: ViTConfig, classes: int) -> nn.Module``, which
 maps normalised tokens (N, 1 + T, dim), and the tiles beside them where it has ``reads_tile``, to logits
@@ -31,9 +34,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from radiofm_ml.heads import HeadError, validate_outputs
+from radiofm_ml.heads import HeadError, read_rates, validate_outputs
 from radiofm_ml.models.lora import LoraConfig, add_lora, merge_lora
 from radiofm_ml.models.vit import ViT, ViTConfig, sincos_positions
+from radiofm_ml.rates import RateCode
 
 _TRUNK = ("tile_rows", "tile_cols", "patch_rows", "patch_cols", "dim", "depth", "heads", "mlp_ratio",
           "positions", "norm_eps")
@@ -67,7 +71,8 @@ class FrontConfig:
 class TunedConfig:
     """What a tuned head is.
 
-    kind, task, model, labels, temperature, unit, scale, offset: as of ``heads.Head``
+    kind, task, model, labels, temperature, unit, scale, offset, rate: as of ``heads.Head``; a segmentation
+                has no rate
     vit         the bundle's architecture, with the head's own read-out and projection
     from_layer  first block that is the head's own, 0..depth; depth: none is
     lora        the own blocks are the bundle's with these additions; None: whole copies
@@ -92,6 +97,7 @@ class TunedConfig:
     unit: str = ""
     scale: tuple[float, ...] = (1.0,)
     offset: tuple[float, ...] = (0.0,)
+    rate: RateCode | None = None
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -111,6 +117,8 @@ class TunedConfig:
             raise HeadError("kind 'segmentation' needs a 'decoder', and no other has one")
         if self.decoder is not None and not isinstance(self.decoder.get("kind"), str):
             raise HeadError("key 'decoder' must be an object with a 'kind'")
+        if self.rate and self.decoder is not None:
+            raise HeadError("key 'rate': a decoder does not read it")
 
     @property
     def input(self) -> str:
@@ -124,14 +132,15 @@ class TunedConfig:
                   "lora": self.lora and self.lora.to_dict(), "tokenizer": self.tokenizer,
                   "front": self.front and {**asdict(self.front), "mean": list(self.front.mean),
                                            "std": list(self.front.std)},
-                  "hidden": list(self.hidden), "decoder": self.decoder}
+                  "hidden": list(self.hidden), "decoder": self.decoder,
+                  "rate": self.rate and self.rate.to_dict()}
         if self.kind == "regression":
             return values | {"unit": self.unit, "scale": list(self.scale), "offset": list(self.offset)}
         return values | {"temperature": self.temperature}
 
     @classmethod
     def from_dict(cls, values: dict) -> TunedConfig:
-        """Raises HeadError that names the key."""
+        """Of the keys of head.json, 'rate' as ``RateCode``. Raises HeadError that names the key."""
         types = {"labels": list, "architecture": dict, "hidden": list, "lora": (dict, type(None)),
                  "front": (dict, type(None)), "decoder": (dict, type(None))}
         for key, kind in types.items():
@@ -152,7 +161,7 @@ class TunedConfig:
                 front = FrontConfig(**lists)
             except TypeError:
                 raise HeadError("key 'front' must be an object with channels, mean and std") from None
-        options = {key: values[key] for key in ("temperature", "unit") if key in values}
+        options = {key: values[key] for key in ("temperature", "unit", "rate") if key in values}
         for key in ("scale", "offset"):
             if key in values:
                 options[key] = tuple(values[key]) if isinstance(values[key], list) else values[key]
@@ -189,18 +198,22 @@ def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 class Layers(nn.Module):
-    """Standardised features to the outputs: linear layers with ReLU between."""
+    """Standardised features, and ``beside`` more as they are, to the outputs: linear layers with ReLU
+    between."""
 
-    def __init__(self, features: int, hidden: tuple[int, ...], outputs: int):
+    def __init__(self, features: int, hidden: tuple[int, ...], outputs: int, beside: int = 0):
         super().__init__()
         self.register_buffer("centre", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
-        sizes = (features, *hidden, outputs)
+        sizes = (features + beside, *hidden, outputs)
         self.linear = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, beside: torch.Tensor | None = None) -> torch.Tensor:
+        """Outputs (N, outputs) of features (N, features) and beside float32 (N, beside)."""
         with torch.autocast(x.device.type, enabled=False):  # cheap, and the outputs keep their digits
             x = (x.float() - self.centre) / self.spread
+            if beside is not None:
+                x = torch.cat([x, beside], 1)
             for i, layer in enumerate(self.linear):
                 x = layer(F.relu(x) if i else x)
             return x
@@ -209,8 +222,8 @@ class Layers(nn.Module):
 class TunedHead(nn.Module):
     """A head in torch, for training and for use; fresh weights where nothing was loaded or attached.
 
-    The attributes ``kind``, ``task``, ``model``, ``labels``, ``unit``, ``input`` and ``from_layer`` are those
-    that a plain ``heads.Head`` has too.
+    The attributes ``kind``, ``task``, ``model``, ``labels``, ``unit``, ``input``, ``from_layer`` and ``rate``
+    are those that a plain ``heads.Head`` has too.
     """
 
     def __init__(self, config: TunedConfig):
@@ -218,6 +231,7 @@ class TunedHead(nn.Module):
         self.config = config
         self.kind, self.task, self.model, self.labels = config.kind, config.task, config.model, config.labels
         self.unit, self.input, self.from_layer = config.unit, config.input, config.from_layer
+        self.rate = config.rate
         vit = config.vit
         self.front = Front(config.front, (vit.tile_rows, vit.tile_cols)) if config.front else None
         self.encoder = ViT(vit)
@@ -225,7 +239,8 @@ class TunedHead(nn.Module):
             add_lora(self.encoder, config.from_layer, config.lora)
         self.layers = self.decoder = None
         if config.decoder is None:
-            self.layers = Layers(vit.embedding_size, config.hidden, len(config.labels))
+            beside = config.rate.count if config.rate else 0
+            self.layers = Layers(vit.embedding_size, config.hidden, len(config.labels), beside)
         else:
             self.decoder = _build_decoder(config)
         self.reads_tile = bool(getattr(self.decoder, "reads_tile", False))
@@ -336,13 +351,21 @@ class TunedHead(nn.Module):
         """What ``layers`` read (N, features), of tokens before block ``from_layer``."""
         return self.encoder.projection(self.encoder.read_out(self._encoded(tokens)))
 
-    def from_tokens(self, tokens: torch.Tensor, tiles: torch.Tensor | None = None) -> torch.Tensor:
+    def beside(self, rates, n: int) -> torch.Tensor | None:
+        """What ``layers`` read beside the features, float32 (n, count), of ``n`` sample rates; None where the
+        head has no ``rate``. Raises ValueError where they are missing."""
+        if self.rate is None:
+            return None
+        return torch.from_numpy(read_rates(self, rates, n)).to(self.layers.centre.device)
+
+    def from_tokens(self, tokens: torch.Tensor, tiles: torch.Tensor | None = None,
+                    beside: torch.Tensor | None = None) -> torch.Tensor:
         """Raw outputs (N, K), or of a segmentation (N, K, H, W), of tokens before block ``from_layer``.
 
-        tiles: (N, rows, cols) that the tokens are of, where ``reads_tile``.
+        tiles: (N, rows, cols) that the tokens are of, where ``reads_tile``. beside: see ``beside``.
         """
         if self.decoder is None:
-            return self.layers(self.features(tokens))
+            return self.layers(self.features(tokens), beside)
         return self.decoder(self._encoded(tokens), *([tiles] if self.reads_tile else []))
 
     def _encoded(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -350,12 +373,13 @@ class TunedHead(nn.Module):
             tokens = block(tokens)
         return self.encoder.norm(tokens)
 
-    def forward(self, x: torch.Tensor, tiles: torch.Tensor | None = None) -> torch.Tensor:
-        """Raw outputs of ``input``."""
+    def forward(self, x: torch.Tensor, tiles: torch.Tensor | None = None,
+                beside: torch.Tensor | None = None) -> torch.Tensor:
+        """Raw outputs of ``input``; tiles and beside as in ``from_tokens``."""
         if self.input == "tokens":
-            return self.from_tokens(x, tiles)
+            return self.from_tokens(x, tiles, beside)
         x = self.tiles(x)
-        return self.from_tokens(self.encoder.tokens_before(x, [self.from_layer])[self.from_layer], x)
+        return self.from_tokens(self.encoder.tokens_before(x, [self.from_layer])[self.from_layer], x, beside)
 
     def finish(self, raw: torch.Tensor) -> np.ndarray:
         """Raw outputs to probabilities (over axis 1), or to numbers in ``unit``; float32."""
@@ -366,12 +390,13 @@ class TunedHead(nn.Module):
             raw = torch.softmax(raw / self.config.temperature, 1)
         return raw.cpu().numpy()
 
-    def predict(self, x: torch.Tensor, tiles: torch.Tensor | None = None) -> np.ndarray:
+    def predict(self, x: torch.Tensor, tiles: torch.Tensor | None = None, rates=None) -> np.ndarray:
         """Probabilities or numbers, float32 (N, K), or (N, K, H, W) of a segmentation.
 
         x: as ``input`` says: tokens before block ``from_layer`` (N, 1 + T, dim), tiles (N, rows, cols), or
-        with a front arrays (N, C, H, W). tiles: those the tokens are of, where ``reads_tile``. Raises
-        HeadError before ``attach`` where a bundle is needed, and ValueError for another shape.
+        with a front arrays (N, C, H, W). tiles: those the tokens are of, where ``reads_tile``. rates: N
+        sample rates in samples/s, where the head has a ``rate``; else not read. Raises HeadError before
+        ``attach`` where a bundle is needed, and ValueError for another shape or a rate that is missing.
         """
         if not self._complete:
             raise HeadError(f"the head carries only a part of model '{self.model}'; attach the bundle first")
@@ -391,7 +416,7 @@ class TunedHead(nn.Module):
                                  "the tokens")
             tiles = tiles.float()
         with torch.inference_mode():
-            return self.finish(self(x.float(), tiles))
+            return self.finish(self(x.float(), tiles, self.beside(rates, len(x))))
 
 
 def _build_decoder(config: TunedConfig) -> nn.Module:

@@ -33,6 +33,7 @@ from radiofm_ml.heads import Head, fit_linear
 from radiofm_ml.models.lora import LoraConfig
 from radiofm_ml.models.tuned import Front, FrontConfig, TunedConfig, TunedHead
 from radiofm_ml.models.vit import READ_OUTS, ViT
+from radiofm_ml.rates import RateCode
 
 METHODS = ("probe", "mlp", "published-lp", "last-k", "lora", "full", "scratch")
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the probe, chosen on the validation part
@@ -58,6 +59,8 @@ class TuneConfig:
     warmup         share of the steps
     label_smoothing, class_weights (inverse frequency): classification
     warm_start     begin with the fitted probe in place of a random last layer (LP-FT, arXiv 2202.10054)
+    know_rate      the head sees a tile's sample rate beside the read-out (``radiofm_ml.rates``), which the
+                   task must state
     validation     share of the training groups held out to choose by, where every class has ten examples
     decoder        segmentation: the decoder's configuration (``models.segmentation``)
     """
@@ -81,6 +84,7 @@ class TuneConfig:
     label_smoothing: float = 0.1
     class_weights: bool = True
     warm_start: bool = True
+    know_rate: bool = False
     validation: float = 0.2
     decoder: dict | None = None
     seed: int = 0
@@ -149,6 +153,10 @@ class Frozen:
         x = self.inputs(index)
         with torch.inference_mode():
             return self.front(x) if self.front else x
+
+    def rates(self, index: np.ndarray) -> np.ndarray | None:
+        """Sample rates (n,), None where the task does not state them."""
+        return None if self.data.rates is None else self.data.rates[index]
 
     def tokens(self, layer: int, index: np.ndarray) -> torch.Tensor:
         """Tokens (n, 1 + T, dim) before block ``layer``."""
@@ -229,11 +237,17 @@ def tune(frozen: Frozen, train: np.ndarray, config: TuneConfig, model: str = "",
         for label in np.setdiff1d(np.arange(len(data.labels)), data.targets[train]):
             raise TaskError(f"{data.task}: no example of '{data.labels[label]}' to train on; "
                             "give more labels")
+    if config.know_rate and (data.rates is None or data.kind == "segmentation"):
+        why = "a segmentation does not read it" if data.kind == "segmentation" else "its data do not state it"
+        raise TaskError(f"{data.task}: no head can know the sample rate here: {why}; withhold it")
     torch.manual_seed(config.seed)
     fitted = None
     linear = data.kind != "segmentation" and not config.hidden and config.method != "mlp"
     if linear and config.method != "scratch" and (config.warm_start or config.method == "probe"):
-        fitted = _fit_probe(frozen, train, config, model, validation)
+        def features(index):
+            return frozen.features(config.read_out, index).cpu().numpy()
+
+        fitted = fit_probe(data, features, config, train, validation, model)
         if config.method == "probe" and config.read_out == "embedding" and data.tiles:
             return Tuned(fitted, [])
     head = _build(frozen, config, model, train)
@@ -250,29 +264,31 @@ def tune(frozen: Frozen, train: np.ndarray, config: TuneConfig, model: str = "",
     return Tuned(head.cpu().eval().requires_grad_(False), history)
 
 
-def _fit_probe(frozen: Frozen, train, config: TuneConfig, model: str, validation) -> Head:
-    """Linear head on the read-out; its penalty is the best on the validation part, which then trains too."""
-    data = frozen.data
+def fit_probe(data: TaskData, features: Callable[[np.ndarray], np.ndarray], config: TuneConfig,
+              train: np.ndarray, validation: np.ndarray | None = None, model: str = "") -> Head:
+    """Linear head on ``features(indices)``, float (n, D); its penalty is the best on the validation part."""
     names = np.array(data.labels)
     targets = names[data.targets] if data.kind == "classification" else data.targets
     options = {"task": data.task, "model": model, "labels": data.labels, "unit": data.unit,
                "balanced": config.class_weights}
 
-    def fit(index, penalty):
-        x = frozen.features(config.read_out, index).cpu().numpy()
-        return fit_linear(x, targets[index], penalty=penalty, **options)
+    def rates(index):
+        return data.rates[index] if config.know_rate else None
+
+    def fit(penalty):
+        return fit_linear(features(train), targets[train], penalty=penalty, rates=rates(train), **options)
 
     if validation is None:
-        return fit(train, PENALTY)
-    x = frozen.features(config.read_out, validation).cpu().numpy()
+        return fit(PENALTY)
+    x = features(validation)
 
-    def loss(penalty):
-        out = fit(train, penalty)(x)
+    def loss(head):
+        out = head(x, rates(validation))
         if data.kind == "classification":
             return -np.log(np.maximum(out[np.arange(len(x)), data.targets[validation]], 1e-12)).mean()
         return np.linalg.norm(out - data.targets[validation].reshape(out.shape), axis=1).mean()
 
-    return fit(train, min(PENALTIES, key=loss))
+    return min(map(fit, PENALTIES), key=loss)
 
 
 def _build(frozen: Frozen, config: TuneConfig, model: str, train: np.ndarray) -> TunedHead:
@@ -290,7 +306,8 @@ def _build(frozen: Frozen, config: TuneConfig, model: str, train: np.ndarray) ->
         data.kind, data.task, model, data.labels, vit, first.get(method, depth),
         lora=LoraConfig(config.rank, config.alpha, config.stabilised) if method == "lora" else None,
         tokenizer=method in ("published-lp", "full", "scratch"), front=frozen.front_config,
-        hidden=config.hidden or ((256,) if method == "mlp" else ()), decoder=config.decoder, **options)
+        hidden=config.hidden or ((256,) if method == "mlp" else ()), decoder=config.decoder,
+        rate=RateCode() if config.know_rate else None, **options)
     head = TunedHead(made)
     if method != "scratch":
         head.start_from(frozen.encoder)
@@ -323,9 +340,10 @@ def _set_layers(head: TunedHead, features: torch.Tensor, fitted: Head) -> None:
     (weight, bias), = fitted.layers
     weight, bias = torch.from_numpy(weight).double(), torch.from_numpy(bias).double()
     last, layers = head.layers.linear[0], head.layers
+    size = len(layers.centre)  # behind these come the weights of the sample rate, which is not standardised
     with torch.no_grad():
-        last.weight.copy_(weight * layers.spread)
-        last.bias.copy_(bias + weight @ layers.centre.double())
+        last.weight.copy_(torch.cat([weight[:, :size] * layers.spread, weight[:, size:]], 1))
+        last.bias.copy_(bias + weight[:, :size] @ layers.centre.double())
 
 
 # -- the loop ----------------------------------------------------------------------------------------------
@@ -369,20 +387,22 @@ def _outputs(head: TunedHead, frozen: Frozen, config: TuneConfig, index: np.ndar
     """Raw outputs of examples; what the method leaves frozen comes from ``frozen``."""
     begins_at_tile = head.config.tokenizer or (
         head.config.front is not None and head.config.front.channels > 1 and config.method == "lora")
+    beside = head.beside(frozen.rates(index), len(index))
     with _autocast(frozen.device):
         if begins_at_tile:
-            return head(frozen.inputs(index))
+            return head(frozen.inputs(index), beside=beside)
         if head.decoder is None and head.from_layer == frozen.encoder.config.depth:
-            return head.layers(frozen.features(config.read_out, index))
+            return head.layers(frozen.features(config.read_out, index), beside)
         tiles = frozen.tiles(index) if head.reads_tile else None
-        return head.from_tokens(frozen.tokens(head.from_layer, index), tiles)
+        return head.from_tokens(frozen.tokens(head.from_layer, index), tiles, beside)
 
 
 def predict(head: Head | TunedHead, frozen: Frozen, config: TuneConfig, index: np.ndarray) -> np.ndarray:
     """Probabilities or numbers of examples, as ``TunedHead.predict`` gives them, float32; of a segmentation
     the most probable label of each pixel, uint8 (n, H, W)."""
     if isinstance(head, Head):
-        return head(frozen.features(config.read_out, index).cpu().numpy()).astype(np.float32)
+        features = frozen.features(config.read_out, index).cpu().numpy()
+        return head(features, frozen.rates(index)).astype(np.float32)
     head.to(frozen.device).eval()
     with torch.inference_mode():
         parts = [head.finish(_outputs(head, frozen, config, part)) for part in _batches(index)]
