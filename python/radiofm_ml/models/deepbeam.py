@@ -56,8 +56,8 @@ class DeepBeam(nn.Module):
         # Channels last: twice as fast as Conv1d here, and the order that Keras flattens in.
         self.to(memory_format=torch.channels_last)
 
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """What the last dense layer sees, (N, dense); ``x`` as in ``forward``."""
+    def convolve(self, x: torch.Tensor) -> torch.Tensor:
+        """What the first dense layer sees, (N, blocks x positions x kernels); ``x`` as in ``forward``."""
         if x.ndim == 3:
             x = x[:, None]
         blocks, length = self.config["blocks"], self.config["length"]
@@ -67,7 +67,11 @@ class DeepBeam(nn.Module):
         x = x.reshape(n * blocks, 1, length, 2).permute(0, 3, 1, 2)  # channels last without a copy
         for convolution in self.convolutions:
             x = F.max_pool2d(convolution(x), (1, 2))
-        x = x.permute(0, 2, 3, 1).reshape(n, -1)  # block, then position, then kernel: as in Keras
+        return x.permute(0, 2, 3, 1).reshape(n, -1)  # block, then position, then kernel: as in Keras
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the last dense layer sees, (N, dense); ``x`` as in ``forward``."""
+        x = self.convolve(x)
         for dense in self.hidden:
             x = dense(x)
         return x
