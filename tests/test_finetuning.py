@@ -142,6 +142,31 @@ def test_synthetic_tiles_split_by_receiver(shards):
     assert len(train) == (parts[0].snr_db >= 0).sum() and len(test) == (parts[1].snr_db >= 0).sum()
 
 
+def test_reports_tell_snrs_and_rates_apart(shards, bundle, tmp_path):
+    data = load_task("identification", shards, SPEC)
+    test = data.splits["test"]
+    assert list(data.conditions) == ["SNR", "sample rate over the kind's least"]
+    for values in data.conditions.values():  # every example has one value
+        assert (sum(mask.astype(int) for mask in values.values()) == 1).all()
+    parts = [identification.read_shards(shards / part) for part in ("train", "test")]
+    snr = np.concatenate([p.snr_db[p.snr_db >= 0] for p in parts])
+    assert np.array_equal(data.conditions["SNR"]["10 to 20 dB"], (snr >= 10) & (snr < 20))
+    report = evaluate(bundle, data, [replace(QUICK, method="probe")], tmp_path, (None,), (0, 1),
+                      ("rate",))["test"]
+    whole = {(r["method"], r["metric"]): r for r in report["results"]}
+    for name in data.conditions:
+        rows = [r for r in report["conditions"] if r["condition"] == name and r["metric"] == "accuracy"]
+        assert {r["method"] for r in rows} == {"probe", "sample rate alone"}
+        for method in ("probe", "sample rate alone"):
+            own = [r for r in rows if r["method"] == method]
+            assert sum(r["examples"] for r in own) == len(test)
+            right = sum(r["examples"] * r["mean"] for r in own) / len(test)
+            assert right == pytest.approx(whole[method, "accuracy"]["mean"])
+            assert all(len(r["seeds"]) == 2 for r in own)
+    with pytest.raises(TaskError, match="of condition 'SNR'"):
+        replace(data, conditions={"SNR": {"all": np.ones(3, bool)}})
+
+
 def test_receivers_on_both_sides_are_refused(shards, tmp_path):
     (tmp_path / "train").symlink_to(shards / "train")
     (tmp_path / "test").symlink_to(shards / "train")

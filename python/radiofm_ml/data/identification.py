@@ -18,9 +18,13 @@ import numpy as np
 from radiofm_ml.data.tasks import TaskData, TaskError
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.synth.dataset import LabelledTiles, read_shards
+from radiofm_ml.synth.signals import all_classes
 from radiofm_ml.train.shards import unpack
 
 PARTS = ("train", "test")
+SNRS_DB = {"0 to 10 dB": (0, 10), "10 to 20 dB": (10, 20), "above 20 dB": (20, np.inf)}
+# The sample rate over the least at which the kind is generated: how far the receiver is zoomed out.
+RATE_RATIOS = {"1 to 2": (0, 2), "2 to 4": (2, 4), "4 to 8": (4, 8), "above 8": (8, np.inf)}
 MIN_SNR_DB = 0.0  # weaker ones are left out, as the published task has none
 _CURE = "make them with 'radiofm synth tiles', see 'radiofm_ml.data.identification'"
 
@@ -54,16 +58,28 @@ def load(folder: Path, spec: SpectrogramSpec, seed: int = 0) -> TaskData:
     present = np.unique(np.concatenate(used))  # 'noise' is one of the names of sets that are not --on
     names = tuple(train.names[i] for i in present)
     groups = [np.char.add(f"{part} ", parts[part].groups[kept[part]].astype(str)) for part in PARTS]
+    snr_db, rates = (np.concatenate([getattr(parts[p], name)[kept[p]] for p in PARTS])
+                     for name in ("snr_db", "rates"))  # fmt: skip
+    kinds = all_classes()
+    least = np.array([kinds[name].rates[0] if name in kinds else np.nan for name in train.names])
+    conditions = {
+        "SNR": _between(snr_db, SNRS_DB),
+        "sample rate over the kind's least": _between(rates / least[np.concatenate(used)], RATE_RATIOS),
+    }
     count = len(used[0])
     return TaskData(
         "signal", "classification",
         PackedTiles(np.concatenate([parts[part].tiles[kept[part]] for part in PARTS]), spec),
         np.searchsorted(present, np.concatenate(used)), names, np.concatenate(groups),
         {"train": np.arange(count), "test": np.arange(count, count + len(used[1]))}, tiles=True,
-        rates=np.concatenate([parts[part].rates[kept[part]] for part in PARTS]),
+        rates=rates, conditions=conditions,
         facts={"train_tiles": count, "receivers": {p: len(np.unique(v.front_ends)) for p, v in parts.items()},
                "transmissions": {p: len(np.unique(v.groups)) for p, v in parts.items()},
                "least_snr_db": MIN_SNR_DB, "split": "other receivers and other seeds"})  # fmt: skip
+
+
+def _between(values: np.ndarray, bounds: dict[str, tuple[float, float]]) -> dict[str, np.ndarray]:
+    return {name: (values >= low) & (values < high) for name, (low, high) in bounds.items()}
 
 
 def _read(folder: Path, spec: SpectrogramSpec) -> LabelledTiles:

@@ -73,6 +73,8 @@ class TaskData:
              with 'train'
     unit     regression: of the numbers, such as 'm'
     rates    float64 (N,) samples/s at which the tiles were received, where it is known of all of them
+    conditions  classification: what the report tells apart, such as 'SNR', and of each of its values, such
+             as '0 to 10 dB', the examples that have it, bool (N,)
     facts    what else the report should say: counts, sources, the rule of the split
     """
 
@@ -86,6 +88,7 @@ class TaskData:
     unit: str = ""
     tiles: bool = False
     rates: np.ndarray | None = None
+    conditions: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -99,6 +102,9 @@ class TaskData:
                             f"{len(self.groups)} groups")
         if self.rates is not None and (len(self.rates) != n or not (np.asarray(self.rates) > 0).all()):
             raise TaskError(f"{self.task}: {n} inputs need as many sample rates above 0")
+        for condition, values in self.conditions.items():
+            if any(mask.shape != (n,) or mask.dtype != bool for mask in values.values()):
+                raise TaskError(f"{self.task}: {n} inputs need as many yes or no of condition '{condition}'")
         tests = [name for name in self.splits if name == "test" or name.startswith("test-")]
         if "train" not in self.splits or not tests:
             raise TaskError(f"{self.task}: the split needs a part 'train' and a part 'test' or 'test-NAME'")

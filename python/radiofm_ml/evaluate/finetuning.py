@@ -227,7 +227,12 @@ def _found(data: TaskData, index: np.ndarray, predicted: np.ndarray) -> dict:
     if data.kind == "classification":
         decided = predicted.argmax(1)
         return {"metrics": reports.classification_metrics(truth, decided, size),
-                "confusion": reports.confusion_matrix(truth, decided, size).tolist()}
+                "confusion": reports.confusion_matrix(truth, decided, size).tolist(),
+                "conditions": [{"condition": condition, "value": value, "examples": int(mask[index].sum()),
+                                "metrics": reports.classification_metrics(
+                                    truth[mask[index]], decided[mask[index]], size)}
+                               for condition, values in data.conditions.items()
+                               for value, mask in values.items() if mask[index].any()]}
     from radiofm_ml.evaluate.segmentation import confusion, scores
 
     pixels = confusion(truth, predicted, size)
@@ -236,12 +241,16 @@ def _found(data: TaskData, index: np.ndarray, predicted: np.ndarray) -> dict:
 
 
 def _report(folder: Path, part: str, bundle: Bundle, data: TaskData, plan, runs) -> dict:
-    results, confusions, errors = [], {}, {}
+    results, confusions, errors, conditions = [], {}, {}, []
     most = plan[-1][1]
     for method, count in dict.fromkeys((m.name, c) for m, c, _ in plan):
         found = [run["found"][part] for (m, c, _), run in zip(plan, runs, strict=True)
                  if (m.name, c) == (method, count)]
         results += reports.result_rows(method, [f["metrics"] for f in found], count)
+        for parts in zip(*(f.get("conditions", ()) for f in found), strict=True):  # the same in every seed
+            about = {key: parts[0][key] for key in ("condition", "value", "examples")}
+            rows = reports.result_rows(method, [p["metrics"] for p in parts], count)
+            conditions += [{**about, **row} for row in rows]
         if count == most and "confusion" in found[0]:
             confusions[method] = np.sum([f["confusion"] for f in found], 0)
         elif count == most:
@@ -252,6 +261,8 @@ def _report(folder: Path, part: str, bundle: Bundle, data: TaskData, plan, runs)
               "title": f"{data.task}, {bundle.id}" + (f", {part}" if part != "test" else "")}
     if data.kind == "classification":
         report["chance"] = 1 / len(data.labels)
+    if conditions:
+        report["conditions"] = conditions
     if data.rates is not None:
         report["sample_rate"] = "known" if plan[0][0].config.know_rate else "withheld"
     reports.write_report(folder, report, results=results, confusions=confusions, errors=errors)

@@ -8,6 +8,7 @@
     task, kind, model, ...   whatever the evaluation says of itself
     results                  [{method, labels_per_class, metric, mean, std, seeds}]; labels_per_class is
                              null where all labels were used, std is the spread over the seeds
+    conditions               the same of parts of the test: [{condition, value, examples, method, ...}]
     confusion                {method: counts (K, K)}, with ``labels`` (K): row = truth, column = decision,
                              summed over the seeds
     errors                   {method: quantiles of the errors at 0, 0.5, ... 100 %}, with ``unit``
