@@ -30,7 +30,7 @@ def test_copies_of_a_position_stay_together(tmp_path):
     written = {snr: write(tmp_path, f"dataset_SNR{snr}_outdoor.mat", snr) for snr in (10, 20, 50)}
     data = load_task("position-nr", tmp_path, None)
     assert (data.kind, data.unit, data.labels) == ("regression", "m", ("x", "y", "z"))
-    assert data.inputs.shape == (3 * N, 1, 64, 193) and data.targets.shape == (3 * N, 3)
+    assert data.inputs.shape == (3 * N, 1, 193, 64) and data.targets.shape == (3 * N, 3)
     assert data.facts["snr_db"] == [10, 20, 50] and data.facts["positions"] == N
     assert len(set(data.groups)) == N and np.bincount(data.groups).tolist() == [3] * N
     np.testing.assert_array_equal(data.groups[:N], data.groups[N:2 * N])
@@ -38,12 +38,12 @@ def test_copies_of_a_position_stay_together(tmp_path):
     test = data.splits["test"]
     assert len(test) == 3 * round(0.2 * N)
     assert not set(data.groups[test]) & set(data.groups[data.splits["train"]])
-    # Any order, also repeated, over the borders of the files: antenna 5 of station 2 is row 37.
+    # Any order, also repeated, over the borders of the files: antenna 5 of station 2 is column 37.
     index = np.array([2 * N + 3, 0, N, 0])
     picture = data.inputs[index]
     assert picture.dtype == np.float32
     for row, (snr, number) in zip(picture, [(50, 3), (10, 0), (20, 0), (10, 0)], strict=True):
-        np.testing.assert_allclose(row[0, 37], written[snr][0][number, 2, 5], rtol=1e-6)
+        np.testing.assert_allclose(row[0, :, 37], written[snr][0][number, 2, 5], rtol=1e-6)
 
 
 def test_dimensions_in_matlab_order_are_turned_round(tmp_path):
@@ -73,7 +73,7 @@ def test_as_published(tmp_path):
 def test_indoor_has_five_stations(tmp_path):
     write(tmp_path, "dataset_SNR10_indoor_21-11-17_03-07.mat", stations=5)
     data = load_task("position-nr", tmp_path, None)
-    assert data.inputs.shape == (N, 1, 80, 193) and data.facts["box"] == [60, 20, 4]
+    assert data.inputs.shape == (N, 1, 193, 80) and data.facts["box"] == [60, 20, 4]
     write(tmp_path)
     with pytest.raises(TaskError, match="holds indoor and outdoor files"):
         load_task("position-nr", tmp_path, None)

@@ -157,9 +157,9 @@ def open_positioning(path: Path) -> _File:
 
 
 def prepare_tile(values: np.ndarray) -> np.ndarray:
-    """(n, stations, 16, 193) to (n, 1, stations x 16, 193): the stations' pictures below one another, because
-    a frozen encoder sees only the mean of several channels."""
-    return values.reshape(len(values), 1, -1, values.shape[-1])
+    """(n, stations, 16, 193) to (n, 1, 193, stations x 16): the stations side by side, because a frozen
+    encoder sees only the mean of several channels, and the read-out 'frequency' keeps columns apart."""
+    return values.reshape(len(values), 1, -1, values.shape[-1]).swapaxes(2, 3)
 
 
 def prepare_wavesfm(scene: Scene):
