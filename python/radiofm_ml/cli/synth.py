@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""radiofm synth signals, radiofm synth tiles, radiofm synth classes; positioning has a file of its own"""
+"""radiofm synth signals, radiofm synth tiles, radiofm synth classes;
+beams and positioning have files of their own"""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from radiofm_ml.cli import positioning, spectrum
+from radiofm_ml.cli import beams, positioning, spectrum
 
 synth = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +33,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of everything.")]
 def register(app: typer.Typer) -> None:
     positioning.register(synth)
     spectrum.register(synth)
+    beams.register(synth)
     app.add_typer(synth, name="synth")
 
 

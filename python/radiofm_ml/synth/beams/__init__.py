@@ -7,8 +7,8 @@
     stream = simulator.stream(np.random.default_rng(1))                  # continuous; settings may change
 
 It stands in for the DeepBeam data set (hdl.handle.net/2047/D20409451) where that is not at hand: the same
-layout, codebooks, gains and names. It is a simulation, calibrated once against what is published of DeepBeam's
-own network (``constants``) and frozen: ``VERSION`` changes with any change of its output.
+layout, codebooks, gains and names. It is a simulation, calibrated once against what is published of
+DeepBeam's own network (``constants``) and frozen: ``VERSION`` changes with any change of its output.
 """
 
 from radiofm_ml.synth.beams.array import CODEBOOKS

@@ -2,12 +2,12 @@
 # Copyright 2026 gr-radiofm authors
 """Phased arrays and their codebooks.
 
-The recorded data come from SiBeam heads: 12 elements to transmit and 12 to receive, phases of 0, 90, 180 and
-270 degrees, 24 beams about 5 degrees apart with main lobes of 25 to 30 degrees, and a codebook of 12 beams in
-two dimensions (DeepBeam, arXiv 2012.14350; X60, arXiv 1805.07180 for the heads). Their layout is not
-published. Ours: two rows of six, half a wavelength apart, the upper row shifted by a quarter of a wavelength,
-so that all twelve elements differ in azimuth; the main lobe is 17 degrees wide at broadside, so neighbours
-overlap. The 5 beams are of a digital array of four elements, whose weights need no rounding.
+The recorded data come from SiBeam heads: 12 elements to transmit and 12 to receive, phase shifters of two
+bits, 24 beams about 5 degrees apart with main lobes of 25 to 30 degrees, and a codebook of 12 beams in two
+dimensions (DeepBeam, arXiv 2012.14350; the heads: Saha et al., "X60", WiNTECH 2017). Their layout is not
+published. Ours gives such lobes: three rows of four, half a wavelength apart, each row a sixth of a
+wavelength to the side of the one below, so that all twelve elements differ in azimuth and two bits steer
+finely. The 5 beams are of a digital array of four elements, whose weights need no rounding.
 
 Directions are (azimuth, elevation) in degrees; azimuth from broadside, positive to the left.
 """
@@ -45,9 +45,9 @@ class Array:
 
 
 def sibeam() -> Array:
-    row = 0.5 * np.arange(6)
-    across = np.concatenate([row, row + 0.25])
-    return Array(np.stack([across - across.mean(), np.repeat([-0.25, 0.25], 6)], axis=1))
+    across = 0.5 * np.arange(4) + np.arange(3)[:, None] / 6
+    up = np.broadcast_to(0.5 * np.arange(3)[:, None] - 0.5, across.shape)
+    return Array(np.stack([across.ravel() - across.mean(), up.ravel()], axis=1))
 
 
 def digital() -> Array:

@@ -5,7 +5,8 @@
 The spreads (how much one front end differs from the next), the SNRs, the strength of the echoes and the drift
 were set once, by ``bench/calibrate_beams.py``, so that the published baseline (DeepBeam's CNN, trained and
 tested as in arXiv 2012.14350) does here what is reported of it on the recorded data set: about 86 % on the
-antenna that it was trained on, about 15 % on another, about 50 % on a mixture. No other network was looked at.
+antenna that it was trained on, about 15 % on another, about 50 % on a mixture. No prototypical network was
+looked at.
 A change of any number here is a new ``VERSION``; tests/test_beams_sim.py holds the statistics of this one.
 """
 
@@ -26,19 +27,19 @@ BLOCKS_PER_FRAME = 15
 FRAME_SECONDS = 0.01
 CAPTURE_SECONDS = 100.0
 
-# Receiver. SNR_DB: of a perfect array's best beam in the 'basic' geometry; sidelobes and echoes lie 0 to 30 dB
-# below. RMS: of that signal at 60 dB, relative to full scale.
+# Receiver. SNR_DB: of a perfect array's best beam on an open line of sight; what other beams send lies up to
+# 30 dB below. RMS: of that signal at 60 dB; the unit of all samples.
 GAINS_DB = (40, 50, 60)
-SNR_DB = {40: 8.0, 60: 22.0}
-RMS = 0.35
+SNR_DB = {40: 10.0, 60: 22.0}
+RMS = 1.0
 
 # Spread of the transmitters' arrays (standard deviations over elements and front ends).
-ELEMENT_GAIN_DB = 1.0
-ELEMENT_PHASE_DEG = 20.0
-SHIFTER_GAIN_DB = 0.6
-SHIFTER_PHASE_DEG = 8.0
-TILT = (0.10, 0.07, 0.04)  # complex gain of an element over the band: 1st, 2nd and 3rd order, at the band edge
-POINTING_DEG = 2.0
+ELEMENT_GAIN_DB = 0.5
+ELEMENT_PHASE_DEG = 8.0
+SHIFTER_GAIN_DB = 0.3
+SHIFTER_PHASE_DEG = 4.0
+TILT = (0.06, 0.04, 0.02)  # an element's complex gain over the band: 1st, 2nd, 3rd order, at the edge
+POINTING_DEG = 1.0
 
 # Spread of the rest of a transmitter.
 PA_BACKOFF_DB = (3.0, 9.0)  # saturation over the mean power
@@ -51,15 +52,16 @@ PHASE_NOISE = 0.004  # radians per square root of sample, at most
 RIPPLE = 0.05
 
 # Spread of the receivers.
-RX_GAIN_ERROR_DB = 1.0
+RX_GAIN_ERROR_DB = 0.5
 RX_ELEMENT_GAIN_DB = 0.7
 RX_ELEMENT_PHASE_DEG = 10.0
 RX_TILT = (0.05, 0.03, 0.02)
 RX_IMAGE = 0.015
-RX_DC = 0.004  # of full scale
+RX_DC = 0.004  # of RMS
 
 # Room. ECHO_DB is added to every echo's level.
 ECHO_DB = 0.0
+INSTALL_PHASE_RAD = 0.6  # of an echo, from one head to the next put in the same place
 DRIFT_SECONDS = 40.0
 DRIFT_PHASE_RAD = 0.25  # of an echo against the line of sight
 DRIFT_LEVEL_DB = 0.25

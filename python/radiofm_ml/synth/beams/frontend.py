@@ -20,7 +20,7 @@ from radiofm_ml.synth.beams.array import STATES
 
 NAMED = ("a", "b", "c", "d")
 _SEED = 0x4245414D  # keeps these draws apart from other uses of small seeds
-_RECEIVER_OF = {"a": 1, "b": 0, "c": 1, "d": 1}
+RECEIVER_OF = {"a": 1, "b": 0, "c": 1, "d": 1}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Transmitter:
 @dataclass(frozen=True)
 class Receiver:
     """elements, tilt as in Transmitter, for its fixed broadside beam; gain: amplitude over the nominal;
-    image: gain of the conjugate; dc: of full scale."""
+    image: gain of the conjugate; dc: in units of RMS."""
 
     elements: np.ndarray
     tilt: np.ndarray
@@ -61,7 +61,7 @@ class Receiver:
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """cfo: cycles per sample between the two heads. phase_noise: radians per square root of sample, of both."""
+    """cfo: cycles per sample between the two heads. phase_noise: radians per root of a sample, of both."""
 
     name: str
     transmitter: Transmitter
@@ -84,7 +84,7 @@ def front_end(name: str | int, elements: int = 12) -> FrontEnd:
     """A front end whose arrays have this many elements; always the same one. Raises ValueError."""
     kind, number = key(name)
     rng = np.random.default_rng([_SEED, c.VERSION, elements, kind, number])
-    heard_by = _RECEIVER_OF[name] if kind == 0 else number
+    heard_by = RECEIVER_OF[name] if kind == 0 else number
     hears = np.random.default_rng([_SEED, c.VERSION, elements, 2 + kind, heard_by])
     return FrontEnd(
         name=name if kind == 0 else f"front-end-{number}",

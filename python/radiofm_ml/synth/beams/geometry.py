@@ -4,9 +4,9 @@
 
 The transmitter stands at the origin and looks along x; the receiver looks back along -x. An echo goes by one
 reflector. Its departure and arrival angles and its delay follow from the places, its level from the distance
-and the reflector's loss. Lengths, materials and places are ours: the recordings were made in rooms whose
-measures are given in a drawing only (DeepBeam, figure 7). Specular reflections by single points replace walls,
-and nothing is reflected twice; at 60 GHz the second reflection is some 10 dB below the first.
+and the reflector's loss. Lengths, materials and places are ours: of the rooms of the recordings there is a
+drawing only (DeepBeam, figure 7). Specular reflections by single points replace walls, and nothing is
+reflected twice; at 60 GHz the second reflection is some 10 dB below the first.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Room:
 
 @dataclass(frozen=True)
 class Paths:
-    """departure, arrival: float64 (P, 2), azimuth and elevation in degrees. delay: (P,) seconds after the line
-    of sight, which is path 0. gain: (P,) amplitude over that of an open line of sight of 1.5 m."""
+    """departure, arrival: float64 (P, 2), azimuth and elevation in degrees. delay: (P,) seconds after the
+    line of sight, which is path 0. gain: (P,) amplitude over that of an open line of sight of 1.5 m."""
 
     departure: np.ndarray
     arrival: np.ndarray

@@ -37,8 +37,10 @@ class Link:
         self.paths: Paths = paths(geometry)
         self.weights = _weights(self.codebook, self.front_end)
         kind = (2, 0) if isinstance(name, FrontEnd) else key(name)
-        rng = np.random.default_rng([_SEED, c.VERSION, seed, GEOMETRIES.index(geometry), *kind])
-        self.phases = rng.uniform(0, 2 * np.pi, len(self.paths.delay))
+        place = [_SEED, c.VERSION, seed, GEOMETRIES.index(geometry)]
+        count = len(self.paths.delay)
+        self.phases = np.random.default_rng(place).uniform(0, 2 * np.pi, count)
+        self.phases += np.random.default_rng([*place, *kind]).normal(0, c.INSTALL_PHASE_RAD, count)
         self.phases[0] = 0
         self._responses: dict[tuple[int, float, int], np.ndarray] = {}
 

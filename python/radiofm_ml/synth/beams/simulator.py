@@ -17,7 +17,7 @@ GUARD = 128  # samples on either side, beyond all that the filters and echoes ca
 AOA_BEAMS = (4, 12, 20)
 AOA_ANGLES = tuple(float(angle) for angle in range(-45, 46, 3))
 _WALK_STEP = 32  # samples between the points of the oscillators' random walk
-_BATCH = 1 << 18  # samples that are worked on at a time: larger falls out of the cache
+_BATCH = 1 << 17  # samples that are worked on at a time: larger falls out of the cache
 
 
 @dataclass
@@ -79,7 +79,7 @@ def noise_powers(rx_gain_db: float) -> tuple[float, float]:
 
 
 def receive(chance: Chance, one: Link, beam: int, rx_gain_db: float, angle: float) -> np.ndarray:
-    """The receiver's output, complex64 (n, length), full scale 1."""
+    """The receiver's output, complex64 (n, length), in units of ``RMS``."""
     n, length = chance.noise.shape
     end, count = one.front_end, len(one.paths.delay)
     size = chance.symbols.shape[1] * c.SAMPLES_PER_SYMBOL
@@ -152,7 +152,7 @@ class BeamSimulator:
 
     def blocks(self, beam: int, n: int, rng: np.random.Generator, rx_gain_db: float | None = None,
                angle: float | None = None, length: int = c.BLOCK) -> np.ndarray:
-        """``n`` blocks, each of a capture of its own. complex64 (n, length), full scale 1."""
+        """``n`` blocks, each of a capture of its own. complex64 (n, length), in units of ``RMS``."""
         drift = rng.standard_normal((n, self._states))
         return self._render(beam, drift, length, rng, rx_gain_db, angle)
 
@@ -178,7 +178,8 @@ class BeamSimulator:
         gain, noise = noise_powers(self.rx_gain_db if rx_gain_db is None else rx_gain_db)
         size = fft_length(c.BLOCK)
         response = self.link.response(beam, angle or 0.0, size).sum(axis=0)
-        sent = transmit(draw_symbols((64, size // 2), np.random.default_rng(0)), self.link.front_end.transmitter)
+        symbols = draw_symbols((64, size // c.SAMPLES_PER_SYMBOL), np.random.default_rng(0))
+        sent = transmit(symbols, self.link.front_end.transmitter)
         power = np.mean(np.abs(ifft(fft(sent, axis=1) * response, axis=1)) ** 2)
         return float(10 * np.log10(power * gain * self.link.front_end.receiver.gain**2 / noise))
 
@@ -195,7 +196,8 @@ class BeamSimulator:
         step = max(1, _BATCH // length)
         for first in range(0, len(out), step):
             some = drift[first:first + step]
-            out[first:first + step] = receive(draw(len(some), length, some, rng), self.link, beam, gain, angle)
+            chance = draw(len(some), length, some, rng)
+            out[first:first + step] = receive(chance, self.link, beam, gain, angle)
         return out
 
 

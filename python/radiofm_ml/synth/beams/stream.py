@@ -20,11 +20,11 @@ _FRAME = c.BLOCKS_PER_FRAME * c.BLOCK
 
 
 class BeamStream:
-    """Frames of 15 blocks joined without a gap, as they lie in the files; frames are 10 ms apart for the drift.
+    """Frames of 15 blocks joined without a gap, as they lie in the files; for the drift they are 10 ms apart.
 
     front_end, beam, rx_gain_db and angle may be set at any time and hold from the next sample of ``samples``
-    on. What was random stays as it was: the samples are those that the new setting would have given all along.
-    So they do not depend on how ``samples`` is called, either. Bad values raise ValueError when set.
+    on. What was random stays as it was: the samples are those that the new setting would have given all
+    along. So they do not depend on how ``samples`` is called, either. Bad values raise ValueError when set.
     """
 
     def __init__(self, simulator: BeamSimulator, rng: np.random.Generator):
@@ -82,7 +82,7 @@ class BeamStream:
         self._beam, self._gain, self._angle, self._frame = int(beam), float(gain), angle, None
 
     def samples(self, n: int) -> np.ndarray:
-        """The next ``n`` samples, complex64 (n,), full scale 1."""
+        """The next ``n`` samples, complex64 (n,), in units of ``RMS``."""
         out = np.empty(n, np.complex64)
         done = 0
         while done < n:

@@ -2,8 +2,8 @@
 # Copyright 2026 gr-radiofm authors
 """What is sent: random QPSK symbols on a single carrier, through a transmitter's baseband and amplifier.
 
-The recorded waveform is that of a programmable 60 GHz modem sending random data; its framing is not published.
-Ours has data only: no preamble and no pilots that a network could hold on to, as DeepBeam's title promises.
+What the recorded modem sent is not published in detail. Ours sends data only: there are no preamble and no
+pilots that a network could hold on to, which is what coordination-free means.
 1.536 GBd, two samples to a symbol, root raised cosine.
 """
 
