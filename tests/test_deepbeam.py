@@ -93,13 +93,13 @@ def test_is_linear_but_for_max_pooling():
     model = DeepBeam(4, kernels=4, layers=2, dense=8, length=32).eval()  # biases are zero at the start
     x = torch.randn(5, 32, 2)
     with torch.inference_mode():
-        torch.testing.assert_close(model(3 * x), 3 * model(x))
+        np.testing.assert_allclose(model(3 * x).numpy(), 3 * model(x).numpy(), rtol=1e-4, atol=1e-5)
         assert not torch.allclose(model(-x), -model(x))
 
 
 # -- training ----------------------------------------------------------------------------------------------
 LENGTH = 32
-QUICK = FitConfig(epochs=3, batch_size=20, rate=3e-3)
+QUICK = FitConfig(epochs=3, batch_size=15, rate=1e-2)
 
 
 def small(classes: int = 3, blocks: int = 1) -> DeepBeam:
@@ -107,7 +107,7 @@ def small(classes: int = 3, blocks: int = 1) -> DeepBeam:
     return DeepBeam(classes, blocks, kernels=8, kernel=5, layers=3, dense=16, length=LENGTH)
 
 
-def beams(n: int = 210, turn: float = 0.0, blocks: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def beams(n: int = 90, turn: float = 0.0, blocks: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Blocks of noise about one of three levels, which another antenna turns by an angle."""
     rng = np.random.default_rng(seed)
     y = np.arange(n) % 3
@@ -122,11 +122,11 @@ def test_learns(order, precision):
     x, y = beams(blocks=2)
     model, seen = small(blocks=2), []
     before = accuracy(model, *beams(seed=1, blocks=2))
-    history = fit(model, x, y, FitConfig(3, 20, 3e-3, order, precision), validation=beams(seed=1, blocks=2),
+    history = fit(model, x, y, FitConfig(3, 15, 1e-2, order, precision), validation=beams(seed=1, blocks=2),
                   on_step=seen.append)
-    assert history == seen and [r["step"] for r in history] == list(range(33))
+    assert history == seen and [r["step"] for r in history] == list(range(18))
     validations = [r["validation"] for r in history]
-    assert [i for i, v in enumerate(validations) if v is not None] == [10, 21, 32]
+    assert [i for i, v in enumerate(validations) if v is not None] == [5, 11, 17]
     assert validations[-1] == accuracy(model, *beams(seed=1, blocks=2), precision=precision)
     assert validations[-1] > 0.95 > before
     assert not model.training
@@ -136,7 +136,7 @@ def test_published_settings_are_the_defaults():
     assert (FitConfig().epochs, FitConfig().batch_size, FitConfig().rate) == (10, 100, 1e-4)
 
 
-@pytest.mark.parametrize("stop", [5, 11, 14])
+@pytest.mark.parametrize("stop", [6, 8])  # at the end of an epoch, and within one
 def test_goes_on_where_it_was_stopped(tmp_path, stop):
     x, y = beams()
     model = small()
@@ -153,7 +153,7 @@ def test_goes_on_where_it_was_stopped(tmp_path, stop):
         for mine, theirs in zip(model.parameters(), found.parameters(), strict=True):
             assert torch.equal(mine, theirs)
     with pytest.raises(ValueError, match="holds a run with other settings"):
-        fit(small(), x, y, FitConfig(4, 20), folder=tmp_path / "part")
+        fit(small(), x, y, FitConfig(4, 15), folder=tmp_path / "part")
 
 
 def test_folders_without_a_run(tmp_path):
@@ -195,7 +195,7 @@ def test_mixed_shares_have_no_example_in_common():
 def test_mixed_training_knows_both_antennas():
     (xa, ya), (xb, yb) = beams(), beams(turn=0.5)
     model = small()
-    fit(model, np.concatenate([xa, xb]), np.concatenate([ya, yb]), FitConfig(2, 20, 3e-3),
+    fit(model, np.concatenate([xa, xb]), np.concatenate([ya, yb]), FitConfig(2, 15, 1e-2),
         sources=np.repeat([0, 1], len(ya)))
     alone = small()
     fit(alone, xa, ya, QUICK)
@@ -244,11 +244,11 @@ def source():
 def test_fine_tuning_learns_the_shots_and_changes_only_its_layers(source, layers, changed):
     shots = beams(24, turn=0.2, seed=2)
     before = {name: value.clone() for name, value in source.state_dict().items()}
-    tuned, losses = fine_tune(source, *shots, FineTuneConfig(layers, 3e-3, passes=40))
+    tuned, losses = fine_tune(source, *shots, FineTuneConfig(layers, 1e-2, passes=15))
     assert all(torch.equal(value, before[name]) for name, value in source.state_dict().items())
     assert {name.split(".")[0] for name, value in tuned.state_dict().items()
             if not torch.equal(value, before[name])} == changed
-    assert len(losses) == 40 and losses[-1] < 0.5 * losses[0]
+    assert len(losses) == 15 and losses[-1] < 0.5 * losses[0]
     target = beams(turn=0.2, seed=3)
     assert accuracy(tuned, *target) > accuracy(source, *target)
     # what stays was computed once: the copy as a whole must say the same
@@ -257,16 +257,16 @@ def test_fine_tuning_learns_the_shots_and_changes_only_its_layers(source, layers
 
 def test_fine_tuning_stops_at_the_loss_of_the_source(source):
     goal = mean_loss(source, *beams(seed=1))
-    config = FineTuneConfig("all", 3e-3, passes=200, stop_loss=goal)
+    config = FineTuneConfig("all", 1e-2, passes=100, stop_loss=goal)
     losses = fine_tune(source, *beams(24, turn=0.2, seed=2), config).losses
-    assert 1 < len(losses) < 200
+    assert 1 < len(losses) < 100
     assert losses[-1] <= goal < min(losses[:-1])
     assert len(fine_tune(source, *beams(24, seed=1), config).losses) < len(losses)
 
 
 def test_the_way_to_tune_is_chosen_on_source_antennas(source):
     case = Case(source, *beams(24, turn=0.3, seed=2), *beams(60, turn=0.3, seed=3))
-    configs = [FineTuneConfig("head", 1e-6, 1), FineTuneConfig("all", 3e-3, 40)]
+    configs = [FineTuneConfig("head", 1e-6, 1), FineTuneConfig("all", 1e-2, 15)]
     chosen, scores = choose_fine_tuning([case], configs)
     assert chosen == configs[1] and scores[1] > scores[0]
     assert choose_fine_tuning([case], configs[:1] * 2)[1][0] == scores[0]
