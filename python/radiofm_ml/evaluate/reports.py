@@ -102,7 +102,7 @@ def write_report(folder: str | os.PathLike, report: Mapping, *, results: Sequenc
     if errors:
         content["errors"] = {name: [float(f"{q:.6g}") for q in np.quantile(np.asarray(e, np.float64), LEVELS)]
                              for name, e in errors.items()}
-    text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / (REPORT + ".part")
     temporary.write_text(text, encoding="utf-8")
@@ -168,12 +168,12 @@ def learning_curves(report: Mapping) -> tuple[str, dict[str, dict[int, list[floa
     return metric, curves
 
 
-def _plain(value):
+def plain(value):
     """JSON's own types; numbers that are not finite become null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Beams of antennas that a network has not seen: ProtoBeam's Table I, every pair of antennas, and baselines.
+
+    TTSA   trained on an antenna's first frames, taught and tested on its last
+    TOTA   trained on one antenna, taught and tested on another's last frames
+
+A few blocks of each beam are taught ("shots"), the others are asked for. Gains of the receiver are mixed in
+training. What is taught and asked is, by 'gains': 'each', all at one gain, as in a receiver that is taught
+and runs with its gain set, and the mean over the gains; 'mixed', a shot at any gain for a query at any other.
+
+Every training with its tests is a job of its own, whose result is kept in a file: the same command goes on
+where it was stopped. Jobs know nothing of each other and may run in processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from radiofm_ml import geometry
+from radiofm_ml.data.beam_blocks import BeamBlocks, join
+from radiofm_ml.evaluate.antennas import RecordedAntennas, SimulatedAntennas
+from radiofm_ml.evaluate.reports import confusion_matrix
+from radiofm_ml.models.deepbeam import DeepBeam
+from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
+from radiofm_ml.prototypes import Prototype
+from radiofm_ml.train import deepbeam, protobeam
+from radiofm_ml.train.beam_augment import BeamAugmentation, VirtualFrontEnd
+from radiofm_ml.train.protobeam import ProtoConfig
+
+GAINS = ("each", "mixed")
+FULL_SHOTS = (2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A way to train an encoder by prototypes and to compare its embeddings.
+
+    encoder, train   the network and its training (episodes and seed are the plan's)
+    normalisation    of ``geometry``, when it is tested; 'cl2n' takes the target's unlabelled mean
+    metric           of ``geometry``
+    """
+
+    encoder: IQEncoderConfig
+    train: ProtoConfig
+    normalisation: str
+    metric: str = "euclidean"
+
+
+_AUGMENTED = BeamAugmentation()
+# The four rows of the published Table I, each of which adds to the one before; then ours.
+TABLE = {
+    "none": Setup(IQEncoderConfig(normalise="none"), ProtoConfig(), "none"),
+    "data norm": Setup(IQEncoderConfig(), ProtoConfig(), "none"),
+    "data norm + augm": Setup(IQEncoderConfig(), ProtoConfig(augmentation=_AUGMENTED), "none"),
+    "proto norm + data norm + augm": Setup(
+        IQEncoderConfig(), ProtoConfig(augmentation=_AUGMENTED, prototypes="l2"), "l2"),
+    "ours": Setup(
+        IQEncoderConfig(), ProtoConfig(augmentation=_AUGMENTED, prototypes="cl2n", front_ends="virtual",
+                                       virtual=VirtualFrontEnd()), "cl2n", "mahalanobis"),
+}
+# Not in Table I's terms: it sees many front ends of the simulator, though none that is tested.
+SIMULATED = "trained over simulated front ends"
+SETUPS = {**TABLE, SIMULATED: Setup(
+    IQEncoderConfig(), ProtoConfig(prototypes="cl2n", front_ends="given"), "cl2n", "mahalanobis")}
+RANDOM, STATISTICS = "random encoder", "autocorrelation and spectrum"
+DEEPBEAM, MIXED = "DeepBeam", "DeepBeam, mixed antennas"
+TUNED = "DeepBeam, fine-tuned"
+SHOWN = (RANDOM, "ours")  # whose embeddings are projected: before and after
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run.
+
+    shots       taught of each beam; those that the test part does not have are left out
+    draws       of shots, for each target and number of shots
+    unlabelled  blocks of each gain and beam of the target's first frames, whose mean centres the embeddings
+    episodes    of a training; simulated_episodes, of the one over simulated front ends
+    simulated   how many of them, and blocks of each gain and beam
+    deepbeam    its training; tune: by shots
+    """
+
+    shots: tuple[int, ...] = FULL_SHOTS
+    seeds: tuple[int, ...] = (0, 1, 2)
+    draws: int = 4
+    unlabelled: int = 6
+    episodes: int = 300
+    simulated_episodes: int = 1200
+    simulated: tuple[int, int] = (48, 6)
+    deepbeam: deepbeam.FitConfig = field(default_factory=lambda: deepbeam.FitConfig(8, 50, 1e-3))
+    tune: deepbeam.FineTuneConfig = field(default_factory=lambda: deepbeam.FineTuneConfig("dense", 1e-3, 60))
+
+    @classmethod
+    def quick(cls) -> Plan:
+        return cls((2, 8), (0,), 2, 3, 80, 100, (8, 4), deepbeam.FitConfig(4, 50, 1e-3),
+                   deepbeam.FineTuneConfig("dense", 1e-3, 20))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training with its tests. source: name of an antenna, '' for what belongs to none."""
+
+    method: str
+    source: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        text = "-".join(part for part in (self.method, self.source, str(self.seed)) if part)
+        return "".join(c if c.isalnum() else "-" for c in text).replace("---", "-").replace("--", "-")
+
+
+def jobs_of(antennas, plan: Plan) -> list[Job]:
+    """All jobs, those that show something first."""
+    jobs = []
+    for seed in plan.seeds:
+        for method in (*TABLE, DEEPBEAM, RANDOM):
+            jobs += [Job(method, name, seed) for name in antennas.names]
+        jobs += [Job(STATISTICS, "", seed), Job(MIXED, "", seed)]
+        if isinstance(antennas, SimulatedAntennas):
+            jobs.append(Job(SIMULATED, "", seed))
+    return jobs
+
+
+# -- a few shots -------------------------------------------------------------------------------------------
+def embedder(encoder: torch.nn.Module) -> Callable[[BeamBlocks], np.ndarray]:
+    return lambda blocks: protobeam.embed(encoder, blocks)
+
+
+def domain_mean(embed: Callable[[BeamBlocks], np.ndarray], blocks: BeamBlocks, each: int) -> np.ndarray:
+    """Mean embedding (D,) of blocks spread over a sweep, about ``each`` for a gain and beam. Whose beams they
+    are is not looked at: they are taken at even distances in the order of capture."""
+    settings = len(blocks.labels) * (int(blocks.gain.max()) + 1)
+    index = np.linspace(0, len(blocks) - 1, min(len(blocks), each * settings)).astype(int)
+    return embed(blocks.take(index)).mean(0, dtype=np.float64)
+
+
+def split_shots(beam: np.ndarray, shots: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Indices to teach, (beams, shots), and all others. Raises ValueError where a beam has none left."""
+    members = [rng.permutation(np.flatnonzero(beam == b)) for b in np.unique(beam)]
+    if min(map(len, members)) <= shots:
+        raise ValueError(f"a beam has {min(map(len, members))} blocks, too few for {shots} shots and a query")
+    return np.stack([m[:shots] for m in members]), np.concatenate([m[shots:] for m in members])
+
+
+def groups_of(blocks: BeamBlocks, gains: str) -> list[np.ndarray]:
+    """Indices among which shots and queries are drawn: all, or those of each gain."""
+    if gains == "mixed":
+        return [np.arange(len(blocks))]
+    return [np.flatnonzero(blocks.gain == g) for g in np.unique(blocks.gain)]
+
+
+def decide(z: np.ndarray, taught: np.ndarray, asked: np.ndarray, normalisation: str, metric: str,
+           mean: np.ndarray | None) -> np.ndarray:
+    """Which row of ``taught`` (beams, shots) each of ``asked`` (n,) is nearest to; z: embeddings (N, D)."""
+    prototypes = [Prototype(str(i), z[row].mean(0, dtype=np.float64).astype(np.float32), len(row), z[row])
+                  for i, row in enumerate(taught)]
+    return geometry.fit(prototypes, normalisation, mean, metric).distances(z[asked]).argmin(1)
+
+
+def score(draw: Callable[[np.ndarray, np.ndarray, int], np.ndarray], blocks: BeamBlocks, plan: Plan,
+          seed: int) -> dict:
+    """Accuracy and confusion of ``draw(taught, asked, number of the draw)``, over gains and shots.
+
+    Returns {gains: {shots: {"accuracy": [of each draw], "confusion": counts}}}.
+    """
+    found: dict = {}
+    for gains in GAINS:
+        for shots in plan.shots:
+            groups = groups_of(blocks, gains)
+            if min(np.bincount(blocks.beam[g])[np.unique(blocks.beam[g])].min() for g in groups) <= shots:
+                continue
+            accuracies, counts = [], 0
+            for number in range(plan.draws):
+                right = []
+                for group in groups:
+                    rng = np.random.default_rng([seed, shots, number, GAINS.index(gains), int(group[0])])
+                    taught, asked = split_shots(blocks.beam[group], shots, rng)
+                    beams = np.unique(blocks.beam[group])
+                    decided = beams[draw(group[taught], group[asked], number)]
+                    truth = blocks.beam[group[asked]]
+                    right.append(float((decided == truth).mean()))
+                    counts = counts + confusion_matrix(truth, decided, len(blocks.labels))
+                accuracies.append(float(np.mean(right)))
+            found.setdefault(gains, {})[str(shots)] = {"accuracy": accuracies, "confusion": counts.tolist()}
+    return found
+
+
+def score_embeddings(embed, antennas, names: Sequence[str], normalisation: str, metric: str, plan: Plan,
+                     seed: int) -> dict:
+    """``score`` of every target by nearest prototypes, {target: found}."""
+    found = {}
+    for name in names:
+        test = antennas.blocks(name, "test")
+        z = embed(test)
+        mean = None
+        if normalisation == "cl2n":
+            mean = domain_mean(embed, antennas.blocks(name, "train"), plan.unlabelled)
+
+        def draw(taught, asked, number, z=z, mean=mean):
+            return decide(z, taught, asked, normalisation, metric, mean)
+
+        found[name] = score(draw, test, plan, seed)
+    return found
+
+
+# -- jobs --------------------------------------------------------------------------------------------------
+def train_setup(setup: Setup, folder: Path, blocks: BeamBlocks, episodes: int, seed: int, **more):
+    """Train a setup's encoder; the run is kept in ``folder``."""
+    config = replace(setup.train, episodes=episodes, seed=seed)
+    return protobeam.train(folder, blocks, setup.encoder, config, **more)
+
+
+def run_job(job: Job, antennas, plan: Plan, folder: Path) -> dict:
+    """Train and test; {method, source, seed, seconds, targets: {target: found}, ...}."""
+    started = time.process_time()
+    found: dict = {}
+    embed = None
+    if job.method in SETUPS:
+        setup = SETUPS[job.method]
+        if job.method == SIMULATED:
+            blocks = antennas.numbered(plan.simulated[0] * job.seed, *plan.simulated)
+            episodes = plan.simulated_episodes
+        else:
+            blocks, episodes = antennas.blocks(job.source, "train"), plan.episodes
+        net = train_setup(setup, folder / "runs" / job.name, blocks, episodes, job.seed)
+        embed = embedder(net.encoder)
+        found["targets"] = score_embeddings(embed, antennas, antennas.names, setup.normalisation,
+                                            setup.metric, plan, job.seed)
+    elif job.method in (RANDOM, STATISTICS):
+        torch.manual_seed(job.seed)
+        encoder = IQEncoder(IQEncoderConfig()).eval()
+        blocks = antennas.blocks(job.source or antennas.names[0], "train")
+        encoder.fit_features(torch.from_numpy(blocks.floats(slice(None, None, 8))))
+        embed = embedder(encoder) if job.method == RANDOM else _statistics(encoder)
+        found["targets"] = score_embeddings(embed, antennas, antennas.names, "cl2n", "euclidean", plan,
+                                            job.seed)
+    else:
+        found = _deepbeam(job, antennas, plan, folder)
+    if (job.method, job.source, job.seed) in [(m, antennas.names[0], plan.seeds[0]) for m in SHOWN]:
+        found["projections"] = {f"antenna {name}": project(embed, antennas.blocks(name, "test"))
+                                for name in antennas.names[:2]}
+    return {"method": job.method, "source": job.source, "seed": job.seed,
+            "seconds": round(time.process_time() - started, 1), **found}
+
+
+def project(embed: Callable[[BeamBlocks], np.ndarray], blocks: BeamBlocks, each: int = 20) -> dict:
+    """Embeddings at the highest gain on their two principal axes: {points, beam, share}."""
+    from radiofm_ml.plots.embedding import principal_axes
+
+    top = np.flatnonzero(blocks.gain == blocks.gain.max())
+    index = np.concatenate([top[blocks.beam[top] == b][:each] for b in np.unique(blocks.beam)])
+    z = embed(blocks.take(index)).astype(np.float64)
+    mean, axes, share = principal_axes(z)
+    return {"points": ((z - mean) @ axes.T).round(4).tolist(), "beam": blocks.beam[index].tolist(),
+            "share": share.tolist()}
+
+
+def _statistics(encoder: IQEncoder) -> Callable[[BeamBlocks], np.ndarray]:
+    """The standardised features themselves, without a network: spectrum in 96 bands and autocorrelation."""
+    def embed(blocks: BeamBlocks) -> np.ndarray:
+        with torch.inference_mode():
+            parts = [(encoder.statistics(torch.from_numpy(blocks.floats(slice(i, i + 256)))) - encoder.offset)
+                     / encoder.scale for i in range(0, len(blocks), 256)]
+        return torch.cat(parts).numpy()
+
+    return embed
+
+
+def _deepbeam(job: Job, antennas, plan: Plan, folder: Path) -> dict:
+    """Accuracy without a shot on every antenna ('plain'); of one trained on one antenna, also tuned."""
+    if job.method == MIXED:
+        parts = [antennas.blocks(name, "train") for name in antennas.names]
+        shares = deepbeam.mixed_shares(min(map(len, parts)), len(parts), job.seed)
+        blocks = join([part.take(share) for part, share in zip(parts, shares, strict=True)])
+    else:
+        blocks = antennas.blocks(job.source, "train")
+    torch.manual_seed(job.seed)
+    model = DeepBeam(len(blocks.labels), length=blocks.iq.shape[1])
+    config = replace(plan.deepbeam, seed=job.seed)
+    deepbeam.fit(model, blocks.iq, blocks.beam, config, folder=folder / "runs" / job.name,
+                 sources=blocks.front_end if job.method == MIXED else None)
+    plain, targets = {}, {}
+    for name in antennas.names:
+        test = antennas.blocks(name, "test")
+        decided = deepbeam.predict(model, test.iq).argmax(1)
+        plain[name] = {"accuracy": float((decided == test.beam).mean()), "confusion": confusion_matrix(
+            test.beam, decided, len(test.labels)).tolist()}
+        if job.method == DEEPBEAM:
+            def draw(taught, asked, number, test=test):
+                y = np.repeat(np.arange(len(taught)), taught.shape[1])
+                tune = replace(plan.tune, seed=job.seed)
+                tuned = deepbeam.fine_tune(model, test.iq[taught.ravel()], y, tune).model
+                return deepbeam.predict(tuned, test.iq[asked]).argmax(1)
+
+            # One draw: a tuning takes as long as a hundred draws of prototypes.
+            targets[name] = score(draw, test, replace(plan, draws=1), job.seed)
+    return {"plain": plain, "targets": targets}
+
+
+def run(antennas: SimulatedAntennas | RecordedAntennas, plan: Plan, folder: Path, processes: int = 1,
+        on_job: Callable[[str, int, int], None] = lambda name, done, total: None) -> list[dict]:
+    """Run all jobs that have no result in ``folder`` yet, and return all results.
+
+    on_job: called with the name of a job that has ended, how many have, of how many. Raises ValueError where
+    the folder holds results of something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_plan(folder / "plan.json", {"plan": _json(asdict(plan)), "antennas": _json(antennas.facts())})
+    jobs = jobs_of(antennas, plan)
+    (folder / "jobs").mkdir(exist_ok=True)
+    files = [folder / "jobs" / f"{job.name}.json" for job in jobs]
+    missing = [(job, file) for job, file in zip(jobs, files, strict=True) if not file.exists()]
+    done = len(jobs) - len(missing)
+    if processes == 1:
+        for job, file in missing:
+            _run_and_keep(job, antennas, plan, folder, file)
+            on_job(job.name, done := done + 1, len(jobs))
+    elif missing:
+        import multiprocessing
+
+        # A new interpreter each: torch's threads do not outlive a fork.
+        with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+            waiting = {pool.submit(_run_and_keep, job, antennas, plan, folder, file): job
+                       for job, file in missing}
+            for ended in as_completed(waiting):
+                ended.result()
+                on_job(waiting[ended].name, done := done + 1, len(jobs))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+def _run_and_keep(job: Job, antennas, plan: Plan, folder: Path, file: Path) -> None:
+    torch.set_num_threads(1)
+    result = run_job(job, antennas, plan, folder)
+    partial = file.with_suffix(".part")
+    partial.write_text(json.dumps(result) + "\n", encoding="utf-8")
+    os.replace(partial, file)
+
+
+def _check_plan(note: Path, settings: Mapping) -> None:
+    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
+        raise ValueError(f"{note}: these results are of other settings; choose another folder or remove it")
+    note.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def _json(value):
+    return json.loads(json.dumps(value))
