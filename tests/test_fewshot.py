@@ -512,7 +512,11 @@ def test_calibration_goes_through_json_and_is_reproducible(calibration):
     assert sorted(loaded.tables) == ["euclidean", "mahalanobis"]
     assert sorted(loaded.tables["euclidean"].ratios) == [1, 5, 10]
     assert sorted(loaded.tables["mahalanobis"].ratios) == [5, 10]
-    assert loaded.tables["euclidean"].nearest(7) == 5 and loaded.tables["mahalanobis"].nearest(1) == 5
+    around = loaded.tables["euclidean"].around
+    assert around(5) == [(5, 1.0)] and around(40) == [(10, 1.0)] and around(1) == [(1, 1.0)]
+    (low, weight), (high, rest) = around(7)
+    assert (low, high) == (5, 10) and weight / 5 + rest / 10 == pytest.approx(1 / 7) and weight + rest == 1
+    assert loaded.tables["mahalanobis"].around(1) == [(5, 1.0)]
     assert Calibration.from_dict({}, D) is None
 
 

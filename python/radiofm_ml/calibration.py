@@ -7,16 +7,19 @@ it along: ``calibrate`` plays few-shot episodes on labelled embeddings of the so
 each number of shots, the distribution of the ratio (see ``geometry``) of known signals to their own
 prototype, and the exponent of the probabilities. Both are free of scale: that comes from the taught shots.
 
-**Probabilities** are p_k ~ d_k**-exponent: the likelihood of distance d in 2*exponent dimensions where the
-spread is not known and is integrated out. The nearest prototype is the most probable, as in softmax(-d)
-(Snell et al., arXiv 1703.05175), but a signal far from all is not given to one with certainty, and the
-cross-entropy on held-out recordings is lower.
+**Probabilities** are p_k ~ (e_k**spread * (1 + d_k / e_k))**-exponent, d the distance and e the expected one:
+the density of Student's t, whose two numbers are fitted. A tight label must be met closely, a wide one may be
+missed by more; that makes fewer errors than the nearest prototype does (softmax(-d), Snell et al.,
+arXiv 1703.05175) and probabilities that hold for 2 labels and for 20. A signal far from all is not given to
+one with certainty. Without calibration they are p_k ~ d_k**-DEFAULT_EXPONENT, and with one that states no
+spread (as it was made before there was one) p_k ~ d_k**-exponent.
 
 **False alarm** means: a signal of a taught label is called unknown. A signal is called unknown if the
 p-values for all labels are at or below the stated rate; for a known signal that includes its own label's,
 so the rate holds as an upper bound, and nearly with equality where labels do not overlap. p-values are
 split-conformal (Vovk et al., 2005): the share of calibration ratios at least as large, of the source's and
-of the taught shots' own (leave-one-out), where the source counts as SOURCE_WEIGHT shots.
+of the taught shots' own (leave-one-out), where the source counts as SOURCE_WEIGHT shots. Between two numbers
+of shots of the table they are interpolated in 1/shots, which is what the error of a mean goes with.
 """
 
 from __future__ import annotations
@@ -43,18 +46,23 @@ LEVELS = (*(i / 100 for i in range(1, 100)), 0.992, 0.994, 0.995, 0.996, 0.997, 
 class Table:
     """Calibration for one normalisation and metric, by number of shots.
 
-    ratios: quantiles at ``levels``, of so many ``queries``.
+    ratios: quantiles at ``levels``, of so many ``queries``. spreads: empty where none is stated.
     """
 
     levels: np.ndarray
     exponents: dict[int, float]
+    spreads: dict[int, float]
     ratios: dict[int, np.ndarray]
     queries: dict[int, int]
 
-    def nearest(self, shots: float) -> int:
-        """The largest calibrated number of shots that is not above ``shots``, else the smallest."""
-        below = [n for n in self.ratios if n <= shots]
-        return max(below) if below else min(self.ratios)
+    def around(self, shots: float) -> list[tuple[int, float]]:
+        """Calibrated numbers of shots beside ``shots`` and their weights: one of weight 1, or two."""
+        below, above = (max((n for n in self.ratios if n <= shots), default=None),
+                        min((n for n in self.ratios if n >= shots), default=None))
+        if below is None or above is None or below == above:
+            return [(above if below is None else below, 1.0)]
+        weight = (1 / below - 1 / shots) / (1 / below - 1 / above)
+        return [(below, 1.0 - weight), (above, weight)]
 
 
 def p_values(ratios: np.ndarray, fitted: Geometry, table: Table | None) -> np.ndarray:
@@ -70,20 +78,38 @@ def p_values(ratios: np.ndarray, fitted: Geometry, table: Table | None) -> np.nd
     else:
         source = np.empty_like(ratios)
         for column, shots in enumerate(fitted.shots):
-            row = table.nearest(shots)
-            share = 1.0 - np.interp(ratios[:, column], table.ratios[row], table.levels, left=0.0)
-            source[:, column] = np.maximum(share, 1.0 / (table.queries[row] + 1))
+            source[:, column] = sum(weight * _farther(ratios[:, column], table, row)
+                                    for row, weight in table.around(shots))
         correction = m / (SOURCE_WEIGHT + m)  # the conformal +1, as far as the shots count
         p = (SOURCE_WEIGHT * source + farther + correction) / (SOURCE_WEIGHT + m + correction)
     return np.where(np.isfinite(ratios), p, 1.0)
 
 
+def _farther(ratios: np.ndarray, table: Table, row: int) -> np.ndarray:
+    """Share of the source's ratios that are at least as large, never 0."""
+    share = 1.0 - np.interp(ratios, table.ratios[row], table.levels, left=0.0)
+    return np.maximum(share, 1.0 / (table.queries[row] + 1))
+
+
 def log_odds(distances: np.ndarray, fitted: Geometry, table: Table | None) -> np.ndarray:
-    """Logits (N, K) of distances (N, K): -exponent * log(distance)."""
+    """Logits (N, K) of distances (N, K), see the module."""
     exponent = DEFAULT_EXPONENT
     if table is not None:
-        exponent = table.exponents[table.nearest(float(np.median(fitted.shots)))]
-    return -exponent * np.log(np.maximum(distances, _TINY))
+        rows = table.around(float(np.median(fitted.shots)))
+        exponent = math.exp(sum(weight * math.log(table.exponents[row]) for row, weight in rows))
+    if table is None or not table.spreads:
+        return -exponent * np.log(np.maximum(distances, _TINY))
+    spread = sum(weight * table.spreads[row] for row, weight in rows)
+    return _student(*_student_terms(distances, fitted), exponent, spread)
+
+
+def _student_terms(distances: np.ndarray, fitted: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """log(1 + ratio), (N, K), and the logarithm of the expected distance, (K,)."""
+    return np.log1p(fitted.ratios(distances)), np.log(fitted.expected)
+
+
+def _student(log_ratios: np.ndarray, log_expected: np.ndarray, exponent: float, spread: float) -> np.ndarray:
+    return -exponent * (log_ratios + spread * log_expected)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -126,17 +152,21 @@ class Calibration:
             raise ValueError("calibration: metrics must be an object of lists")
         tables = {}
         for name, rows in metrics.items():
-            exponents, ratios, queries = {}, {}, {}
+            exponents, spreads, ratios, queries = {}, {}, {}, {}
             for row in rows:
                 shots = row.get("shots") if isinstance(row, dict) else None
                 if not isinstance(shots, int) or isinstance(shots, bool) or shots < 1:
                     raise ValueError(f"calibration: metrics.{name}: shots must be a whole number from 1 on")
                 exponents[shots] = _positive(row, "exponent")
+                if "spread" in row:
+                    spreads[shots] = _positive(row, "spread")
                 queries[shots] = int(_positive(row, "queries"))
                 ratios[shots] = _numbers(row, "ratios", len(levels))
                 if (np.diff(ratios[shots]) < 0).any() or ratios[shots][0] < 0:
                     raise ValueError(f"calibration: metrics.{name}: ratios must ascend from 0")
-            tables[name] = Table(levels, exponents, ratios, queries)
+            if spreads and len(spreads) < len(exponents):
+                raise ValueError(f"calibration: metrics.{name}: spread must be in every row or in none")
+            tables[name] = Table(levels, exponents, spreads, ratios, queries)
         return cls(values["normalisation"], mean.astype(np.float32), scatter, tables)
 
 
@@ -173,7 +203,7 @@ def calibrate(embeddings, labels: Sequence, normalisation: str = "cl2n",
     episodes    for each number of shots; each has 2 to ``max_ways`` labels, ``queries`` for each
 
     Returns {format_version, normalisation, mean, scatter, levels, metrics: {metric: [{shots, exponent,
-    ratios (quantiles at levels), queries}]}, source: {...}}. Numbers of shots that too few labels can give
+    spread, ratios (quantiles at levels), queries}]}, source: {...}}. Numbers of shots that too few labels can give
     are left out. Raises ValueError where not even one can be measured.
     """
     x = np.asarray(embeddings, np.float32)
@@ -238,12 +268,13 @@ def _play(x, members, groups, n, rng, how, episodes, max_ways, queries) -> dict 
         truth = np.repeat(np.arange(len(drawn)), [len(q) for _, q in drawn])
         distances = fitted.distances(x[np.concatenate([q for _, q in drawn])])
         own.append(fitted.ratios(distances)[np.arange(len(truth)), truth])
-        episodes_played.append((np.log(np.maximum(distances, _TINY)), truth))
+        episodes_played.append((*_student_terms(distances, fitted), truth))
     if not own:
         return None
     own = np.sort(np.concatenate(own))
     ranks = np.minimum(np.ceil(np.array(LEVELS) * (len(own) + 1)).astype(int), len(own)) - 1
-    return {"shots": int(n), "exponent": _rounded(_exponent(episodes_played)), "queries": len(own),
+    exponent, spread = _fit_student(episodes_played)
+    return {"shots": int(n), "exponent": _rounded(exponent), "spread": _rounded(spread), "queries": len(own),
             "ratios": _rounded(own[ranks])}
 
 
@@ -259,22 +290,25 @@ def _draw(member, groups, n, queries, rng):
     return None
 
 
-def _exponent(episodes) -> float:
-    """Exponent with the least cross-entropy over episodes of (log distances, truth).
+def _fit_student(episodes) -> tuple[float, float]:
+    """Exponent and spread with the least cross-entropy over episodes of (log ratios, log expected, truth).
 
-    A share DOUBT of the truth is taken as wrong: a source without one confusion knows no best exponent.
+    A share DOUBT of the truth is taken as wrong: a source without one confusion knows no best exponent. Where
+    all labels scatter alike (one shot each) no spread is best, and the prior takes it to 1/2.
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import minimize
 
-    def loss(log_exponent: float) -> float:
+    def loss(parameters) -> float:
         total = count = 0.0
-        for log_distances, truth in episodes:
-            logits = -math.exp(log_exponent) * log_distances
+        for log_ratios, log_expected, truth in episodes:
+            logits = _student(log_ratios, log_expected, math.exp(parameters[0]), math.exp(parameters[1]))
             top = logits.max(1)
             right = logits[np.arange(len(truth)), truth]
             total += (top + np.log(np.exp(logits - top[:, None]).sum(1)) - (1 - DOUBT) * right
                       - DOUBT * logits.mean(1)).sum()
             count += len(truth)
-        return total / count
+        return total / count + 1e-4 * (parameters[1] - math.log(0.5))**2
 
-    return math.exp(minimize_scalar(loss, bounds=(math.log(1e-2), math.log(1e4)), method="bounded").x)
+    bounds = [(math.log(1e-2), math.log(1e4)), (math.log(1e-3), math.log(10.0))]
+    best = minimize(loss, (math.log(5.0), math.log(0.5)), bounds=bounds, method="L-BFGS-B").x
+    return math.exp(best[0]), math.exp(best[1])

@@ -66,6 +66,11 @@ class Geometry:
         """'euclidean' or 'mahalanobis', which it is once a covariance could be estimated."""
         return "euclidean" if self.whiten is None else "mahalanobis"
 
+    @property
+    def expected(self) -> np.ndarray:
+        """(K,) expected squared distance of a signal of each label; NaN where nothing is known."""
+        return np.maximum(self.scatter * (1.0 + 1.0 / self.shots), _TINY)
+
     def distances(self, x) -> np.ndarray:
         """Squared distances (N, K) of raw embeddings (N, D)."""
         z = normalise(x, self.normalisation, self.mean)
@@ -75,7 +80,7 @@ class Geometry:
 
     def ratios(self, distances: np.ndarray) -> np.ndarray:
         """Distances (N, K) over what is expected of a signal of each label; NaN where nothing is known."""
-        return distances / np.maximum(self.scatter * (1.0 + 1.0 / self.shots), _TINY)
+        return distances / self.expected
 
 
 def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean=None, metric: str = "euclidean",

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Does a few-shot classifier keep what it states? False alarms, unknowns found, and calibration, measured.
+
+Episodes are played on labelled embeddings that had no part in the calibration: some labels are taught with a
+few shots, other embeddings of them are the known queries, and labels that were left out the unknown ones.
+
+    false alarm   a known query called unknown. Stated: the rate. Measured: the share, beside it two intervals
+                  at 95 %. ``binomial`` (Clopper, Pearson, Biometrika 26, 1934) takes every distinct query as
+                  an independent trial, which tiles of one recording are not. ``clusters`` resamples whole
+                  clusters (labels, or recordings) and so allows for it.
+    detection     an unknown query called unknown.
+    ECE           expected calibration error (Naeini et al., AAAI 2015) of the greatest probability of known
+                  queries: mean over 15 bins of |share right - mean probability|, the bins of equal width, or
+                  of equally many queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from radiofm_ml.fewshot import FewShot
+from radiofm_ml.geometry import WHITEN_SHOTS
+
+RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
+BINS = 15
+LEVEL = 0.95
+RESAMPLES = 1000
+UNKNOWN_PER_EPISODE = 3  # labels left out of each episode
+
+
+@dataclass(frozen=True)
+class Data:
+    """N labelled embeddings: x float32 (N, D), then N label names, ``groups`` that shots and queries must not
+    share (None: they come from one pool), and ``clusters``, within which embeddings are dependent."""
+
+    x: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray | None = None
+    clusters: np.ndarray | None = None
+
+
+@dataclass
+class Played:
+    """What happened to Q queries of all episodes of one metric and number of shots.
+
+    row: which embedding; cluster; ways; known; p_value; then, of known ones, confidence (the greatest
+    probability) and whether the label was right.
+    """
+
+    row: np.ndarray
+    cluster: np.ndarray
+    ways: np.ndarray
+    known: np.ndarray
+    p_value: np.ndarray
+    confidence: np.ndarray
+    right: np.ndarray
+
+
+def play(data: Data, classifier: Callable[[], FewShot], shots: int, ways: Sequence[int], episodes: int,
+         seed: int, queries: int = 5) -> Played | None:
+    """``episodes`` for each number of ways, ``queries`` a label. None if no two labels have enough.
+
+    classifier: makes a FewShot without prototypes. Of each episode's labels left out, at most
+    UNKNOWN_PER_EPISODE are asked as unknown ones; labels drawn anew for every episode.
+    """
+    rng = np.random.default_rng([seed, shots])
+    names, number = np.unique(data.labels, return_inverse=True)
+    groups = np.arange(len(number)) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
+    clusters = number if data.clusters is None else np.unique(data.clusters, return_inverse=True)[1]
+    members = [np.flatnonzero(number == k) for k in range(len(names))]
+    usable = [k for k, m in enumerate(members) if len(m) > shots and len(np.unique(groups[m])) > 1]
+    parts = []
+    for wanted in ways:
+        if wanted > len(usable):
+            continue
+        for _ in range(episodes):
+            order = rng.permutation(usable)
+            taught = {k: d for k in order[:wanted]
+                      if (d := _draw(members[k], groups, shots, queries, rng)) is not None}
+            if len(taught) < 2:
+                continue
+            left = rng.permutation([k for k in range(len(names)) if k not in order[:wanted]])
+            others = [rng.permutation(members[k])[:queries] for k in left[:UNKNOWN_PER_EPISODE]]
+            few = classifier()
+            for k, (support, _) in taught.items():
+                few.prototypes.enroll(str(names[k]), data.x[support])
+            known = np.concatenate([q for _, q in taught.values()])
+            asked = np.concatenate([known, *others])
+            truth = np.repeat(np.arange(len(taught)), [len(q) for _, q in taught.values()])
+            decision = few.predict(data.x[asked])
+            n, unasked = len(known), len(asked) - len(known)
+            parts.append((asked, clusters[asked], np.full(len(asked), len(taught)),
+                          np.arange(len(asked)) < n, decision.p_value,
+                          np.r_[decision.probabilities[:n].max(1), np.zeros(unasked)],
+                          np.r_[decision.index[:n] == truth, np.zeros(unasked, bool)]))
+    return Played(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else None
+
+
+def _draw(member: np.ndarray, groups: np.ndarray, shots: int, queries: int, rng):
+    """Indices (shots, queries) of one label, from other groups; None if too few are left."""
+    names = rng.permutation(np.unique(groups[member]))
+    half = names[:max(1, len(names) // 2)] if len(names) < len(member) else names
+    if len(half) == len(names):  # every embedding is a group of its own
+        mixed = rng.permutation(member)
+        return (mixed[:shots], mixed[shots:][:queries]) if len(mixed) > shots else None
+    support = rng.permutation(member[np.isin(groups[member], half)])
+    rest = rng.permutation(member[~np.isin(groups[member], half)])
+    return (support[:shots], rest[:queries]) if len(support) >= shots and len(rest) else None
+
+
+# -- numbers --------------------------------------------------------------------------------------
+def binomial_interval(hits: float, trials: int, level: float = LEVEL) -> list[float]:
+    """Clopper-Pearson interval of a share; hits may be a fraction where trials were repeated."""
+    from scipy.stats import beta
+
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
+    return [low, float(beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0]
+
+
+def cluster_interval(hits: np.ndarray, clusters: np.ndarray, seed: int = 0, level: float = LEVEL) -> list:
+    """Percentile bootstrap of the share of ``hits`` (Q,), whole clusters drawn with replacement."""
+    _, owner = np.unique(clusters, return_inverse=True)
+    total, size = np.bincount(owner, hits), np.bincount(owner)
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(size), np.full(len(size), 1 / len(size)), RESAMPLES)
+    return np.quantile((drawn @ total) / (drawn @ size), [(1 - level) / 2, (1 + level) / 2]).tolist()
+
+
+def share(hits: np.ndarray, rows: np.ndarray, clusters: np.ndarray) -> dict:
+    """A measured share with both intervals. hits: bool (Q,); rows: which embedding was asked."""
+    measured, distinct = float(hits.mean()), len(np.unique(rows))
+    return {"measured": measured, "queries": len(hits), "distinct": distinct,
+            "binomial": binomial_interval(measured * distinct, distinct),
+            "clusters": cluster_interval(hits, clusters), "n_clusters": len(np.unique(clusters))}
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, equal_mass: bool = False) -> list[dict]:
+    """Bins in ascending order, empty ones left out: {confidence, right (means), queries}."""
+    if equal_mass:
+        parts = np.array_split(np.argsort(confidence, kind="stable"), BINS)
+    else:
+        of = np.minimum((confidence * BINS).astype(int), BINS - 1)
+        parts = [np.flatnonzero(of == b) for b in range(BINS)]
+    return [{"confidence": float(confidence[p].mean()), "right": float(right[p].mean()), "queries": len(p)}
+            for p in parts if len(p)]
+
+
+def expected_calibration_error(confidence, right, equal_mass: bool = False) -> float:
+    """See the module. confidence: float (Q,), right: bool (Q,)"""
+    bins = reliability(np.asarray(confidence, np.float64), np.asarray(right), equal_mass)
+    total = sum(b["queries"] for b in bins)
+    return sum(abs(b["right"] - b["confidence"]) * b["queries"] for b in bins) / total
+
+
+def summarise(played: Played, rates: Sequence[float] = RATES) -> dict:
+    """The numbers of one metric and number of shots."""
+    known, unknown = played.known, ~played.known
+    confidence, right, ways = played.confidence[known], played.right[known], played.ways[known]
+
+    def shares(which):
+        return [{"stated": rate, **share(played.p_value[which] <= rate * (1 + 1e-9), played.row[which],
+                                         played.cluster[which])} for rate in rates] if which.any() else []
+
+    def errors(which):
+        return {"width": expected_calibration_error(confidence[which], right[which]),
+                "mass": expected_calibration_error(confidence[which], right[which], True),
+                "accuracy": float(right[which].mean()), "confidence": float(confidence[which].mean())}
+
+    return {"false_alarm": shares(known), "detection": shares(unknown),
+            "ece": {"all": errors(np.ones(len(ways), bool)),
+                    **{str(w): errors(ways == w) for w in np.unique(ways)}},
+            "reliability": {"width": reliability(confidence, right),
+                            "mass": reliability(confidence, right, True)}}
+
+
+def check(data: Data, classifier: Callable[..., FewShot], shots: Sequence[int] = (1, 2, 3, 5, 8, 16),
+          metrics: Sequence[str] = ("euclidean", "mahalanobis"), ways: Sequence[int] = (2, 5, 10, 20),
+          rates: Sequence[float] = RATES, episodes: int = 50, seed: int = 0,
+          track=lambda items, label: items) -> list[dict]:
+    """Rows {metric, shots, false_alarm, detection, ece, reliability}, see ``summarise``.
+
+    classifier: called with metric=..., gives a FewShot without prototypes. Numbers of shots that too few
+    labels can give are left out. Raises ValueError where none is left.
+    """
+    plan = [(m, n) for m in metrics for n in shots if m != "mahalanobis" or n >= WHITEN_SHOTS]
+    rows = []
+    for metric, n in track(plan, "episodes"):
+        played = play(data, lambda m=metric: classifier(metric=m), n, ways, episodes, seed)
+        if played is not None:
+            rows.append({"metric": metric, "shots": n, **summarise(played, rates)})
+    if not rows:
+        raise ValueError(f"fewer than {min(ways)} labels have enough embeddings for {min(shots)} shots and a "
+                         f"query{'' if data.groups is None else ' of another group'}")
+    return rows
