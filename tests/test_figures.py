@@ -10,6 +10,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 from radiofm_ml.cli.app import app
+from radiofm_ml.data.shards import find_shards, unpack, write_shard
 from radiofm_ml.evaluate import reconstruction
 from radiofm_ml.evaluate.samples import sample_tiles
 from radiofm_ml.models.vit import ViT, ViTConfig
@@ -18,7 +19,7 @@ from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.train.masks import masks
 from radiofm_ml.train.pretrain import PretrainConfig, load_run, pretrain
 from radiofm_ml.train.reader import ShardReader
-from radiofm_ml.train.shards import find_shards, held_out, unpack, write_shard
+from radiofm_ml.train.shards import held_out
 from tiny_bundle import make_bundle
 from typer.testing import CliRunner
 

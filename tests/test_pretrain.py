@@ -14,6 +14,7 @@ import pytest
 import radiofm_ml
 import torch
 from radiofm_ml.cli.app import app
+from radiofm_ml.data.shards import pack, read_groups, shard_labels, unpack, write_shard
 from radiofm_ml.models.vit import ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.synth.signals import all_classes
@@ -23,7 +24,7 @@ from radiofm_ml.train import shards
 from radiofm_ml.train.export import export
 from radiofm_ml.train.pretrain import PretrainConfig, pretrain
 from radiofm_ml.train.reader import ShardReader
-from radiofm_ml.train.shards import pack, prepare, unpack
+from radiofm_ml.train.shards import prepare
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
@@ -75,8 +76,8 @@ def test_shards_are_made_once_and_only_what_is_missing(tmp_path, small_shards):
 
 
 def test_groups_name_family_and_stream(tmp_path, small_shards):
-    first, second = (shards.read_groups(path, 64) for path in prepare(tmp_path, SPEC, 128, seed=1))
-    assert shards.shard_labels(tmp_path / "synthetic-00000.npy") == list(FAMILIES)
+    first, second = (read_groups(path, 64) for path in prepare(tmp_path, SPEC, 128, seed=1))
+    assert shard_labels(tmp_path / "synthetic-00000.npy") == list(FAMILIES)
     assert first[:, 1].tolist() == np.repeat(np.arange(8), 8).tolist() and second[0, 1] == 8
     assert all(len(set(first[i : i + 8, 0])) == 1 for i in range(0, 64, 8)) and len(set(first[:, 0])) > 1
 
@@ -175,7 +176,7 @@ def test_two_processes_share_the_batches_of_one(tmp_path):
     rng = np.random.default_rng(0)
     groups = np.stack([np.arange(24) % 3, np.arange(24) // 2], 1).astype(np.int64)
     levels = rng.integers(40, 160, (24, 1, 256)) + rng.integers(-20, 20, (24, 128, 256))
-    shards.write_shard(folder / "synthetic-00000.npy", levels.astype(np.uint8), groups)
+    write_shard(folder / "synthetic-00000.npy", levels.astype(np.uint8), groups)
     (folder / "spec.json").write_text(json.dumps({"spec": spec.to_dict(), "labels": ["a", "b", "c"]}))
     options = ["--shards", str(folder), "--preset", "tiny", "--batch-size", "8", "--steps", "3", "--warmup=1"]
     options += ["--objective", "latent", "--contrast", "0.5", "--classify", "0.5", "--precision", "float32"]

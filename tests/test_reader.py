@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from radiofm_ml.data.shards import find_shards, groups_path, pack, write_shard
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.train.augment import Augmentation, add_noise
 from radiofm_ml.train.reader import ShardReader, pair, prefetch
-from radiofm_ml.train.shards import find_shards, groups_path, pack, write_shard
 
 SPEC = SpectrogramSpec(fft_size=32, hop=32, rows=16, tile_rows=16, tile_cols=32)
 STEP = (SPEC.clip_db[1] - SPEC.clip_db[0]) / 255  # dB

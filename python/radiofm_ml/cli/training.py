@@ -136,6 +136,7 @@ def pretrain(
     import torch
 
     from radiofm_ml.cli.progress import bar, stderr, track
+    from radiofm_ml.data.shards import find_shards
     from radiofm_ml.models.vit import ViTConfig
     from radiofm_ml.spectrogram import SpectrogramSpec
     from radiofm_ml.train import distributed
@@ -144,7 +145,7 @@ def pretrain(
     from radiofm_ml.train.pretrain import PretrainConfig
     from radiofm_ml.train.pretrain import pretrain as train
     from radiofm_ml.train.reader import ShardReader
-    from radiofm_ml.train.shards import find_shards, prepare
+    from radiofm_ml.train.shards import prepare
 
     if threads:
         torch.set_num_threads(threads)
@@ -278,8 +279,8 @@ def readouts(
     from rich.table import Table
 
     from radiofm_ml.cli.progress import track
+    from radiofm_ml.data.shards import find_shards
     from radiofm_ml.evaluate.readouts import study
-    from radiofm_ml.train.shards import find_shards
 
     rows = study(run, data, [path for folder in shards for path in find_shards(folder)[0]], track=track)
     table = Table("read-out", "projection", "power", "synthetic", "real", "held out", title="5 shots")

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from radiofm_ml.data.shards import unpack
 from radiofm_ml.data.tasks import TaskData, TaskError
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.synth.dataset import LabelledTiles, read_shards
 from radiofm_ml.synth.signals import all_classes
-from radiofm_ml.train.shards import unpack
 
 PARTS = ("train", "test")
 SNRS_DB = {"0 to 10 dB": (0, 10), "10 to 20 dB": (10, 20), "above 20 dB": (20, np.inf)}

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from radiofm_ml.data.shards import unpack
 from radiofm_ml.evaluate.identification import Benchmark, balanced, load_benchmark, nearest_prototypes
 from radiofm_ml.models.vit import READ_OUTS, ViT
 from radiofm_ml.synth.dataset import labelled_tiles
@@ -27,7 +28,6 @@ from radiofm_ml.train.export import (
     principal,
     sample_shards,
 )
-from radiofm_ml.train.shards import unpack
 
 PROJECTIONS = ((0, 0.0), (64, 0.5), (64, 1.0), (128, 0.5), (128, 1.0))  # (length or 0 for none, power)
 

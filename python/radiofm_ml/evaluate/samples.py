@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from radiofm_ml.data.shards import find_shards, read_groups, shard_labels, unpack
 from radiofm_ml.evaluate.identification import load_benchmark
 from radiofm_ml.spectrogram import SpectrogramSpec
-from radiofm_ml.train.shards import find_shards, held_out, read_groups, shard_labels, unpack
+from radiofm_ml.train.shards import held_out
 
 
 def sample_tiles(

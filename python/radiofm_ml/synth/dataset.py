@@ -6,7 +6,7 @@ Everything follows from a seed, a label and a number, so that sets can be made i
 resumed. Tiles of one transmission share its number (``groups``): a split must not divide them. The receiver
 of each is named (``front_ends``): sets made with different front ends share none.
 
-Shards: ``scenes-00000.npy`` and ``.groups.npy`` as ``train.shards`` describes them, and beside them
+Shards: ``scenes-00000.npy`` and ``.groups.npy`` as ``data.shards`` describes them, and beside them
 ``scenes-00000.truth.npz`` with what a LabelledTiles holds more.
 """
 
@@ -26,11 +26,11 @@ import numpy as np
 import torch
 
 from radiofm_ml.boxes import tile_slices
+from radiofm_ml.data.shards import SHARD_TILES, find_shards, pack, read_groups, write_shard
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.synth.channel import rational
 from radiofm_ml.synth.scene import LARGEST_RATIO, NOISE, Scene, compose, draw_rate, generate
 from radiofm_ml.synth.signals import TWENTY, all_classes
-from radiofm_ml.train.shards import SHARD_TILES, find_shards, pack, read_groups, write_shard
 
 MIN_AREA = 1 / 1000  # of a tile: a signal whose boxes cover less is not said to be on in it
 _TRIES = 40  # transmissions in a row that show nothing, before a kind is given up
@@ -39,7 +39,7 @@ _TRIES = 40  # transmissions in a row that show nothing, before a kind is given 
 class LabelledTiles(NamedTuple):
     """N tiles and what is known of each.
 
-    tiles       uint8 (N, tile_rows, tile_cols), as ``train.shards.pack`` makes them; ``unpack`` gives floats
+    tiles       uint8 (N, tile_rows, tile_cols), as ``data.shards.pack`` makes them; ``unpack`` gives floats
     labels      int64 (N,) index into ``names`` of the main signal, or of 'noise' where it is not on
     groups      int64 (N,) the transmission that it was cut from
     snr_db      float32 (N,) of the main signal in its own band, NaN for 'noise'

@@ -11,13 +11,13 @@ import torch
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml.calibration import calibrate
+from radiofm_ml.data.shards import unpack
 from radiofm_ml.models.vit import ViT
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.synth.dataset import MIN_AREA, tile_boxes
 from radiofm_ml.synth.scene import NOISE, compose, draw_rate
 from radiofm_ml.synth.signals import all_classes
 from radiofm_ml.train.pretrain import load_run
-from radiofm_ml.train.shards import unpack
 
 CALIBRATION_SEED = 9_000_000  # far from the seeds of the training shards
 CALIBRATION_FRONT_ENDS = range(50_000, 51_000)  # receivers that no training set has

@@ -20,6 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from radiofm_ml.data.shards import unpack
 from radiofm_ml.models.vit import ViT, ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.train import checkpoints, distributed
@@ -36,7 +37,6 @@ from radiofm_ml.train.objectives import (
     Pretraining,
 )
 from radiofm_ml.train.reader import ShardReader, Tiles, prefetch
-from radiofm_ml.train.shards import unpack
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from radiofm_ml.data.shards import read_groups, shard_labels
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.train.augment import Augmentation
-from radiofm_ml.train.shards import read_groups, shard_labels
 
 GROUPINGS = ("label", "source")
 T = TypeVar("T")
