@@ -13,12 +13,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.fft import fftfreq
+from scipy.fft import fft, fftfreq
 
 from radiofm_ml.synth.beams import constants as c
 from radiofm_ml.synth.beams.array import Array, Codebook, codebook
 from radiofm_ml.synth.beams.frontend import FrontEnd, front_end, key
 from radiofm_ml.synth.beams.geometry import GEOMETRIES, Paths, paths
+from radiofm_ml.synth.beams.waveform import draw_symbols, transmit
 
 _SEED = 0x524F4F4D
 
@@ -42,6 +43,7 @@ class Link:
         self.phases = np.random.default_rng(place).uniform(0, 2 * np.pi, count)
         self.phases += np.random.default_rng([*place, *kind]).normal(0, c.INSTALL_PHASE_RAD, count)
         self.phases[0] = 0
+        self._spectra: dict[int, np.ndarray] = {}
         self._responses: dict[tuple[int, float, int], np.ndarray] = {}
 
     def response(self, beam: int, angle: float, n: int) -> np.ndarray:
@@ -51,6 +53,14 @@ class Link:
         if known is None:
             known = self._responses[beam, angle, n] = self._respond(beam, angle, n)
         return known
+
+    def sent_spectrum(self, n: int) -> np.ndarray:
+        """Power density of what is sent, (n,) on the frequencies of the FFT; its mean is the power."""
+        if n not in self._spectra:
+            symbols = draw_symbols((64, n // c.SAMPLES_PER_SYMBOL), np.random.default_rng(0))
+            sent = fft(transmit(symbols, self.front_end.transmitter), axis=1)
+            self._spectra[n] = np.mean(np.abs(sent) ** 2, axis=0) / n
+        return self._spectra[n]
 
     def _respond(self, beam: int, angle: float, n: int) -> np.ndarray:
         frequency = fftfreq(n)

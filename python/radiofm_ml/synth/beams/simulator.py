@@ -176,11 +176,8 @@ class BeamSimulator:
     def snr_db(self, beam: int, rx_gain_db: float | None = None, angle: float | None = None) -> float:
         """Signal over noise in the whole band, in dB, without drift."""
         gain, noise = noise_powers(self.rx_gain_db if rx_gain_db is None else rx_gain_db)
-        size = fft_length(c.BLOCK)
-        response = self.link.response(beam, angle or 0.0, size).sum(axis=0)
-        symbols = draw_symbols((64, size // c.SAMPLES_PER_SYMBOL), np.random.default_rng(0))
-        sent = transmit(symbols, self.link.front_end.transmitter)
-        power = np.mean(np.abs(ifft(fft(sent, axis=1) * response, axis=1)) ** 2)
+        response = self.link.response(beam, angle or 0.0, fft_length(c.BLOCK)).sum(axis=0)
+        power = np.mean(self.link.sent_spectrum(fft_length(c.BLOCK)) * np.abs(response) ** 2)
         return float(10 * np.log10(power * gain * self.link.front_end.receiver.gain**2 / noise))
 
     @property
