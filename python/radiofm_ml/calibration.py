@@ -203,8 +203,8 @@ def calibrate(embeddings, labels: Sequence, normalisation: str = "cl2n",
     episodes    for each number of shots; each has 2 to ``max_ways`` labels, ``queries`` for each
 
     Returns {format_version, normalisation, mean, scatter, levels, metrics: {metric: [{shots, exponent,
-    spread, ratios (quantiles at levels), queries}]}, source: {...}}. Numbers of shots that too few labels can give
-    are left out. Raises ValueError where not even one can be measured.
+    spread, ratios (quantiles at levels), queries}]}, source: {...}}. Numbers of shots that too few labels can
+    give are left out. Raises ValueError where not even one can be measured.
     """
     x = np.asarray(embeddings, np.float32)
     _, y = np.unique(np.asarray(labels), return_inverse=True)

@@ -186,6 +186,14 @@ class FewShot:
         unknown = p_value <= self._rate * (1 + 1e-9)
         return Decision(scores, softmax(scores), scores.argmax(1), unknown, p_value)
 
+    def p_values(self, embeddings) -> np.ndarray:
+        """For each of N embeddings and K >= 1 labels the share of signals of that label that fit no better,
+        float64 (N, K). Of a signal's own label it is uniform, so far as calibration and use are alike; the
+        greatest one, ``Decision.p_value``, is larger. Raises PrototypeError."""
+        x = check_vectors(embeddings, self.prototypes.embedding_size)
+        fitted = self._geometry()
+        return p_values(fitted.ratios(fitted.distances(x)), fitted, self._table(fitted.metric))
+
     def observe(self, embeddings, decision: Decision | None = None) -> None:
         """Take note of embeddings of the unlabelled stream, (N, D): running mean and drift."""
         self._follow_mean()

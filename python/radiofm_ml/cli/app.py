@@ -5,7 +5,7 @@
 import typer
 
 from radiofm_ml import __version__
-from radiofm_ml.cli import figures, finetune, interop, model, protobeam, recordings, synth, training
+from radiofm_ml.cli import fewshot, figures, finetune, interop, model, protobeam, recordings, synth, training
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,5 +32,5 @@ def _options(
     pass
 
 
-for module in (recordings, model, training, synth, finetune, protobeam, figures, interop):
+for module in (recordings, model, training, fewshot, synth, finetune, protobeam, figures, interop):
     module.register(app)

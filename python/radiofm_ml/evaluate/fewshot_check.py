@@ -5,10 +5,12 @@
 Episodes are played on labelled embeddings that had no part in the calibration: some labels are taught with a
 few shots, other embeddings of them are the known queries, and labels that were left out the unknown ones.
 
-    false alarm   a known query called unknown. Stated: the rate. Measured: the share, beside it two intervals
-                  at 95 %. ``binomial`` (Clopper, Pearson, Biometrika 26, 1934) takes every distinct query as
-                  an independent trial, which tiles of one recording are not. ``clusters`` resamples whole
-                  clusters (labels, or recordings) and so allows for it.
+    false alarm   a known query called unknown: no label has a p-value above the rate. Stated is a bound.
+                  Beside the measured share two intervals at 95 %. ``binomial`` (Clopper, Pearson, Biometrika
+                  26, 1934) takes every distinct query as an independent trial, which tiles of one recording
+                  are not. ``clusters`` resamples whole clusters (labels, or recordings), which allows for it.
+    own label     a known query whose own label's p-value is at or below the rate: with equality, if queries
+                  and calibration are alike. It tests that alone, free of what other labels happen to forgive.
     detection     an unknown query called unknown.
     ECE           expected calibration error (Naeini et al., AAAI 2015) of the greatest probability of known
                   queries: mean over 15 bins of |share right - mean probability|, the bins of equal width, or
@@ -47,8 +49,8 @@ class Data:
 class Played:
     """What happened to Q queries of all episodes of one metric and number of shots.
 
-    row: which embedding; cluster; ways; known; p_value; then, of known ones, confidence (the greatest
-    probability) and whether the label was right.
+    row: which embedding; cluster; ways; known; p_value; then, of known ones, the p-value of their own label,
+    confidence (the greatest probability) and whether the label was right.
     """
 
     row: np.ndarray
@@ -56,6 +58,7 @@ class Played:
     ways: np.ndarray
     known: np.ndarray
     p_value: np.ndarray
+    own: np.ndarray
     confidence: np.ndarray
     right: np.ndarray
 
@@ -93,8 +96,9 @@ def play(data: Data, classifier: Callable[[], FewShot], shots: int, ways: Sequen
             truth = np.repeat(np.arange(len(taught)), [len(q) for _, q in taught.values()])
             decision = few.predict(data.x[asked])
             n, unasked = len(known), len(asked) - len(known)
+            own = few.p_values(data.x[known])[np.arange(n), truth]
             parts.append((asked, clusters[asked], np.full(len(asked), len(taught)),
-                          np.arange(len(asked)) < n, decision.p_value,
+                          np.arange(len(asked)) < n, decision.p_value, np.r_[own, np.ones(unasked)],
                           np.r_[decision.probabilities[:n].max(1), np.zeros(unasked)],
                           np.r_[decision.index[:n] == truth, np.zeros(unasked, bool)]))
     return Played(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else None
@@ -162,8 +166,8 @@ def summarise(played: Played, rates: Sequence[float] = RATES) -> dict:
     known, unknown = played.known, ~played.known
     confidence, right, ways = played.confidence[known], played.right[known], played.ways[known]
 
-    def shares(which):
-        return [{"stated": rate, **share(played.p_value[which] <= rate * (1 + 1e-9), played.row[which],
+    def shares(p_values, which):
+        return [{"stated": rate, **share(p_values[which] <= rate * (1 + 1e-9), played.row[which],
                                          played.cluster[which])} for rate in rates] if which.any() else []
 
     def errors(which):
@@ -171,7 +175,8 @@ def summarise(played: Played, rates: Sequence[float] = RATES) -> dict:
                 "mass": expected_calibration_error(confidence[which], right[which], True),
                 "accuracy": float(right[which].mean()), "confidence": float(confidence[which].mean())}
 
-    return {"false_alarm": shares(known), "detection": shares(unknown),
+    return {"false_alarm": shares(played.p_value, known), "own_label": shares(played.own, known),
+            "detection": shares(played.p_value, unknown),
             "ece": {"all": errors(np.ones(len(ways), bool)),
                     **{str(w): errors(ways == w) for w in np.unique(ways)}},
             "reliability": {"width": reliability(confidence, right),
@@ -182,7 +187,7 @@ def check(data: Data, classifier: Callable[..., FewShot], shots: Sequence[int] =
           metrics: Sequence[str] = ("euclidean", "mahalanobis"), ways: Sequence[int] = (2, 5, 10, 20),
           rates: Sequence[float] = RATES, episodes: int = 50, seed: int = 0,
           track=lambda items, label: items) -> list[dict]:
-    """Rows {metric, shots, false_alarm, detection, ece, reliability}, see ``summarise``.
+    """Rows {metric, shots, false_alarm, own_label, detection, ece, reliability}, see ``summarise``.
 
     classifier: called with metric=..., gives a FewShot without prototypes. Numbers of shots that too few
     labels can give are left out. Raises ValueError where none is left.
@@ -194,6 +199,44 @@ def check(data: Data, classifier: Callable[..., FewShot], shots: Sequence[int] =
         if played is not None:
             rows.append({"metric": metric, "shots": n, **summarise(played, rates)})
     if not rows:
-        raise ValueError(f"fewer than {min(ways)} labels have enough embeddings for {min(shots)} shots and a "
-                         f"query{'' if data.groups is None else ' of another group'}")
+        raise ValueError(f"fewer than {min(ways)} labels have enough embeddings for {min(shots)} shots and "
+                         f"a query{'' if data.groups is None else ' of another group'}")
     return rows
+
+
+def print_table(rows: Sequence[dict]) -> None:
+    """Shares in per cent, with the wider of the two intervals; '!' where it lies above what is stated."""
+    from rich.console import Console
+    from rich.table import Table
+
+    stated = [s["stated"] for s in rows[0]["false_alarm"]]
+    for key, title in (("false_alarm", "known signals called unknown (false alarms)"),
+                       ("own_label", "known signals far from their own label"),
+                       ("detection", "unknown signals called unknown")):
+        table = Table(title=title, caption="per cent; in brackets the wider of two intervals at 95 %")
+        for name in ("metric", "shots", *(f"stated {100 * rate:g} %" for rate in stated)):
+            table.add_column(name, justify="right")
+        for row in rows:
+            table.add_row(row["metric"], str(row["shots"]), *(_cell(s, key) for s in row[key]))
+        Console().print(table)
+    table = Table(title="expected calibration error of known signals, by labels taught",
+                  caption=f"{BINS} bins of equal width / of equally many queries")
+    ways = list(dict.fromkeys(name for row in rows for name in row["ece"]))
+    for name in ("metric", "shots", *ways):
+        table.add_column(name, justify="right")
+    for row in rows:
+        cells = (f"{e['width']:.3f} / {e['mass']:.3f}" if (e := row["ece"].get(w)) else "" for w in ways)
+        table.add_row(row["metric"], str(row["shots"]), *cells)
+    Console().print(table)
+
+
+def _cell(value: dict, key: str) -> str:
+    low, high = widest(value)
+    mark = " !" if key != "detection" and low > value["stated"] else ""
+    return f"{100 * value['measured']:.2f} ({100 * low:.2f} to {100 * high:.2f}){mark}"
+
+
+def widest(value: dict) -> tuple[float, float]:
+    """The least and the greatest end of a share's two intervals."""
+    lows, highs = zip(value["binomial"], value["clusters"], strict=True)
+    return min(lows), max(highs)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Labelled embeddings for ``fewshot_check``: of recordings, synthetic receptions, beams, or a file."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from radiofm_ml import bundle as bundles
+from radiofm_ml.evaluate.fewshot_check import Data
+
+RECEPTIONS_SEED = 9_700_000  # receptions that neither training nor calibration has heard
+_FRAMES_IN_CLUSTER = 10
+
+
+def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 6, frames: int = 200,
+         track: Callable = lambda items, label: items) -> Data:
+    """Embeddings of ``source``, made by ``bundle`` unless they come in a file.
+
+    'synthetic'            receptions of every kind of signal, ``each`` of a kind; for encoders of tiles
+    folder with index.csv  recordings, see ``identification``; for encoders of tiles
+    *.h5                   beams, ``frames`` blocks of each at the middle gain; for encoders of raw I/Q
+    *.npz                  arrays embedding (N, D), label (N,), and may be group (N,), cluster (N,)
+
+    Every reception and every recording is a label of its own: what a flowgraph is taught. across: labels are
+    those of the index, or kinds of signal, and the shots come from other sessions, or receptions, than the
+    queries. Raises ValueError naming the cure.
+    """
+    path = Path(source)
+    if path.suffix == ".npz":
+        return _file(path, bundle.embedding_size)
+    if path.suffix in (".h5", ".hdf5"):
+        return _beams(bundle, path, frames)
+    if bundle.spec is None:
+        raise ValueError(f"{source}: bundle {bundle.id} reads raw I/Q; give a file of beams (.h5) or of its "
+                         "embeddings (.npz)")
+    from radiofm_ml.train.export import encode, receptions
+
+    if source == "synthetic":
+        tiles, labels, groups = receptions(bundle.spec, each, RECEPTIONS_SEED, track)
+        x = encode(bundle.model, tiles)
+        return Data(x, labels, groups, groups) if across else Data(x, groups, None, labels)
+    from radiofm_ml.evaluate.identification import load_benchmark
+
+    bench = load_benchmark(path, bundle.spec, everything=not across, track=track)
+    x = encode(bundle.model, bench.tiles)
+    if across:
+        return Data(x, bench.labels, bench.groups, bench.recordings)
+    return Data(x, bench.recordings, None, bench.labels)
+
+
+def _file(path: Path, size: int) -> Data:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {key: arrays[key] for key in ("embedding", "label", "group", "cluster") if key in arrays}
+        x, labels = np.asarray(found["embedding"], np.float32), found["label"]
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not an .npz with arrays 'embedding' and 'label' ({error})") from None
+    if x.ndim != 2 or x.shape[1] != size or not np.isfinite(x).all():
+        raise ValueError(f"{path}: array 'embedding' must be (N, {size}) and finite, got {x.shape}")
+    for key, values in found.items():
+        if key != "embedding" and values.shape != (len(x),):
+            raise ValueError(f"{path}: array '{key}' must hold {len(x)} names, got shape {values.shape}")
+    return Data(x, labels, found.get("group"), found.get("cluster"))
+
+
+def _beams(bundle: bundles.Bundle, path: Path, frames: int) -> Data:
+    from radiofm_ml.data.beam_files import BeamFile
+    from radiofm_ml.engine import open_engine
+
+    engine = open_engine(bundle)
+    x, labels, clusters = [], [], []
+    with BeamFile(path) as file:
+        taken = np.unique(np.linspace(0, file.frames - 1, frames).astype(int))
+        for number, beam in enumerate(file.beams):
+            x.append(engine.embed(file.read(len(file.gains) // 2, number, taken)[:, 0]))
+            labels += [f"beam {beam}"] * len(taken)
+            clusters += [f"{beam}, {frame // _FRAMES_IN_CLUSTER}" for frame in taken]
+    return Data(np.concatenate(x), np.array(labels), None, np.array(clusters))
