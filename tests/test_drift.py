@@ -8,52 +8,38 @@ import numpy as np
 import pytest
 from radiofm_ml.calibration import calibrate
 from radiofm_ml.drift import DriftMonitor
+from radiofm_ml.evaluate.drift_check import WITH, WITHOUT, run_lengths, simulate
 from radiofm_ml.fewshot import FewShot
 from test_fewshot import D, labelled, world
 
-BLOCK, SHARE = DriftMonitor.BLOCK, DriftMonitor.UNKNOWN_SHARE
+BLOCK = DriftMonitor.BLOCK
 
 
-def run_lengths(draw, rate: float, runs: int, limit: int, seed: int = 0) -> np.ndarray:
-    """Tiles to the alarm of each run, ``limit`` where none came. draw(rng) -> (BLOCK,) p-values."""
-    lengths = []
-    for run in range(runs):
-        rng, monitor, tiles = np.random.default_rng([seed, run]), DriftMonitor(rate), 0
-        while tiles < limit and not monitor.drifting:
-            monitor.update(draw(rng))
-            tiles += BLOCK
-        lengths.append(tiles)
-    return np.array(lengths)
-
-
-def one_by_one(rng):
-    return np.where(rng.random(BLOCK) < SHARE, 0.0, rng.random(BLOCK))
-
-
-def all_alike(rng):
-    return np.full(BLOCK, 0.0 if rng.random() < SHARE else rng.random())
-
-
-@pytest.mark.parametrize("draw", [one_by_one, all_alike])
-def test_alarms_are_no_more_frequent_than_stated(draw):
+@pytest.mark.parametrize("stream", WITHOUT)
+def test_alarms_are_no_more_frequent_than_stated(stream):
     """At the edge: as many unknown signals as are assumed, tiles of a block independent or all the same."""
-    lengths = run_lengths(draw, rate=1e-3, runs=60, limit=6000)
+    lengths = run_lengths(WITHOUT[stream], rate=1e-3, runs=60, limit=6000)
     assert lengths.mean() >= 1000  # cut at 6000, so the true mean is larger yet
 
 
 def test_the_rate_is_not_an_empty_promise():
     """A little beyond what is assumed and alarms come: the test does spend its rate."""
-    assert (run_lengths(all_alike, rate=1e-3, runs=40, limit=20_000) < 20_000).mean() > 0.5
-    beyond = run_lengths(lambda rng: np.where(rng.random(BLOCK) < 2 * SHARE, 0.0, rng.random(BLOCK)),
-                         rate=1e-6, runs=10, limit=4000)
-    assert (beyond < 4000).all()
+    assert (run_lengths(list(WITHOUT.values())[-1], rate=1e-3, runs=40, limit=20_000) < 20_000).mean() > 0.5
+    assert (run_lengths(WITH["45% fit nothing"], rate=1e-6, runs=10, limit=4000) < 4000).all()
 
 
 def test_a_change_is_found_within_blocks_and_later_at_a_lower_rate():
-    change = {rate: run_lengths(lambda rng: 0.1 * rng.random(BLOCK), rate, 10, 4000).mean()
+    change = {rate: run_lengths(WITH["p-values a tenth"], rate, 10, 4000).mean()
               for rate in (1e-3, 1e-6, 1e-9)}
     assert change[1e-3] < change[1e-6] < change[1e-9] <= 800
     assert change[1e-6] <= 16 * BLOCK
+
+
+def test_simulation_reports_what_it_saw():
+    rows = simulate(1e-3, runs=2)
+    assert [r["drift"] for r in rows] == [False] * len(WITHOUT) + [True] * len(WITH)
+    assert all(r["alarms"] == 2 and r["mean"] < 1000 for r in rows if r["drift"])
+    assert rows[0]["alarms"] == 0 and rows[0]["mean"] == rows[0]["longest"] >= rows[0]["limit"] == 5000
 
 
 def test_known_signals_taught_with_few_shots_raise_no_alarm_and_a_changed_receiver_does():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""radiofm fewshot-check"""
+"""radiofm fewshot-check, radiofm drift-check"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     app.command("fewshot-check")(fewshot_check)
+    app.command("drift-check")(drift_check)
 
 
 def fewshot_check(
@@ -86,3 +87,24 @@ def fewshot_check(
         (out / "report.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         draw_rates(out / "rates.png", rows, title=f"{bundle.id}, {about['data']}")
         draw_reliability(out / "reliability.png", rows, title=f"{bundle.id}, {about['data']}")
+
+
+def drift_check(
+    rate: Annotated[float, typer.Option(help="Stated rate: false alarms per tile, 1e-9 to 1e-3.")] = 1e-4,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each kind of stream.")] = 40,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the numbers as JSON.")] = None,
+) -> None:
+    """Simulate the drift test: how long to a false alarm, and how soon a change is found.
+
+    The lower the rate, the longer it takes: a run without drift lasts up to 5 / rate tiles.
+    """
+    import json
+
+    from radiofm_ml.cli.progress import track
+    from radiofm_ml.evaluate import drift_check as checks
+
+    rows = checks.simulate(rate, runs, seed, track)
+    checks.print_table(rows, rate)
+    if out:
+        out.write_text(json.dumps({"rate": rate, "rows": rows}, indent=1) + "\n", encoding="utf-8")
