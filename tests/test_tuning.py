@@ -225,8 +225,8 @@ def test_schedule_and_settings():
     assert config.rate(9, 100) == pytest.approx(2.5e-4) and config.rate(0, 100) == pytest.approx(2.5e-5)
     assert config.rate(99, 100) < 1e-6 and config.rate(55, 100) == pytest.approx(1.25e-4, rel=0.01)
     assert TuneConfig(epochs=10, min_steps=5, max_steps=50).steps(64) == 10
-    for wrong in ({"method": "magic"}, {"read_out": "x"}, {"batch_size": 0}, {"min_steps": 9,
-                                                                              "max_steps": 8}):
+    for wrong in ({"method": "magic"}, {"read_out": "x"}, {"batch_size": 0}, {"drop_path": 1.0},
+                  {"min_steps": 9, "max_steps": 8}):
         with pytest.raises(ValueError):
             TuneConfig(**wrong)
 
@@ -242,6 +242,50 @@ def test_layer_decay_and_weight_decay(bundle, frozen):
                 0 if name.startswith(("encoder.patch_embed", "encoder.cls")) else 4)
             assert group["factor"] == 0.5 ** (4 - place)
             assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
+
+
+def test_drop_path_skips_branches_of_own_blocks_in_training_only(bundle, frozen):
+    train = frozen.data.splits["train"]
+    rates = {}
+    for method in ("full", "scratch", "lora", "last-k", "published-lp"):
+        head = tuning._build(frozen, replace(QUICK, method=method, drop_path=0.5), "", train)
+        rates[method] = [block.drop_path for block in head.encoder.blocks]
+    every = [0.0, 0.25, 0.5]
+    assert rates == {"full": every, "scratch": every, "lora": every, "last-k": [0.0, 0.0, 0.5],
+                     "published-lp": [0.0] * 3}
+    block = head.encoder.blocks[2]
+    block.drop_path = 0.5
+    torch.manual_seed(0)
+    x = torch.randn(1, 5, 32).expand(4000, 5, 32)
+    with torch.no_grad():
+        whole, dropped = block.eval()(x), block.train()(x)
+    unchanged = (dropped == x).all(2).all(1)
+    assert unchanged.float().mean() == pytest.approx(0.25, abs=0.03)  # both branches are left out
+    with torch.no_grad():
+        attended = block.attention(block.norm1(x[:1]))[0]
+        block.mlp[2].weight.zero_(), block.mlp[2].bias.zero_()
+        assert ((block(x) - x).mean(0) - attended).abs().max() < 0.05 * attended.abs().max()
+    assert torch.equal(whole[0], whole[1])
+
+
+def test_rare_pixels_count_more_where_it_is_asked_for(bundle):
+    targets = np.zeros((8, 32, 64), np.uint8)
+    targets[:, :, :16], targets[:, 0] = 1, tuning.IGNORED
+    data = TaskData("parts", "segmentation", np.zeros((8, 1, 32, 64), np.float32), targets,
+                    ("noise", "signal", "never"), np.arange(8),
+                    {"train": np.arange(6), "test": np.arange(6, 8)}, tiles=True)
+    np.testing.assert_allclose(tuning._class_weights(data, data.splits["train"]), [2 / 3, 2, 0])
+    raw = torch.zeros(1, 3, 32, 64)
+    raw[:, 0] = 1.0  # for noise everywhere
+    index = np.array([0])
+
+    def loss(wanted):
+        config = TuneConfig("probe", class_weights=wanted)
+        return float(tuning._loss(None, data, data.splits["train"], config, "cpu")(raw, index))
+
+    right, wrong = np.log(np.e + 2) - 1, np.log(np.e + 2)
+    assert loss(None) == loss(False) == pytest.approx(0.75 * right + 0.25 * wrong, rel=1e-5)
+    assert loss(True) == pytest.approx((right + wrong) / 2, rel=1e-5)
 
 
 def test_what_cannot_be_tuned_is_refused(bundle, frozen):

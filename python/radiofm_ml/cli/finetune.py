@@ -41,7 +41,9 @@ def finetune(
     ] = "random,scratch,cnn,mean,rate",
     read_out: Annotated[
         str,
-        typer.Option(help="embedding, cls, mean, statistics or frequency; else the model's, unprojected."),
+        typer.Option(
+            help="embedding, cls, mean, pooled, statistics or frequency; else the model's, unprojected."
+        ),
     ] = "",
     know_rate: Annotated[
         bool,
@@ -59,6 +61,16 @@ def finetune(
     base_rate: Annotated[float, typer.Option(help="Learning rate at 256 examples a step.")] = 1e-3,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 64,
     label_smoothing: Annotated[float, typer.Option(min=0.0, max=0.9, help="Of a classification.")] = 0.1,
+    class_weights: Annotated[
+        bool | None,
+        typer.Option(
+            help="Rare classes (of a segmentation: pixels) count more; else of a classification only."
+        ),
+    ] = None,
+    drop_path: Annotated[
+        float,
+        typer.Option(min=0.0, max=0.9, help="How often the last block's branches are left out in training."),
+    ] = 0.0,
     split_seed: Annotated[int, typer.Option(help="Seed of the split, where the task draws one.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
 ) -> None:
@@ -98,7 +110,8 @@ def finetune(
     common = TuneConfig(
         read_out=read_out, from_layer=from_layer, rank=rank, alpha=alpha, last=last, epochs=epochs,
         max_steps=max_steps, min_steps=min(TuneConfig.min_steps, max_steps), batch_size=batch_size,
-        base_rate=base_rate, know_rate=know_rate, label_smoothing=label_smoothing, decoder=_decoder(loaded),
+        base_rate=base_rate, know_rate=know_rate, label_smoothing=label_smoothing,
+        class_weights=class_weights, drop_path=drop_path, decoder=_decoder(loaded),
     )  # fmt: skip
     with bar() as progress:
         line = progress.add_task("", total=1, note="")

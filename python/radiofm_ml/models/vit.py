@@ -144,7 +144,12 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block."""
+    """Pre-norm transformer block.
+
+    drop_path  in training, the probability with which a residual branch is left out for an example
+    """
+
+    drop_path = 0.0
 
     def __init__(self, dim: int, heads: int, mlp_ratio: float):
         super().__init__()
@@ -156,8 +161,15 @@ class Block(nn.Module):
         )
 
     def forward(self, x):
-        x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        x = x + self._kept(self.attention(self.norm1(x)))
+        return x + self._kept(self.mlp(self.norm2(x)))
+
+    def _kept(self, branch: torch.Tensor) -> torch.Tensor:
+        """The branch of the examples that keep it, scaled so that its mean remains."""
+        if not self.training or not self.drop_path:
+            return branch
+        kept = torch.rand(len(branch), 1, 1, device=branch.device) >= self.drop_path
+        return branch * kept / (1 - self.drop_path)
 
 
 def initialise(module: nn.Module) -> None:

@@ -57,7 +57,11 @@ class TuneConfig:
     base_rate      learning rate at 256 examples a step, scaled linearly
     layer_decay    learning rate of a block against that of the block after it
     warmup         share of the steps
-    label_smoothing, class_weights (inverse frequency): classification
+    label_smoothing  classification
+    class_weights  weights of the classes by inverse frequency, of a segmentation that of their pixels; None:
+                   of a classification only
+    drop_path      probability with which a residual branch of the last block is left out for an example, from
+                   0 at the first on (arXiv 1603.09382); only in blocks that are the head's own
     warm_start     begin with the fitted probe in place of a random last layer (LP-FT, arXiv 2202.10054)
     know_rate      the head sees a tile's sample rate beside the read-out (``radiofm_ml.rates``), which the
                    task must state
@@ -82,7 +86,8 @@ class TuneConfig:
     layer_decay: float = 0.75
     warmup: float = 0.1
     label_smoothing: float = 0.1
-    class_weights: bool = True
+    class_weights: bool | None = None
+    drop_path: float = 0.0
     warm_start: bool = True
     know_rate: bool = False
     validation: float = 0.2
@@ -97,6 +102,8 @@ class TuneConfig:
                              f"got {self.read_out!r}")
         if self.batch_size < 1 or self.epochs <= 0 or not 1 <= self.min_steps <= self.max_steps:
             raise ValueError("batch_size and epochs must be above 0, and min_steps at most max_steps")
+        if not 0 <= self.drop_path < 1:
+            raise ValueError(f"drop_path must lie in 0..1, got {self.drop_path}")
 
     def steps(self, examples: int) -> int:
         wanted = math.ceil(self.epochs * examples / self.batch_size)
@@ -270,7 +277,7 @@ def fit_probe(data: TaskData, features: Callable[[np.ndarray], np.ndarray], conf
     names = np.array(data.labels)
     targets = names[data.targets] if data.kind == "classification" else data.targets
     options = {"task": data.task, "model": model, "labels": data.labels, "unit": data.unit,
-               "balanced": config.class_weights}
+               "balanced": _weighted(config, data)}
 
     def rates(index):
         return data.rates[index] if config.know_rate else None
@@ -313,7 +320,25 @@ def _build(frozen: Frozen, config: TuneConfig, model: str, train: np.ndarray) ->
         head.start_from(frozen.encoder)
     for name, parameter in head.named_parameters():
         parameter.requires_grad_(_trained(name, head, method))
+    for number in range(head.from_layer, depth):
+        head.encoder.blocks[number].drop_path = config.drop_path * number / max(1, depth - 1)
     return head
+
+
+def _weighted(config: TuneConfig, data: TaskData) -> bool:
+    return data.kind == "classification" if config.class_weights is None else config.class_weights
+
+
+def _class_weights(data: TaskData, train: np.ndarray) -> np.ndarray:
+    """Weights (K,) of the classes, of a segmentation of those of the pixels that count: inverse frequency,
+    1 on average over the examples; 0 for a class that does not occur."""
+    counts = np.zeros(len(data.labels), np.int64)
+    for part in _batches(train):
+        found = np.asarray(data.targets[part]).ravel()
+        found = found[found != IGNORED] if data.kind == "segmentation" else found
+        counts += np.bincount(found, minlength=len(counts))
+    present = counts > 0
+    return present * counts.sum() / (present.sum() * np.maximum(counts, 1))
 
 
 def _trained(name: str, head: TunedHead, method: str) -> bool:
@@ -452,16 +477,15 @@ def _loss(head: TunedHead, data: TaskData, train: np.ndarray, config: TuneConfig
         offset, scale = np.array(head.config.offset), np.array(head.config.scale)
         goal = ((data.targets.reshape(len(data.targets), -1) - offset) / scale).astype(np.float32)
         return lambda raw, index: F.smooth_l1_loss(raw.float(), torch.from_numpy(goal[index]).to(device))
+    weights = None
+    if _weighted(config, data):
+        weights = torch.from_numpy(_class_weights(data, train)).float().to(device)
     if data.kind == "segmentation":
         def pixels(raw, index):
             truth = torch.from_numpy(data.targets[index].astype(np.int64)).to(device)
-            return F.cross_entropy(raw.float(), truth, ignore_index=IGNORED)
+            return F.cross_entropy(raw.float(), truth, weights, ignore_index=IGNORED)
 
         return pixels
-    weights = None
-    if config.class_weights:
-        counts = np.bincount(data.targets[train], minlength=len(data.labels))
-        weights = torch.from_numpy(len(train) / (len(counts) * np.maximum(counts, 1))).float().to(device)
 
     def classes(raw, index):
         truth = torch.from_numpy(data.targets[index].astype(np.int64)).to(device)
