@@ -17,6 +17,7 @@ from radiofm_ml.data.tasks import TaskError, load_task
 from radiofm_ml.evaluate import finetuning
 from radiofm_ml.evaluate.finetuning import choose_by, draw_labels, evaluate
 from radiofm_ml.synth import dataset
+from radiofm_ml.synth.dataset import SceneSettings
 from radiofm_ml.train.tuning import TuneConfig
 from test_tuning import arrays, rated, stripes
 from tiny_bundle import SPEC, make_bundle
@@ -126,8 +127,8 @@ def shards(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset, "SHARD_TILES", 24)
         for part, ends, seed in (("train", range(3), 1), ("test", range(7, 9), 2)):
-            dataset.write_shards(folder / part, SPEC, 24, seed, ("ais", "pocsag"), ends, snr_db=(-3, 20),
-                                 neighbours=0.0)
+            settings = SceneSettings(("ais", "pocsag"), ends, (-3, 20), neighbours=0.0, on=False)
+            dataset.write_shards(folder / part, SPEC, 24, seed, settings)
     return folder
 
 
@@ -172,6 +173,8 @@ def test_receivers_on_both_sides_are_refused(shards, tmp_path):
     (tmp_path / "test").symlink_to(shards / "train")
     with pytest.raises(TaskError, match="receiver 0 is in train and in test"):
         load_task("identification", tmp_path, SPEC)
+    with pytest.raises(TaskError, match=r"clip_db .-20.0, 80.0., the model's have .-10.*tiles --model"):
+        load_task("identification", shards, replace(SPEC, clip_db=(-10.0, 60.0)))
     with pytest.raises(TaskError, match="no labelled tiles.*radiofm synth tiles"):
         load_task("identification", shards / "train", SPEC)
 
@@ -249,7 +252,7 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path, shards, monkeypatc
                               (["images", shards, "--shots", "0"], "--shots"),
                               (["images", shards, "--method", "x"], "--method"),
                               (["images", shards, "--baselines", "x"], "--baselines"),
-                              (["identification", shards], "tiles are"),
+                              (["identification", shards], "made with fft_size 64, the model's have 256"),
                               (["identification", tmp_path / "no"], "no such file or folder")):
         _, problem, status = command(monkeypatch, capsys, *arguments)
         assert status and reason in problem and problem.count("\n") == 1 and "Traceback" not in problem

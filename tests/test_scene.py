@@ -4,6 +4,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from radiofm_ml.data.sample_types import SampleType
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.synth import dataset
 from radiofm_ml.synth.channel import place, rational
+from radiofm_ml.synth.dataset import SceneSettings
 from radiofm_ml.synth.frontend import FrontEnd
 from radiofm_ml.synth.recordings import write_recordings
 from radiofm_ml.synth.scene import NOISE, compose, hear
@@ -129,7 +131,7 @@ def test_an_unknown_label_is_named():
     with pytest.raises(ValueError, match="no signal is called 'smoke'"):
         compose(rng(1), "smoke")
     with pytest.raises(ValueError, match="no signal is called 'smoke'"):
-        dataset.labelled_tiles(1, SPEC, 0, ["smoke"])
+        SceneSettings(("ert", "smoke"))
 
 
 def test_front_ends_are_who_they_are():
@@ -146,7 +148,8 @@ def test_front_ends_are_who_they_are():
 
 # -- tiles -------------------------------------------------------------------------------------------
 def test_labelled_tiles_show_what_they_say():
-    made = dataset.labelled_tiles(6, SPEC, 1, LABELS, range(10, 14), neighbours=0.5)
+    settings = SceneSettings(LABELS, range(10, 14), neighbours=0.5)
+    made = dataset.labelled_tiles(6, SPEC, 1, settings)
     assert made.tiles.shape == (12, 32, 64) and made.tiles.dtype == np.uint8
     assert made.labels.tolist() == [0] * 6 + [1] * 6 and made.names == LABELS
     assert set(made.front_ends) <= set(range(10, 14))
@@ -155,13 +158,13 @@ def test_labelled_tiles_show_what_they_say():
         assert boxes.dtype == np.int32 and (boxes[:, 4] == label).any()
         assert (boxes[:, :4] >= 0).all() and (boxes[:, 1] <= 32).all() and (boxes[:, 3] <= 64).all()
         assert (boxes[:, 0] < boxes[:, 1]).all() and (boxes[:, 2] < boxes[:, 3]).all()
-    fewer = dataset.labelled_tiles(2, SPEC, 1, LABELS, range(10, 14), neighbours=0.5)
+    fewer = dataset.labelled_tiles(2, SPEC, 1, settings)
     np.testing.assert_array_equal(fewer.tiles, made.tiles[[0, 1, 6, 7]])
 
 
 def test_boxes_lie_on_the_signal_in_the_tile():
     """In strong scenes without neighbours, boxes are brighter than what is around them."""
-    made = dataset.labelled_tiles(8, SPEC, 2, ["ert"], snr_db=(25, 30), neighbours=0)
+    made = dataset.labelled_tiles(8, SPEC, 2, SceneSettings(("ert",), snr_db=(25, 30), neighbours=0))
     for tile, boxes in zip(made.tiles.astype(float), made.boxes, strict=True):
         inside = np.zeros(tile.shape, bool)
         for a, b, c, d, _ in boxes:
@@ -172,17 +175,18 @@ def test_boxes_lie_on_the_signal_in_the_tile():
 
 def test_zoom_bounds_the_receivers_rate_and_leaves_other_sets_as_they_are():
     kind = all_classes()["ert"]
-    options = {"labels": ["ert"], "front_ends": range(2), "neighbours": 0.0}
-    whole, zoomed, same = (dataset.labelled_tiles(24, SPEC, 6, **options, zoom=z) for z in (None, 1.5, 100))
+    any_rate = SceneSettings(("ert",), range(2), neighbours=0.0)
+    whole, zoomed, same = (dataset.labelled_tiles(24, SPEC, 6, replace(any_rate, zoom=zoom))
+                           for zoom in (None, 1.5, 100))  # fmt: skip
     assert zoomed.rates.min() > 0.99 * kind.rates[0] and zoomed.rates.max() < 1.51 * kind.rates[0]
     assert whole.rates.max() > 2 * kind.rates[0] and len(np.unique(zoomed.rates)) > 4
     np.testing.assert_array_equal(same.tiles, whole.tiles)  # beyond the kind's own range
     with pytest.raises(ValueError, match="zoom must be 1 or above"):
-        dataset.labelled_tiles(1, SPEC, 6, **options, zoom=0.5)
+        replace(any_rate, zoom=0.5)
 
 
 def test_tiles_in_which_nothing_is_on_are_noise():
-    made = dataset.labelled_tiles(24, SPEC, 3, ["ert"], on=False, neighbours=0)
+    made = dataset.labelled_tiles(24, SPEC, 3, SceneSettings(("ert",), on=False, neighbours=0))
     assert made.names == ("ert", NOISE) and set(made.labels) == {0, 1}
     for label, snr, boxes in zip(made.labels, made.snr_db, made.boxes, strict=True):
         area = sum((b - a) * (d - c) for a, b, c, d, _ in boxes) / 32 / 64
@@ -202,39 +206,57 @@ def small_shards(monkeypatch):
 
 
 def test_shards_are_resumed_and_read_back(tmp_path, small_shards):
-    paths = dataset.write_shards(tmp_path, SPEC, 12, 5, LABELS)
+    settings = SceneSettings(LABELS, on=False)
+    paths = dataset.write_shards(tmp_path, SPEC, 16, 5, settings)
     assert [p.name for p in paths] == ["scenes-00000.npy", "scenes-00001.npy"]
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.suffix == ".npy"}
     paths[1].unlink()
-    dataset.write_shards(tmp_path, SPEC, 12, 5, LABELS)
+    dataset.write_shards(tmp_path, SPEC, 16, 5, settings)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.suffix == ".npy"} == before
     read = dataset.read_shards(tmp_path)
-    first = dataset.labelled_tiles(4, SPEC, 5, LABELS, on=False)
+    first = dataset.labelled_tiles(4, SPEC, 5, settings)
     np.testing.assert_array_equal(read.tiles[:8], first.tiles)
     np.testing.assert_array_equal(read.labels[:8], first.labels)
     assert read.names == (*LABELS, NOISE) and len(read.tiles) == len(read.boxes) == 16
     for a, b in zip(read.boxes, first.boxes, strict=False):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="other parameters"):
-        dataset.write_shards(tmp_path, SPEC, 12, 6, LABELS)
+        dataset.write_shards(tmp_path, SPEC, 16, 6, settings)
     with pytest.raises(ValueError, match="other parameters"):
-        dataset.write_shards(tmp_path, SPEC, 12, 5, LABELS, zoom=2)
+        dataset.write_shards(tmp_path, SPEC, 16, 5, replace(settings, zoom=2))
     note = tmp_path / "spec.json"
     older = {key: value for key, value in json.loads(note.read_text()).items() if key != "zoom"}
     note.write_text(json.dumps(older))
-    dataset.write_shards(tmp_path, SPEC, 12, 5, LABELS)
+    dataset.write_shards(tmp_path, SPEC, 16, 5, settings)
     assert json.loads(note.read_text())["zoom"] is None
     paths[0].with_suffix(".truth.npz").unlink()
     with pytest.raises(ValueError, match="scenes-00000.npy: cannot be read"):
         dataset.read_shards(tmp_path)
 
 
+def test_the_last_shard_is_as_small_as_it_may_be_and_grows(tmp_path, small_shards):
+    settings = SceneSettings(LABELS, range(3), neighbours=0.0)
+    paths = dataset.write_shards(tmp_path, SPEC, 11, 5, settings)
+    small = dataset.read_shards(tmp_path)
+    assert np.bincount(small.labels).tolist() == [6, 6] and len(paths) == 2
+    first = paths[0].stat().st_mtime_ns
+    assert dataset.write_shards(tmp_path, SPEC, 10, 5, settings) == paths  # more than that are there
+    assert len(dataset.read_shards(tmp_path).tiles) == 12
+    dataset.write_shards(tmp_path, SPEC, 16, 5, settings)
+    grown = dataset.read_shards(tmp_path)
+    assert paths[0].stat().st_mtime_ns == first and len(grown.tiles) == len(grown.boxes) == 16
+    for label in range(2):
+        np.testing.assert_array_equal(
+            grown.tiles[grown.labels == label][:6], small.tiles[small.labels == label]
+        )
+
+
 def test_recordings_are_annotated_and_resumed(tmp_path):
-    paths = write_recordings(tmp_path, 2, 4096, 7, LABELS, datatype="ci8")
+    paths = write_recordings(tmp_path, 2, 4096, 7, SceneSettings(LABELS), datatype="ci8")
     assert len(paths) == 4
     kept = paths[0].read_bytes()
     paths[1].unlink()
-    write_recordings(tmp_path, 2, 4096, 7, LABELS, datatype="ci8")
+    write_recordings(tmp_path, 2, 4096, 7, SceneSettings(LABELS), datatype="ci8")
     assert paths[0].read_bytes() == kept and paths[1].exists()
     with open_recording(paths[0]) as recording:
         assert recording.n_samples == 4096 and recording.datatype == "ci8" and not recording.warnings

@@ -5,6 +5,7 @@ beams and positioning have files of their own"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,10 @@ FrontEnds = Annotated[
 ]
 Snr = Annotated[str, typer.Option(help="LOW:HIGH in dB, while on, in the signal's own band.")]
 Neighbours = Annotated[float, typer.Option(min=0, max=0.9, help="Probability of another signal beside.")]
+Zoom = Annotated[
+    float | None,
+    typer.Option(min=1, help="Sample rate at most so many times the kind's least; any if not given."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything.")]
 
 
@@ -46,6 +51,7 @@ def signals(
     datatype: Annotated[str, typer.Option(help="SigMF datatype: ci16_le, cf32_le, ci8, cu8 ...")] = "ci16_le",
     snr: Snr = "0:30",
     neighbours: Neighbours = 0.3,
+    zoom: Zoom = None,
     front_ends: FrontEnds = "0:100",
     seed: Seed = 0,
 ) -> None:
@@ -64,10 +70,7 @@ def signals(
         count,
         samples,
         seed,
-        _names(labels),
-        range(*_pair(front_ends, int, "--front-ends")),
-        snr_db=_pair(snr, float, "--snr"),
-        neighbours=neighbours,
+        _settings(labels, front_ends, snr, neighbours, zoom),
         datatype=datatype,
         track=track,
     )
@@ -78,15 +81,13 @@ def signals(
 def tiles(
     out: Annotated[Path, typer.Argument(help="Folder of the shards.")],
     count: Annotated[int, typer.Option(min=1, help="Tiles, as many of each kind (32 kB each).")] = 20480,
+    model: Annotated[str, typer.Option(help="Bundle whose tiles to make; the usual ones if empty.")] = "",
     labels: Labels = "",
     on: Annotated[bool, typer.Option(help="Only tiles in which the signal is on.")] = False,
     snr: Snr = "0:30",
     neighbours: Neighbours = 0.3,
     windows: Annotated[int, typer.Option(min=1, help="Tiles cut from a transmission.")] = 4,
-    zoom: Annotated[
-        float | None,
-        typer.Option(min=1, help="Sample rate at most so many times the kind's least; any if not given."),
-    ] = None,
+    zoom: Zoom = None,
     front_ends: FrontEnds = "0:100",
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     seed: Seed = 0,
@@ -99,22 +100,17 @@ def tiles(
 
     `radiofm synth tiles test --front-ends 100:150 --seed 2 --count 4000 --on`
     """
+    from radiofm_ml import bundle as bundles
     from radiofm_ml.cli.progress import stderr, track
     from radiofm_ml.spectrogram import SpectrogramSpec
     from radiofm_ml.synth.dataset import write_shards
 
     paths = write_shards(
         out,
-        SpectrogramSpec(),
+        bundles.load(model, bundles.TILES).spec if model else SpectrogramSpec(),
         count,
         seed,
-        _names(labels),
-        range(*_pair(front_ends, int, "--front-ends")),
-        snr_db=_pair(snr, float, "--snr"),
-        neighbours=neighbours,
-        windows=windows,
-        on=on,
-        zoom=zoom,
+        replace(_settings(labels, front_ends, snr, neighbours, zoom), windows=windows, on=on),
         jobs=jobs,
         track=track,
     )
@@ -140,8 +136,16 @@ def classes() -> None:
     Console().print("* of the twenty published")
 
 
-def _names(text: str) -> tuple[str, ...] | None:
-    return tuple(name.strip() for name in text.split(",") if name.strip()) or None
+def _settings(labels: str, front_ends: str, snr: str, neighbours: float, zoom: float | None):
+    from radiofm_ml.synth.dataset import SceneSettings
+
+    return SceneSettings(
+        tuple(name.strip() for name in labels.split(",") if name.strip()),
+        range(*_pair(front_ends, int, "--front-ends")),
+        _pair(snr, float, "--snr"),
+        neighbours,
+        zoom=zoom,
+    )
 
 
 def _pair(text: str, kind: type, option: str) -> tuple:

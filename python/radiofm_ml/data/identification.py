@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from radiofm_ml.data.shards import unpack
+from radiofm_ml.data.shards import find_shards, unpack
 from radiofm_ml.data.tasks import TaskData, TaskError
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.synth.dataset import LabelledTiles, read_shards
@@ -84,10 +84,13 @@ def _between(values: np.ndarray, bounds: dict[str, tuple[float, float]]) -> dict
 
 def _read(folder: Path, spec: SpectrogramSpec) -> LabelledTiles:
     try:
+        _, made_with = find_shards(folder)
         values = read_shards(folder)
     except (OSError, ValueError) as error:
         raise TaskError(f"{folder}: no labelled tiles ({error}); {_CURE}") from None
-    tile = spec.tile_rows, spec.tile_cols
-    if values.tiles.shape[1:] != tile:
-        raise TaskError(f"{folder}: tiles are {values.tiles.shape[1:]}, the model's are {tile}; use its spec")
+    theirs, ours = made_with.to_dict(), spec.to_dict()
+    for key in theirs:
+        if theirs[key] != ours[key]:
+            raise TaskError(f"{folder}: tiles were made with {key} {theirs[key]}, the model's have "
+                            f"{ours[key]}; make them with 'radiofm synth tiles --model'")  # fmt: skip
     return values

@@ -20,7 +20,7 @@ import torch
 from radiofm_ml.data.shards import unpack
 from radiofm_ml.evaluate.identification import Benchmark, balanced, load_benchmark, nearest_prototypes
 from radiofm_ml.models.vit import READ_OUTS, ViT
-from radiofm_ml.synth.dataset import labelled_tiles
+from radiofm_ml.synth.dataset import SceneSettings, labelled_tiles
 from radiofm_ml.train.export import (
     CALIBRATION_FRONT_ENDS,
     CALIBRATION_SEED,
@@ -75,15 +75,8 @@ def _means(features, bench: Benchmark, seeds, episodes: int, parts: Sequence[np.
 
 
 def _synthetic(spec, per_class: int, track) -> Benchmark:
-    made = labelled_tiles(
-        per_class,
-        spec,
-        CALIBRATION_SEED + 2,
-        front_ends=CALIBRATION_FRONT_ENDS,
-        snr_db=(0.0, 30.0),
-        windows=2,
-        track=track,
-    )
+    settings = SceneSettings(front_ends=CALIBRATION_FRONT_ENDS, windows=2)
+    made = labelled_tiles(per_class, spec, CALIBRATION_SEED + 2, settings, track=track)
     groups = np.array([str(g) for g in made.groups])
     recordings = np.unique(made.groups, return_inverse=True)[1]
     names = np.array(made.names)[made.labels]

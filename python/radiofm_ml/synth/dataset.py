@@ -17,6 +17,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -61,64 +62,74 @@ class LabelledTiles(NamedTuple):
     names: tuple[str, ...]
 
 
-def known_labels(labels: Sequence[str] | None = None) -> tuple[str, ...]:
-    """``labels``, checked; the twenty published ones if None. Raises ValueError naming an unknown one."""
-    classes = all_classes()
-    for label in labels or ():
-        if label != NOISE and label not in classes:
-            raise ValueError(f"no signal is called {label!r}; there are: {', '.join([*classes, NOISE])}")
-    return tuple(labels or (label for label in TWENTY if label in classes))
+@dataclass(frozen=True)
+class SceneSettings:
+    """What the scenes of a set are like.
 
+    labels      kinds of the main signals, of ``all_classes()``, and 'noise'; the twenty of the published task
+                if none are given
+    front_ends  numbers of the receivers to draw from
+    snr_db      of the main signals, drawn evenly
+    neighbours  probability of another signal of ``labels`` in the scene
+    windows     scenes taken from a transmission, each over its own channel, receiver and rate
+    on          the main signal is on in every scene; else windows are random, and tiles in which nothing of
+                it is on (MIN_AREA) are labelled 'noise'
+    zoom        rates are at most so many times the least of the kind's ``rates``, as of a receiver tuned to
+                the signal; None: any of the kind's
 
-def check_zoom(zoom: float | None) -> None:
-    """Raises ValueError."""
-    if zoom is not None and not zoom >= 1:
-        raise ValueError(f"zoom must be 1 or above, times a kind's least rate, got {zoom}")
+    Raises ValueError for an unknown label or a zoom below 1.
+    """
+
+    labels: tuple[str, ...] = ()
+    front_ends: tuple[int, ...] = tuple(range(100))
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    neighbours: float = 0.3
+    windows: int = 4
+    on: bool = True
+    zoom: float | None = None
+
+    def __post_init__(self):
+        classes = all_classes()
+        for label in self.labels:
+            if label != NOISE and label not in classes:
+                raise ValueError(f"no signal is called {label!r}; there are: {', '.join([*classes, NOISE])}")
+        if self.zoom is not None and not self.zoom >= 1:
+            raise ValueError(f"zoom must be 1 or above, times a kind's least rate, got {self.zoom}")
+        labels = self.labels or (label for label in TWENTY if label in classes)
+        object.__setattr__(self, "labels", tuple(labels))
+        object.__setattr__(self, "front_ends", tuple(int(number) for number in self.front_ends))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tiles are labelled with."""
+        return self.labels if self.on or NOISE in self.labels else (*self.labels, NOISE)
 
 
 def labelled_tiles(
     n_per_class: int,
     spec: SpectrogramSpec,
     seed: int,
-    labels: Sequence[str] | None = None,
-    front_ends: Sequence[int] = range(100),
-    *,
-    snr_db: tuple[float, float] = (0.0, 30.0),
-    neighbours: float = 0.3,
-    windows: int = 4,
-    on: bool = True,
-    zoom: float | None = None,
+    settings: SceneSettings = SceneSettings(),
     first: int = 0,
     track: Callable[[Iterable, str], Iterable] = lambda items, label: items,
 ) -> LabelledTiles:
     """``n_per_class`` tiles of each label, ordered by label.
 
-    labels      of ``all_classes()``, and 'noise'; the twenty of the published task if None
-    front_ends  numbers of the receivers to draw from
-    neighbours  probability of another signal of ``labels`` in the scene
-    windows     tiles taken from a transmission, each over its own channel, receiver and rate
-    on          the main signal is on in every tile; else windows are random, 'noise' is one of ``names``,
-                and the label of tiles in which nothing of it is on (MIN_AREA)
-    zoom        rates are at most so many times the least of the kind's ``rates``, as of a receiver tuned to
-                the signal; None: any of the kind's
-    first       number of the first transmission, for sets in several pieces
+    first  number of the first transmission, for sets in several pieces
 
-    Deterministic: the tiles of a label do not depend on how many are asked for. Raises ValueError for an
-    unknown label, for one that is never on, or for a zoom below 1.
+    Deterministic: the tiles of a label do not depend on how many are asked for. Raises ValueError for a label
+    that is never on.
     """
-    labels = known_labels(labels)
-    check_zoom(zoom)
-    names = labels if on or NOISE in labels else (*labels, NOISE)
+    names = settings.names
     rows: list[tuple] = []
-    for label in track(labels, "synthesising"):
+    for label in track(settings.labels, "synthesising"):
         made, number, tries = 0, first, 0
         while made < n_per_class:
             before = made
-            for scene, front_end in scenes(label, number, seed, spec.samples_per_tile, labels, front_ends,
-                                           snr_db, neighbours, windows, on, zoom):  # fmt: skip
+            for scene, front_end in scenes(label, number, seed, spec.samples_per_tile, settings):
                 boxes = tile_boxes(scene, spec, names)
                 shown = _is_on(scene, spec)
-                if (on and not shown) or made == n_per_class:
+                if (settings.on and not shown) or made == n_per_class:
                     continue
                 tile = pack(tiles_from_iq(torch.from_numpy(scene.samples), spec), spec)[0]
                 name, variant, snr = (label, scene.variant, scene.snr_db) if shown else (NOISE, "", np.nan)
@@ -137,34 +148,25 @@ def labelled_tiles(
 
 
 def scenes(
-    label: str,
-    number: int,
-    seed: int,
-    n_samples: int,
-    labels: Sequence[str],
-    front_ends: Sequence[int],
-    snr_db: tuple[float, float] = (0.0, 30.0),
-    neighbours: float = 0.3,
-    windows: int = 4,
-    on: bool = True,
-    zoom: float | None = None,
+    label: str, number: int, seed: int, n_samples: int, settings: SceneSettings
 ) -> Iterator[tuple[Scene, int]]:
     """Transmission ``number`` of a label: ``windows`` scenes of it, and the number of each one's receiver."""
     rng = np.random.default_rng([seed, zlib.crc32(label.encode()), number])
-    kinds = tuple(name for name in labels if name != NOISE)
-    signal, rates = None, [None] * windows
+    kinds = tuple(name for name in settings.labels if name != NOISE)
+    signal, rates = None, [None] * settings.windows
     if label != NOISE:
         kind = all_classes()[label]
         least, most = kind.rates
-        rates_seen = least, min(most, zoom * least) if zoom else most
-        wanted = [draw_rate(rates_seen, rng) for _ in range(windows)]
+        seen_at = least, min(most, settings.zoom * least) if settings.zoom else most
+        wanted = [draw_rate(seen_at, rng) for _ in range(settings.windows)]
         signal = generate(kind, n_samples / min(wanted), rng)
         native = signal.sample_rate
         rates = [native * float(rational(rate / native, LARGEST_RATIO)) for rate in wanted]
     for rate in rates:
-        front_end = int(rng.choice(front_ends))
-        scene = compose(rng, label, n_samples, rate=rate, snr_db=snr_db, neighbours=neighbours,
-                        front_end=front_end, signal=signal, on=on, labels=kinds)  # fmt: skip
+        front_end = int(rng.choice(settings.front_ends))
+        scene = compose(rng, label, n_samples, rate=rate, snr_db=settings.snr_db, labels=kinds,
+                        neighbours=settings.neighbours, front_end=front_end, signal=signal,
+                        on=settings.on)  # fmt: skip
         yield scene, front_end
 
 
@@ -203,30 +205,18 @@ def write_shards(
     spec: SpectrogramSpec,
     n_tiles: int,
     seed: int,
-    labels: Sequence[str] | None = None,
-    front_ends: Sequence[int] = range(100),
-    *,
-    snr_db: tuple[float, float] = (0.0, 30.0),
-    neighbours: float = 0.3,
-    windows: int = 4,
-    on: bool = False,
-    zoom: float | None = None,
+    settings: SceneSettings = SceneSettings(),
     jobs: int = 1,
     track: Callable[[Iterable, str], Iterable] = lambda items, label: items,
 ) -> list[Path]:
-    """Make what is missing of ``n_tiles`` tiles or a few more, as many of each label; return the shards.
+    """Make what is missing of ``n_tiles`` tiles, as many of each label, and return the shards.
 
-    The parameters are those of ``labelled_tiles``; jobs: processes. Raises ValueError for an unknown label
-    or a zoom below 1, or if the folder was made with other parameters.
+    ``n_tiles`` is rounded up to a multiple of the labels' number. jobs: processes. Raises ValueError if the
+    folder was made with other parameters.
     """
-    labels = known_labels(labels)
-    check_zoom(zoom)
-    per_class = max(1, SHARD_TILES // len(labels))
-    made_with = {
-        "spec": spec.to_dict(), "seed": seed, "front_ends": [int(n) for n in front_ends], "snr_db": snr_db,
-        "neighbours": neighbours, "windows": windows, "on": on, "zoom": zoom, "made_of": labels,
-        "per_class": per_class, "labels": labels if on or NOISE in labels else (*labels, NOISE),
-    }  # fmt: skip
+    full = max(1, SHARD_TILES // len(settings.labels))  # tiles of a label in a shard
+    made_with = {"spec": spec.to_dict(), "seed": seed, **asdict(settings), "made_of": settings.labels,
+                 "per_class": full, "labels": settings.names}  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / "spec.json"
     if note.exists():
@@ -236,10 +226,11 @@ def write_shards(
                 f"{note}: these shards were made with other parameters; choose another folder or remove it"
             )
     note.write_text(json.dumps(made_with, indent=2), encoding="utf-8")
-    paths = [folder / f"scenes-{i:05d}.npy" for i in range(-(-n_tiles // (per_class * len(labels))))]
-    make = partial(_write_shard, folder, spec, seed, per_class, labels, tuple(front_ends), snr_db, neighbours,
-                   windows, on, zoom)  # fmt: skip
-    missing = [i for i, path in enumerate(paths) if not path.exists()]
+    per_class = -(-n_tiles // len(settings.labels))
+    counts = [min(full, per_class - start) for start in range(0, per_class, full)]
+    paths = [folder / f"scenes-{i:05d}.npy" for i in range(len(counts))]
+    missing = [i for i, count in enumerate(counts) if _held(paths[i]) < count * len(settings.labels)]
+    make = partial(_write_shard, folder, spec, seed, settings, counts)
     if jobs == 1:
         for i in track(missing, "synthesising"):
             make(i)
@@ -251,11 +242,15 @@ def write_shards(
     return paths
 
 
-def _write_shard(folder, spec, seed, per_class, labels, front_ends, snr_db, neighbours, windows, on, zoom,
-                 index):  # fmt: skip
-    made = labelled_tiles(per_class, spec, seed, labels, front_ends, snr_db=snr_db, neighbours=neighbours,
-                          windows=windows, on=on, zoom=zoom, first=index * 100_000)  # fmt: skip
+def _held(path: Path) -> int:
+    """Tiles in a shard; it has fewer than are wanted if it was the last one of a smaller set."""
+    return len(np.load(path, mmap_mode="r", allow_pickle=False)) if path.exists() else 0
+
+
+def _write_shard(folder, spec, seed, settings: SceneSettings, counts: Sequence[int], index: int) -> None:
+    made = labelled_tiles(counts[index], spec, seed, settings, first=index * 100_000)
     path = folder / f"scenes-{index:05d}.npy"
+    path.unlink(missing_ok=True)  # a smaller one, whose truth is replaced
     partial_path = path.with_suffix(".partial")
     with partial_path.open("wb") as file:
         np.savez(file, snr_db=made.snr_db, rates=made.rates, front_ends=made.front_ends,

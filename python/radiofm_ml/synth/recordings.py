@@ -7,7 +7,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from radiofm_ml import __version__
 from radiofm_ml.data import metadata_schema
 from radiofm_ml.data.annotations import EXTENSION
 from radiofm_ml.data.sample_types import SampleType
-from radiofm_ml.synth.dataset import known_labels, scenes
+from radiofm_ml.synth.dataset import SceneSettings, scenes
 from radiofm_ml.synth.scene import Box, Scene
 
 _PEAK = 0.9  # of full scale
@@ -27,31 +28,26 @@ def write_recordings(
     count: int,
     n_samples: int,
     seed: int,
-    labels: Sequence[str] | None = None,
-    front_ends: Sequence[int] = range(100),
-    *,
-    snr_db: tuple[float, float] = (0.0, 30.0),
-    neighbours: float = 0.3,
+    settings: SceneSettings,
     datatype: str = "ci16_le",
     track: Callable[[Iterable, str], Iterable] = lambda items, label: items,
 ) -> list[Path]:
     """Make what is missing of ``count`` recordings of each label, and return their metadata files.
 
-    ``index.csv`` lists them (label, session, file, sample_rate). labels: as in ``dataset.labelled_tiles``;
-    each recording is a transmission, and a session, of its own. Raises ValueError for an unknown label or
-    datatype.
+    ``index.csv`` lists them (label, session, file, sample_rate). Each recording is
+    a transmission, and a session, of its own, so that ``windows`` is not read. Raises ValueError for an
+    unknown datatype.
     """
-    labels, sample_type = known_labels(labels), SampleType.parse(datatype)
+    settings, sample_type = replace(settings, windows=1), SampleType.parse(datatype)
     if not sample_type.is_complex:
         raise ValueError(f"scenes are complex; choose a complex datatype, not {datatype!r}")
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [(label, number) for number in range(count) for label in labels]
+    wanted = [(label, number) for number in range(count) for label in settings.labels]
     paths = [folder / f"{label}-{seed}-{number:05d}.sigmf-meta" for label, number in wanted]
     missing = [at for at, path in enumerate(paths) if not path.exists()]
     for at in track(missing, "synthesising"):
         label, number = wanted[at]
-        scene, front_end = next(scenes(label, number, seed, n_samples, labels, front_ends, snr_db, neighbours,
-                                       windows=1))  # fmt: skip
+        scene, front_end = next(scenes(label, number, seed, n_samples, settings))
         _write(paths[at], scene, front_end, f"synthetic-{label}-{seed}-{number}", sample_type)
     _write_index(folder)
     return paths
