@@ -14,7 +14,7 @@ to train, of the last 40 % an even choice to test. Targets (published: 85.91, 15
 
 The published run has 6000 training frames for each gain and beam, batches of 100, a rate of 1e-4 and ten
 epochs: a GPU's work. Ours is the largest that two processor cores do in a few minutes for each network:
-60 frames, a rate of 1e-3, eight epochs, and batches of 20, for their steps must be many.
+60 frames, batches of 25, six epochs at a rate of 1e-3 and two at 2e-4.
 
 The simulator's constants were set by this table, once, and are frozen. Exit status 1: a target is missed.
 """
@@ -36,6 +36,8 @@ from radiofm_ml.synth.beams import GAINS_DB, NAMED, VERSION, BeamSimulator  # no
 from radiofm_ml.train.deepbeam import FitConfig, fit, mixed_shares, predict  # noqa: E402
 
 BEAMS = 24
+FRAMES, TESTED = 100, 12  # of each gain and beam: 60 % of FRAMES train, TESTED of the rest test
+BATCH, RATES = 25, ((6, 1e-3), (2, 2e-4))  # epochs at each rate
 TARGETS = {"same antenna": (80, 92), "another antenna": (10, 25), "mixture": (40, 60)}
 
 
@@ -64,8 +66,10 @@ def train(blocks, beams, options, sources=None) -> DeepBeam:
     torch.manual_seed(options.seed)
     model = DeepBeam(BEAMS)
     began = time.monotonic()
-    config = FitConfig(epochs=options.epochs, batch_size=options.batch, rate=options.rate, seed=options.seed)
-    history = fit(model, blocks, beams, config, sources=sources)
+    history = []
+    for seed, (epochs, rate) in enumerate(RATES):
+        config = FitConfig(epochs=epochs, batch_size=BATCH, rate=rate, seed=seed)
+        history += fit(model, blocks, beams, config, sources=sources)
     loss = np.mean([record["loss"] for record in history[-20:]])
     print(f"  {len(blocks)} blocks, {len(history)} steps, {time.monotonic() - began:.0f} s, loss {loss:.2f}",
           flush=True)
@@ -103,51 +107,42 @@ def mean(cells: list[dict]) -> dict:
 def measure(options) -> dict:
     training, test = {}, {}
     for antenna in NAMED:
-        training[antenna], test[antenna] = captures(antenna, options.frames, options.tested, options.seed)
-    pairs, summary = {}, {}
-    shares = mixed_shares(len(training["a"][0]), len(NAMED), options.seed)
-    blocks, beams = (np.concatenate([training[name][part][share]
-                                     for name, share in zip(NAMED, shares, strict=True)]) for part in (0, 1))
-    sources = np.repeat(np.arange(len(NAMED)), len(shares[0]))
-    model = train(blocks, beams, options, sources)
-    for target in NAMED:
-        pairs["mixture" + target] = judge(model, test[target])
-        print(line(f"mixture -> {target}", pairs["mixture" + target]), flush=True)
-    summary["mixture"] = mean([pairs["mixture" + target] for target in NAMED])
-    same, other = [], []
-    for source in options.sources:
-        model = train(*training[source][:2], options)
+        training[antenna], test[antenna] = captures(antenna, FRAMES, TESTED, options.seed)
+    cells: dict[str, dict[str, dict]] = {what: {} for what in TARGETS}
+    for source in options.sources.split(","):
+        if source == "mixture":
+            shares = mixed_shares(len(training["a"][0]), len(NAMED), options.seed)
+            blocks, beams = (np.concatenate([training[name][part][share]
+                                             for name, share in zip(NAMED, shares, strict=True)])
+                             for part in (0, 1))
+            model = train(blocks, beams, options, np.repeat(np.arange(len(NAMED)), len(shares[0])))
+        else:
+            model = train(*training[source][:2], options)
         for target in NAMED:
-            cell = pairs[source + target] = judge(model, test[target])
-            (same if source == target else other).append(cell)
+            what = "mixture" if source == "mixture" else ("another antenna", "same antenna")[source == target]
+            cell = cells[what][f"{source} -> {target}"] = judge(model, test[target])
             print(line(f"{source} -> {target}", cell), flush=True)
-    summary["same antenna"], summary["another antenna"] = mean(same), mean(other)
-    return {"simulator_version": VERSION, "torch": torch.__version__,
-            "options": {key: value for key, value in vars(options).items() if key not in ("out", "picture")},
-            "summary": summary, "pairs": pairs}
+    return {"simulator_version": VERSION, "torch": torch.__version__, "frames": FRAMES, "batch": BATCH,
+            "rates": RATES, "seed": options.seed, "cells": cells,
+            "summary": {what: mean(list(some.values())) for what, some in cells.items() if some}}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--frames", type=int, default=100, help="of each gain and beam; 60 %% train")
-    parser.add_argument("--tested", type=int, default=12, help="of the last 40 %% of the frames")
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--sources", default="abcd", help="antennas to train on")
+    parser.add_argument("--sources", default="mixture,a,b,c,d", help="what to train on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="antenna a and the mixture only")
     parser.add_argument("--out", type=Path, help="JSON file for the table and the confusion matrices")
     parser.add_argument("--picture", type=Path, help="PNG of confusion matrices, same and other antenna")
     options = parser.parse_args()
     if options.quick:
-        options.sources = "a"
+        options.sources = "mixture,a"
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
     result = measure(options)
-    print(f"\nsimulator version {VERSION}, {options.frames} frames, {options.epochs} epochs")
+    print(f"\nsimulator version {VERSION}")
     missed = False
-    for what, (low, high) in TARGETS.items():
-        cell = result["summary"][what]
+    for what, cell in result["summary"].items():
+        low, high = TARGETS[what]
         missed |= not low <= cell["accuracy"] <= high
         print(line(what, cell), f"  (target {low} to {high} %)")
     if options.out:
@@ -155,9 +150,9 @@ def main() -> int:
     if options.picture:
         from radiofm_ml.plots.beam_patterns import draw_confusions
 
-        draw_confusions(options.picture, {
-            f"trained and tested on {name[0]}" if name[0] == name[1] else f"trained on {name[0]}, tested on "
-            f"{name[1]}": np.array(result["pairs"][name]["counts"]) for name in ("aa", "ab")})
+        cells = {name: cell for some in result["cells"].values() for name, cell in some.items()}
+        shown = [name for name in ("a -> a", "a -> b", "mixture -> a") if name in cells]
+        draw_confusions(options.picture, {name: np.array(cells[name]["counts"]) for name in shown})
     return int(missed)
 
 

@@ -4,16 +4,15 @@
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
-
 from radiofm_ml.cli.app import app
 from radiofm_ml.data.beam_files import BeamFile, parse_name
-from radiofm_ml.synth.beams import AOA_ANGLES, AOA_BEAMS, NAMED, VERSION, BeamSimulator
+from radiofm_ml.synth.beams import AOA_ANGLES, AOA_BEAMS, NAMED, BeamSimulator
 from radiofm_ml.synth.beams.array import codebook
 from radiofm_ml.synth.beams.files import file_name, write_captures
 from radiofm_ml.synth.beams.frontend import front_end, perfect
 from radiofm_ml.synth.beams.geometry import GEOMETRIES, paths
 from radiofm_ml.synth.beams.link import Link, effective_pattern
+from typer.testing import CliRunner
 
 
 def power_db(x):
@@ -28,7 +27,8 @@ def test_a_perfect_array_points_where_its_codebook_says(beams):
         pattern = book.pattern(beam, azimuth, up)
         assert abs(azimuth[pattern.argmax()] - across) <= 3, beam
         # Rounding to two bits costs about 1 dB of what the elements could give.
-        assert 10 * np.log10(book.array.elements) - 2 < pattern.max() <= 10 * np.log10(book.array.elements) + 1e-6
+        best = 10 * np.log10(book.array.elements)
+        assert best - 2 < pattern.max() <= best + 1e-6
     assert book.states is None or len(np.unique((book.states - book.states[:, :1]) % 4, axis=0)) == beams
 
 
@@ -183,8 +183,8 @@ def test_the_command_writes_a_file_for_each_antenna(tmp_path):
                                       "--codebook", "5", "--frames", "2", "--gain", "50",
                                       "--picture", str(tmp_path / "beams.png")])
     assert result.exit_code == 0, result.output
-    for name in ("mrf-basic-config-5-beams-tx-ant-0-rx-ant-1.h5", "mrf-basic-config-5-beams-tx-ant-4-rx-ant-2.h5"):
-        with BeamFile(tmp_path / name) as file:
+    for antennas in ("tx-ant-0-rx-ant-1", "tx-ant-4-rx-ant-2"):
+        with BeamFile(tmp_path / f"mrf-basic-config-5-beams-{antennas}.h5") as file:
             assert (len(file.beams), file.frames, file.blocks_per_frame) == (5, 2, 1)
     assert (tmp_path / "beams.png").stat().st_size > 10000
 

@@ -30,12 +30,12 @@ CAPTURE_SECONDS = 100.0
 # Receiver. SNR_DB: of a perfect array's best beam on an open line of sight; what other beams send lies up to
 # 30 dB below. RMS: of that signal at 60 dB; the unit of all samples.
 GAINS_DB = (40, 50, 60)
-SNR_DB = {40: 15.0, 60: 23.0}
+SNR_DB = {40: 17.0, 60: 23.0}
 RMS = 1.0
 
 # Spread of the transmitters' arrays (standard deviations over elements and front ends).
-ELEMENT_GAIN_DB = 0.5
-ELEMENT_PHASE_DEG = 8.0
+ELEMENT_GAIN_DB = 0.6
+ELEMENT_PHASE_DEG = 10.0
 SHIFTER_GAIN_DB = 0.3
 SHIFTER_PHASE_DEG = 4.0
 TILT = (0.06, 0.04, 0.02)  # an element's complex gain over the band: 1st, 2nd, 3rd order, at the edge
@@ -61,7 +61,7 @@ RX_DC = 0.004  # of RMS
 
 # Room. ECHO_DB is added to every echo's level.
 ECHO_DB = 4.0
-INSTALL_PHASE_RAD = 0.6  # of an echo, from one head to the next put in the same place
+INSTALL_PHASE_RAD = 0.75  # of an echo, from one head to the next put in the same place
 DRIFT_SECONDS = 40.0
 DRIFT_PHASE_RAD = 0.15  # of an echo against the line of sight
 DRIFT_LEVEL_DB = 0.15
