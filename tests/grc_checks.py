@@ -220,7 +220,8 @@ def _check_call(data: dict, library: Platform, package) -> list[str]:
             faults.append(f"callback {text}: there is no {setter}")
             continue
         faults += _check_arguments(f"callback {text}", callback, _signature(block_class, setter))
-    setters = {key for key in vars(block_class) if key.startswith("set_")} - set(dir(gr.sync_block))
+    ours = [part for part in block_class.__mro__ if part.__module__.startswith(package.__name__)]
+    setters = {key for part in ours for key in vars(part) if key.startswith("set_")} - set(dir(gr.sync_block))
     return faults + [f"setter {name} has no callback" for name in sorted(setters - called)]
 
 

@@ -4,8 +4,8 @@
 of all senders.
 
 A message port takes whatever comes, and drops what is too much in silence. A block that works slowly, and has
-``max_queue()``, registers itself here; a sender that may wait asks before it sends more. And a block ends
-with the first of its senders; one that reads several must know how many there are to outlast them all.
+``max_queue()``, registers itself here; a sender that may wait asks before it sends more. And GNU Radio ends a
+block with the first of its senders; one that reads messages is a ``Reader``, which outlasts them all.
 """
 
 import time
@@ -17,8 +17,11 @@ import pmt
 _PATIENCE = 30.0  # seconds until a reader that takes nothing counts as dead
 _STEP = 0.002  # seconds between looks
 
+_SYSTEM, _DONE = pmt.intern("system"), pmt.cons(pmt.intern("done"), pmt.from_long(1))
+
 _readers: weakref.WeakSet = weakref.WeakSet()
-_senders: weakref.WeakSet = weakref.WeakSet()
+_sending: weakref.WeakSet = weakref.WeakSet()
+_listeners: weakref.WeakSet = weakref.WeakSet()
 
 
 def register(block) -> None:
@@ -26,14 +29,66 @@ def register(block) -> None:
     _readers.add(block)
 
 
-def register_sender(block) -> None:
-    """Let readers know that this block may send to them."""
-    _senders.add(block)
+class Reader:
+    """Mixin of a block that reads messages: it ends when the last of its senders has, and has handled all
+    that they sent. A sender calls ``begin_sending`` in its ``start`` and ``end_sending`` in its ``stop``.
+
+    Those that send commands do not count, so that blocks that mirror each other can end. Where no sender does
+    so, it ends with the first one, as GNU Radio has it; where it reads a stream as well, with that.
+    """
+
+    def read_messages(self, data: dict, commands: dict | None = None, stream: bool = False) -> None:
+        """For the constructor. data, commands: the method that handles each input port (as PMT)."""
+        self._handlers = {**data, **(commands or {})}
+        self._data, self._has_stream = set(map(str, data)), stream
+        for port, handler in self._handlers.items():
+            self.message_port_register_in(port)
+            self.set_msg_handler(port, handler)
+        self.set_msg_handler(_SYSTEM, self.handle_system)
+        _listeners.add(self)
+
+    def forget_ends(self) -> None:
+        """For ``start``: what was said at the end of the run before no longer holds."""
+        block = self.to_basic_block()
+        while block.nmsgs(_SYSTEM):
+            block.delete_head_nowait(_SYSTEM)
+
+    def handle_system(self, message) -> None:
+        """A block before this one has ended: GNU Radio says so, and a registered sender once more itself."""
+        if self._has_stream or any(_sends_to(sender, self, self._data) for sender in list(_sending)):
+            return
+        # what came after the last look at its port and before this would be lost
+        block = self.to_basic_block()
+        for port, handler in self._handlers.items():
+            while block.nmsgs(port):
+                handler(block.delete_head_nowait(port))
+        self.system_handler(_DONE)
 
 
-def senders(reader, port) -> int:
-    """How many registered blocks send what they have on ``port`` to this block."""
-    return sum(reader.alias() in dict(_subscribers(sender, port)) for sender in _senders)
+def begin_sending(sender) -> None:
+    """Readers behind this block do not end before it calls ``end_sending``. (GNU Radio starts all blocks
+    before any works.)"""
+    _sending.add(sender)
+
+
+def end_sending(sender) -> None:
+    """No more will come from this block."""
+    _sending.discard(sender)
+    for reader in list(_listeners):
+        if _sends_to(sender, reader):
+            reader.to_basic_block()._post(_SYSTEM, _DONE)
+
+
+def _sends_to(sender, reader, names: set[str] | None = None) -> bool:
+    """Is any port of one connected to a port of the other, to one of ``names`` if they are given?"""
+    ports, alias = sender.to_basic_block().message_ports_out(), reader.alias()
+    return any(who == alias and (names is None or str(port) in names) for i in range(pmt.length(ports))
+               for who, port in _subscribers(sender, pmt.vector_ref(ports, i)))
+
+
+def is_read(sender, port) -> bool:
+    """Is anything connected to this port?"""
+    return bool(_subscribers(sender, port))
 
 
 def has_room(sender, port) -> bool:

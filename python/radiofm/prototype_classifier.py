@@ -7,12 +7,12 @@ from gnuradio import gr
 from . import backlog, messages
 from .messages import MessageError
 from .optional import optional
-from .prototype_port import PrototypePort
+from .prototype_block import PrototypeBlock
 
 _NAME = "Prototype Classifier"
 
 
-class prototype_classifier(gr.basic_block):
+class prototype_classifier(PrototypeBlock, backlog.Reader, gr.basic_block):
     """Classifies embedding PDUs by the nearest of a few taught prototypes and says 'unknown' where none fits.
 
     Message input ``embeddings``: embedding PDUs; each gives one prediction, in order.
@@ -44,6 +44,7 @@ class prototype_classifier(gr.basic_block):
     false_alarm_rate  share of signals of taught labels that may be called unknown, 0.001 to 0.5
     history           embeddings kept for enroll with source 'last' and 'at'
     task              the ``task`` of the predictions
+    drift_rate        at most so many false reports of drift per embedding, 1e-9 to 1e-3
 
     What was taught outlives a restart. Raises ValueError naming the file and the cure, and ImportError if a
     Python package is missing.
@@ -51,45 +52,25 @@ class prototype_classifier(gr.basic_block):
 
     def __init__(self, bundle: str = "", embedding_size: int = 0, prototypes: str = "", shipped: bool = True,
                  normalisation: str = "auto", metric: str = "euclidean", centre: str = "source",
-                 false_alarm_rate: float = 0.01, history: int = 256, task: str = "classification"):
+                 false_alarm_rate: float = 0.01, history: int = 256, task: str = "classification",
+                 drift_rate: float = 1e-6):
         gr.basic_block.__init__(self, name=_NAME, in_sig=None, out_sig=None)
         self._log = gr.logger(self.alias())
         if not bundle and embedding_size < 1:
             raise ValueError(f"{_NAME}: name a bundle, or give embedding_size")
-        if not 1 <= history <= 65536:
-            raise ValueError(f"{_NAME}: history must lie in 1..65536, got {history}")
-        fewshot = optional("radiofm_ml.fewshot", _NAME)
         model = optional("radiofm_ml.bundle", _NAME).load(str(bundle)) if bundle else None
         if model and embedding_size not in (0, model.embedding_size):
             raise ValueError(f"{_NAME}: embedding_size is {embedding_size}, bundle {model.id} gives "
                              f"{model.embedding_size}; leave it 0")
-        settings = {"normalisation": normalisation, "metric": metric, "centre": centre,
-                    "false_alarm_rate": false_alarm_rate}
-        try:
-            if model:
-                few = fewshot.FewShot.for_bundle(model, str(prototypes), shipped, **settings)
-            else:
-                few = fewshot.FewShot(embedding_size, **settings)
-                if prototypes:
-                    few.prototypes.load(str(prototypes))
-                    few.prototypes.forget_history()
-        except ValueError as error:
-            raise ValueError(f"{_NAME}: {error}") from None
-        if model and not few.calibrated:
-            self._log.warn(f"bundle {model.id} is not calibrated for normalisation '{few.normalisation}' and "
-                           f"metric '{few.metric}': probabilities are rough, and nothing is called unknown "
-                           "before enough has been taught")
-        self._port = PrototypePort(few, self.message_port_pub, str(task), int(history),
-                                   model.spec.stride if model and model.spec else None)
+        # how far blocks of I/Q lie apart is up to the block that cuts them
+        self._open_prototypes(_NAME, model, embedding_size, prototypes, shipped, history, task,
+                              model.spec.stride if model and model.spec else None,
+                              normalisation=normalisation, metric=metric, centre=centre,
+                              false_alarm_rate=false_alarm_rate, drift_rate=drift_rate)
+        self.message_port_register_out(messages.STATUS)
         self._counts = {"received": 0, "refused": 0}
-
-        for port in (messages.EMBEDDINGS, messages.PROTOTYPES):
-            self.message_port_register_in(port)
-        for port in (messages.PREDICTIONS, messages.STATUS, messages.PROTOTYPES_OUT):
-            self.message_port_register_out(port)
-        backlog.register_sender(self)
-        self.set_msg_handler(messages.EMBEDDINGS, self.handle_embedding)
-        self.set_msg_handler(messages.PROTOTYPES, self.handle_command)
+        self.read_messages({messages.EMBEDDINGS: self.handle_embedding},
+                           {messages.PROTOTYPES: self.handle_command})
 
     # -- messages -----------------------------------------------------------------------------------
     def handle_embedding(self, message) -> None:
@@ -105,9 +86,6 @@ class prototype_classifier(gr.basic_block):
             for prediction in predictions:
                 self.message_port_pub(messages.PREDICTIONS, messages.prediction_pdu(prediction))
 
-    def handle_command(self, message) -> None:
-        self._port.handle(message)
-
     def _refuse(self, reason: str) -> None:
         if not self._counts["refused"]:
             self._log.warn(f"{reason}; it is not classified (said once, then counted)")
@@ -117,57 +95,16 @@ class prototype_classifier(gr.basic_block):
     # -- life ---------------------------------------------------------------------------------------
     def start(self):
         self._port.start()
+        self.forget_ends()
+        backlog.begin_sending(self)
         return True
 
     def stop(self):
         self._port.stop()
+        backlog.end_sending(self)
         return True
 
-    # -- settings and counters ----------------------------------------------------------------------
-    def set_normalisation(self, normalisation: str) -> None:
-        with self._port.lock:
-            self._port.few.set_normalisation(normalisation)
-
-    def set_metric(self, metric: str) -> None:
-        with self._port.lock:
-            self._port.few.set_metric(metric)
-
-    def set_centre(self, centre: str) -> None:
-        with self._port.lock:
-            self._port.few.set_centre(centre)
-
-    def set_false_alarm_rate(self, false_alarm_rate: float) -> None:
-        with self._port.lock:
-            self._port.few.set_false_alarm_rate(false_alarm_rate)
-
-    def set_task(self, task: str) -> None:
-        self._port.task = str(task)
-
-    def normalisation(self) -> str:
-        """In use; never 'auto'."""
-        return self._port.few.normalisation
-
-    def metric(self) -> str:
-        return self._port.few.metric
-
-    def centre(self) -> str:
-        return self._port.few.centre
-
-    def false_alarm_rate(self) -> float:
-        return self._port.few.false_alarm_rate
-
-    def task(self) -> str:
-        return self._port.task
-
-    def labels(self) -> tuple[str, ...]:
-        """Labels that have been taught."""
-        return self._port.few.labels
-
-    def drift(self) -> float:
-        """Standard errors by which the stream fits the prototypes worse than known signals do; 4 is a lot."""
-        with self._port.lock:
-            return self._port.few.drift.statistic
-
+    # -- counters -----------------------------------------------------------------------------------
     def received(self) -> int:
         """Embeddings that came."""
         return self._counts["received"]

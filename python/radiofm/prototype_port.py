@@ -9,6 +9,7 @@ waits for an enrolment that is still collecting.
 
 import threading
 from collections import deque
+from itertools import islice, pairwise
 
 import numpy as np
 import pmt
@@ -21,6 +22,7 @@ from .prototype_messages import parse_prototype, parse_state, state_message, who
 MAX_PENDING = 64  # enrolments that may wait for their tiles
 MAX_ENROLL = 1024  # shots in one enrolment
 SOURCES = ("next", "last", "at")
+_LOOK_BACK = 16  # tiles
 
 
 class PrototypePort:
@@ -249,12 +251,12 @@ class PrototypePort:
 
     # -- where tiles lie ----------------------------------------------------------------------------
     def _stride(self) -> int | None:
-        """Samples from tile to tile, if known: tiles are numbered and evenly spaced."""
-        if self._given_stride or len(self._history) < 2:
+        """Samples from tile to tile, if known; the fewest of late, should they differ."""
+        if self._given_stride:
             return self._given_stride
-        (first, _), (last, _) = self._history[0], self._history[-1]
-        tiles, samples = last.tile - first.tile, last.sample_start - first.sample_start
-        return samples // tiles if tiles > 0 and samples % tiles == 0 else None
+        newest = [info for info, _ in islice(reversed(self._history), _LOOK_BACK)]
+        gaps = [(a.sample_start - b.sample_start, a.tile - b.tile) for a, b in pairwise(newest)]
+        return min((samples // tiles for samples, tiles in gaps if tiles > 0), default=None)
 
     def _span(self, info: TileInfo) -> int:
         """Samples from a tile's first one that are its own (tiles may overlap at their end)."""

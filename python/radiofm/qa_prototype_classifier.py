@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pmt
 from gnuradio import blocks, gr, gr_unittest, zeromq
-from gnuradio.radiofm import messages, prototype_classifier
+from gnuradio.radiofm import backlog, messages, prototype_classifier
 from gnuradio.radiofm.messages import TileInfo, embedding_pdu, parse_prediction
 from gnuradio.radiofm.prototype_messages import parse_state, state_message
 from gnuradio.radiofm.prototype_port import MAX_PENDING, PrototypePort
@@ -489,6 +489,53 @@ class qa_prototype_classifier(gr_unittest.TestCase):
         starts = [parse_prediction(sink.get_message(i)).info.sample_start for i in range(2000)]
         self.assertEqual(starts, [k * STRIDE for k in range(2000)])
 
+    def test_the_last_of_several_senders_ends_it(self):
+        """GNU Radio would end it with the fast sender; the slow one begins when that is gone. A third block
+        sends commands and ends first: that is nobody's end. Twice: what was said at the end of a run is
+        forgotten in the next."""
+        class sender(gr.sync_block):
+            def __init__(self, port, sent, after=None):
+                gr.sync_block.__init__(self, name="sender", in_sig=None, out_sig=[np.float32])
+                self.message_port_register_out(port)
+                self.port, self.sent, self.after, self.ended = port, sent, after, threading.Event()
+
+            def start(self):
+                self.ended.clear()
+                backlog.begin_sending(self)
+                return True
+
+            def stop(self):
+                backlog.end_sending(self)
+                self.ended.set()
+                return True
+
+            def work(self, input_items, output_items):
+                if self.after is not None:
+                    assert self.after.ended.wait(DEADLINE)
+                for message in self.sent:
+                    self.message_port_pub(self.port, message)
+                return -1
+
+        tested, then, sink = (prototype_classifier(embedding_size=D), prototype_classifier(embedding_size=D),
+                              blocks.message_debug())
+        commands = sender(messages.PROTOTYPES_OUT, [command("state")])
+        fast = sender(messages.EMBEDDINGS, [tile(k, near(0, k)) for k in range(5)], after=commands)
+        slow = sender(messages.EMBEDDINGS, [tile(k, near(0, k)) for k in range(300)], after=fast)
+        tb = gr.top_block()
+        for source in (commands, fast, slow):
+            tb.connect(source, blocks.null_sink(4))
+        tb.msg_connect((commands, "prototypes_out"), (tested, "prototypes"))
+        for source in (fast, slow):
+            tb.msg_connect((source, "embeddings"), (tested, "embeddings"))
+        tb.msg_connect((slow, "embeddings"), (then, "embeddings"))
+        tb.msg_connect((tested, "prototypes_out"), (then, "prototypes"))  # mirrors of each other
+        tb.msg_connect((then, "prototypes_out"), (tested, "prototypes"))
+        tb.msg_connect((tested, "predictions"), (sink, "store"))
+        for run in (1, 2):
+            tb.run()
+            self.assertEqual((tested.received(), sink.num_messages()), (305 * run, 305 * run))
+            self.assertEqual(then.received(), 300 * run)
+
     def test_restart_keeps_what_was_taught_and_forgets_the_tiles(self):
         bench = self.new()
         with bench:
@@ -535,7 +582,8 @@ class qa_prototype_classifier(gr_unittest.TestCase):
             bench.tested.set_false_alarm_rate(0.1)
             self.assertTrue(bench.embed(tile(1, near(5, 5))).unknown)
             for name, value, wrong in (("normalisation", "l2", "l7"), ("metric", "cosine", ""),
-                                       ("centre", "stream", "x"), ("false_alarm_rate", 0.2, 2.0)):
+                                       ("centre", "stream", "x"), ("false_alarm_rate", 0.2, 2.0),
+                                       ("drift_rate", 1e-5, 1.0)):
                 setter, getter = getattr(bench.tested, f"set_{name}"), getattr(bench.tested, name)
                 setter(value)
                 with self.assertRaisesRegex(ValueError, name):

@@ -15,6 +15,7 @@ import numpy as np
 import pmt
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages
+from gnuradio.radiofm.origin import Origin
 from radiofm_ml.data.recording import open_recording
 from radiofm_ml.embeddings import Embeddings
 from radiofm_ml.engine import open_engine
@@ -261,9 +262,8 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
         self.assertTrue(all(0 <= i.rx_time[1] < 1 for i in infos[1:]))
 
     def test_time_keeps_its_digits_in_a_long_run(self):
-        self.make(self.tiles[:1])
-        origin = self.sink._origin.__class__(rate=3e6, time=(7, (1_700_000_000, 0.25)))
-        seconds, fraction = self.sink._time(origin, 7 + 3_000_000 * 10**7 + 1)
+        origin = Origin(rate=3e6, time=(7, (1_700_000_000, 0.25)))
+        seconds, fraction = origin.time_of(7 + 3_000_000 * 10**7 + 1, origin.rate)
         self.assertEqual(seconds, 1_710_000_000)
         self.assertAlmostEqual(fraction, 0.25 + 1 / 3e6, delta=1e-15)
 

@@ -16,7 +16,6 @@ from .optional import optional
 _NAME = "SigMF Annotation Sink"
 _IDLE = 0.25  # seconds after which waiting decisions are looked at
 _END = object()
-_SYSTEM = pmt.intern("system")
 _TAGS = {"rx_rate": messages.RX_RATE, "rx_freq": messages.RX_FREQ, "rx_time": messages.RX_TIME}
 
 
@@ -118,7 +117,7 @@ class _recorder(gr.sync_block):
         return len(samples) if self._annotator.take(samples, self.nitems_read(0), tags) else -1
 
 
-class _annotator(gr.basic_block):
+class _annotator(backlog.Reader, gr.basic_block):
     """The predictions, and all that the two blocks share. Parameters as above."""
 
     def __init__(self, filename, recording, record, samp_rate, merge, merge_gap, replace, data, overwrite,
@@ -160,11 +159,8 @@ class _annotator(gr.basic_block):
         self.counts = dict.fromkeys(("received", "refused", "dropped", "outside", "failed"), 0)
         self._counts_lock = threading.Lock()
 
-        self.message_port_register_in(messages.PREDICTIONS)
+        self.read_messages({messages.PREDICTIONS: self.handle_prediction})
         self.message_port_register_out(messages.STATUS)
-        self.set_msg_handler(messages.PREDICTIONS, self.handle_prediction)
-        self._ended = 0  # senders that said that they have ended
-        self.set_msg_handler(_SYSTEM, self.handle_system)
 
     def annotations(self) -> int:
         return len(self._writer)
@@ -201,7 +197,7 @@ class _annotator(gr.basic_block):
         except (OSError, ValueError) as error:  # an exception here would leave a flowgraph that never ends
             self._log.error(f"{error}; nothing is written")
             self._alive = False
-        self._ended = 0
+        self.forget_ends()
         self._started = True
         self._resumed = not self._record
         self._worker = threading.Thread(target=self._work_queue, name="sigmf_annotation_sink", daemon=True)
@@ -224,12 +220,6 @@ class _annotator(gr.basic_block):
         if self._data_file is not None:
             self._data_file.close()
             self._data_file = None
-
-    def handle_system(self, message):
-        """A block upstream has ended. GNU Radio would end this one with the first; others may go on."""
-        self._ended += 1
-        if self._ended >= backlog.senders(self, messages.PREDICTIONS):
-            self.system_handler(message)
 
     # -- predictions: the handler only checks and queues ----------------------------------------------
     def handle_prediction(self, message):

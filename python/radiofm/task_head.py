@@ -17,7 +17,7 @@ _NAME = "Task Head"
 _UNKNOWN = "unknown"
 
 
-class task_head(gr.basic_block):
+class task_head(backlog.Reader, gr.basic_block):
     """Runs a trained head: on embeddings, or with blocks of its own on tokens; classification, regression or
     segmentation.
 
@@ -62,14 +62,19 @@ class task_head(gr.basic_block):
         self.set_min_pixels(min_pixels)
         self.set_max_batch(max_batch)
         self.set_max_queue(max_queue)
-        self.message_port_register_in(messages.EMBEDDINGS)
-        self.message_port_register_in(messages.TOKENS)
+        self.read_messages({messages.EMBEDDINGS: self.handle_embedding, messages.TOKENS: self.handle_tokens})
         self.message_port_register_out(messages.PREDICTIONS)
         self.message_port_register_out(messages.STATUS)
-        self.set_msg_handler(messages.EMBEDDINGS, self.handle_embedding)
-        self.set_msg_handler(messages.TOKENS, self.handle_tokens)
         backlog.register(self)
-        backlog.register_sender(self)
+
+    def start(self):
+        self.forget_ends()
+        backlog.begin_sending(self)
+        return True
+
+    def stop(self):
+        backlog.end_sending(self)
+        return True
 
     # -- the block's thread ---------------------------------------------------------------------------
     def handle_embedding(self, message) -> None:

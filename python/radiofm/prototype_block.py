@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""What blocks with a prototype port have in common: the classifier behind it, its ports and its settings."""
+
+from . import messages
+from .optional import optional
+from .prototype_port import PrototypePort
+
+
+class PrototypeBlock:
+    """Mixin of blocks that decide by prototypes.
+
+    Message input ``prototypes``, outputs ``predictions``, ``prototypes_out``, and ``status``, which is the
+    block's to register (see PrototypePort).
+    """
+
+    def _open_prototypes(self, name: str, bundle, embedding_size: int, prototypes: str, shipped: bool,
+                         history: int, task: str, stride: int | None, **settings) -> None:
+        """For the constructor.
+
+        bundle: a Bundle, or None; embedding_size: where there is none; settings: those of ``FewShot``.
+        Raises ValueError, ImportError.
+        """
+        if not 1 <= history <= 65536:
+            raise ValueError(f"{name}: history must lie in 1..65536, got {history}")
+        fewshot = optional("radiofm_ml.fewshot", name)
+        try:
+            if bundle:
+                few = fewshot.FewShot.for_bundle(bundle, str(prototypes), shipped, **settings)
+            else:
+                few = fewshot.FewShot(embedding_size, **settings)
+                if prototypes:
+                    few.prototypes.load(str(prototypes))
+                    few.prototypes.forget_history()
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        if bundle and not few.calibrated:
+            self._log.warn(f"bundle {bundle.id} is not calibrated for normalisation '{few.normalisation}' "
+                           f"and metric '{few.metric}': probabilities are rough, and nothing is called "
+                           "unknown before enough has been taught")
+        self._port = PrototypePort(few, self.message_port_pub, str(task), int(history), stride)
+        for port in (messages.PREDICTIONS, messages.PROTOTYPES_OUT):
+            self.message_port_register_out(port)
+
+    def handle_command(self, message) -> None:
+        self._port.handle(message)
+
+    # -- settings -------------------------------------------------------------------------------------
+    def set_normalisation(self, normalisation: str) -> None:
+        with self._port.lock:
+            self._port.few.set_normalisation(normalisation)
+
+    def set_metric(self, metric: str) -> None:
+        with self._port.lock:
+            self._port.few.set_metric(metric)
+
+    def set_centre(self, centre: str) -> None:
+        with self._port.lock:
+            self._port.few.set_centre(centre)
+
+    def set_false_alarm_rate(self, false_alarm_rate: float) -> None:
+        with self._port.lock:
+            self._port.few.set_false_alarm_rate(false_alarm_rate)
+
+    def set_drift_rate(self, drift_rate: float) -> None:
+        with self._port.lock:
+            self._port.few.drift.set_rate(drift_rate)
+
+    def set_task(self, task: str) -> None:
+        self._port.task = str(task)
+
+    def normalisation(self) -> str:
+        """In use; never 'auto'."""
+        return self._port.few.normalisation
+
+    def metric(self) -> str:
+        return self._port.few.metric
+
+    def centre(self) -> str:
+        return self._port.few.centre
+
+    def false_alarm_rate(self) -> float:
+        return self._port.few.false_alarm_rate
+
+    def drift_rate(self) -> float:
+        return self._port.few.drift.rate
+
+    def task(self) -> str:
+        return self._port.task
+
+    def labels(self) -> tuple[str, ...]:
+        """Labels that have been taught."""
+        return self._port.few.labels
+
+    def drift(self) -> float:
+        """Evidence that the stream no longer looks like what was taught: 0 is none, 1 raises the alarm."""
+        with self._port.lock:
+            return self._port.few.drift.statistic
