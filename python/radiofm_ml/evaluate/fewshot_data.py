@@ -13,7 +13,7 @@ import numpy as np
 from radiofm_ml import bundle as bundles
 from radiofm_ml.evaluate.fewshot_check import Data
 
-RECEPTIONS_SEED = 9_700_000  # receptions that neither training nor calibration has heard
+RECEPTIONS_SEED = 9_000_700  # receptions that neither training nor calibration has heard
 _FRAMES_IN_CLUSTER = 10
 
 
@@ -46,7 +46,7 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
         return Data(x, labels, groups, groups) if across else Data(x, groups, None, labels)
     from radiofm_ml.evaluate.identification import load_benchmark
 
-    bench = load_benchmark(path, bundle.spec, everything=not across, track=track)
+    bench = load_benchmark(path, bundle.spec, everything=True, track=track)
     x = encode(bundle.model, bench.tiles)
     if across:
         return Data(x, bench.labels, bench.groups, bench.recordings)
