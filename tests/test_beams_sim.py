@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from radiofm_ml.cli.app import app
 from radiofm_ml.data.beam_files import BeamFile, parse_name
-from radiofm_ml.synth.beams import AOA_ANGLES, AOA_BEAMS, NAMED, BeamSimulator
+from radiofm_ml.synth.beams import AOA_ANGLES, AOA_BEAMS, NAMED, VERSION, BeamSimulator
 from radiofm_ml.synth.beams.array import codebook
 from radiofm_ml.synth.beams.files import file_name, write_captures
 from radiofm_ml.synth.beams.frontend import front_end, perfect
@@ -212,3 +212,37 @@ def test_bad_settings_are_refused_and_change_nothing():
         assert getattr(stream, name) == before
     with pytest.raises(ValueError, match="beam must be a whole number from 0 to 23"):
         BeamSimulator("a").blocks(24, 1, np.random.default_rng(0))
+
+
+# What version 1 gives: for each setting, four samples in the middle of the second block, and the SNR in dB.
+FROZEN = {
+    ("a", "basic", 24, 40, None, 3): (
+        [-0.0221-0.0329j, 0.0065-0.0105j, 0.0086+0.0061j, -0.0115-0.0036j], 5.49),
+    ("b", "basic", 24, 60, None, 12): (
+        [0.0955+0.6028j, -0.1256-0.0651j, -0.2369-0.4768j, -0.1919-0.1649j], 18.62),
+    ("c", "diagonal", 24, 50, None, 20): (
+        [0.1576-0.2182j, 0.0624-0.1092j, -0.0753+0.0578j, -0.1134+0.1005j], 16.62),
+    ("d", "obstacle", 12, 60, None, 7): (
+        [-0.2871-0.1058j, -0.1021-0.0331j, -0.2301+0.0273j, -0.0927+0.0589j], 7.54),
+    (0, "basic", 5, 60, None, 2): (
+        [0.7296+0.7821j, 0.1153+0.2480j, -0.3868-0.2993j, -0.3198-0.2234j], 21.06),
+    (123, "basic", 24, 60, 21.0, 12): (
+        [0.3478+0.1489j, 0.0032+0.0454j, -0.2778-0.1037j, -0.2084-0.1148j], 13.25),
+}
+
+
+@pytest.mark.parametrize(("setting", "expected"), FROZEN.items(), ids=str)
+def test_the_output_is_that_of_version_1(setting, expected):
+    """A change of what the simulator gives needs a new VERSION, a new calibration and new numbers here."""
+    assert VERSION == 1
+    samples, snr = expected
+    x, measured = frozen(*setting)
+    # Other libraries may round otherwise; any change of a constant or a model is far above this.
+    assert np.allclose(x, samples, rtol=0, atol=2e-4)
+    assert abs(measured - snr) < 0.01
+
+
+def frozen(front_end, geometry, codebook, gain, angle, beam):
+    simulator = BeamSimulator(front_end, geometry, codebook, gain, aoa=angle is not None)
+    x = simulator.capture(beam, 2, np.random.default_rng(2026), angle=angle, blocks=1)
+    return x[1, 0, 1000:1004], simulator.snr_db(beam, angle=angle)
