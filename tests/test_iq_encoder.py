@@ -28,7 +28,7 @@ def test_energies_are_those_of_the_filters_run_in_a_circle():
         for f in range(6):
             padded = np.concatenate([samples[-7:], samples])  # what a circular convolution sees
             y = np.convolve(padded, taps[f], "valid")
-            assert found[row, f] == pytest.approx(np.log(np.mean(np.abs(y) ** 2)), abs=1e-4)
+            assert found[row, f] == pytest.approx(np.mean(np.abs(y) ** 2), rel=1e-4)
 
 
 def test_autocorrelation_and_kurtosis():
@@ -63,8 +63,11 @@ def test_normalisation_decides_whether_the_level_is_seen():
     raw = IQEncoder(IQEncoderConfig(**{**SMALL.__dict__, "normalise": "none"}))
     level = IQEncoder(IQEncoderConfig(**{**SMALL.__dict__, "level": True}))
     torch.testing.assert_close(with_rms.statistics(louder), with_rms.statistics(x), atol=1e-4, rtol=1e-4)
-    added = raw.statistics(louder) - raw.statistics(x)
-    torch.testing.assert_close(added[:, :6], torch.full((3, 6), np.log(25.0)), atol=1e-4, rtol=1e-4)
+    ratio = raw.statistics(louder) / raw.statistics(x)
+    torch.testing.assert_close(ratio[:, :12], torch.full((3, 12), 25.0), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(ratio[:, 12], torch.full((3,), 625.0), atol=1e-2, rtol=1e-3)
+    power = x.square().sum(2).mean(1, keepdim=True)
+    torch.testing.assert_close(with_rms.statistics(x)[:, :6], (raw.statistics(x)[:, :6] / power).log())
     change = level.statistics(louder) - level.statistics(x)
     assert change[:, :-1].abs().max() < 1e-3
     torch.testing.assert_close(change[:, -1], torch.full((3,), np.log(25.0)), atol=1e-4, rtol=1e-4)
@@ -100,6 +103,7 @@ def test_architecture_of_a_bundle():
 @pytest.mark.parametrize("change, words", [
     ({"normalise": "max"}, "normalise must be one of none, rms"), ({"filters": 0}, "filters must be"),
     ({"level": 1}, "level must be true or false"), ({"taps": 2.5}, "taps must be"), ({"beams": 4}, "'beams'"),
+    ({"level": True, "normalise": "none"}, "with normalise 'rms' only"),
 ])
 def test_bad_architectures(change, words):
     with pytest.raises(ValueError, match=words):

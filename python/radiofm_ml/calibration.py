@@ -192,14 +192,16 @@ def _positive(values: dict, key: str) -> float:
 # -- making it ------------------------------------------------------------------------------------
 def calibrate(embeddings, labels: Sequence, normalisation: str = "cl2n",
               shots: Sequence[int] = (1, 2, 5, 10, 20), seed: int = 0, *, groups: Sequence | None = None,
-              metrics: Sequence[str] = ("euclidean", "mahalanobis"), episodes: int = 200, max_ways: int = 20,
-              queries: int = 10) -> dict:
+              domains: Sequence | None = None, metrics: Sequence[str] = ("euclidean", "mahalanobis"),
+              episodes: int = 200, max_ways: int = 20, queries: int = 10) -> dict:
     """Measure a bundle's ``calibration`` object on labelled embeddings of the source domain.
 
     embeddings  float (N, D), held out from the encoder's training if it saw labels
     labels      N names
     groups      N sessions (or receivers): shots and queries of an episode then come from different ones, as
                 they do in use, and thresholds grow accordingly. Without, both come from the same pool.
+    domains     N names, the same for all of a label: the labels of an episode come from one domain, for
+                labels that never meet in use (beams of different antennas)
     episodes    for each number of shots; each has 2 to ``max_ways`` labels, ``queries`` for each
 
     Returns {format_version, normalisation, mean, scatter, levels, metrics: {metric: [{shots, exponent,
@@ -217,6 +219,7 @@ def calibrate(embeddings, labels: Sequence, normalisation: str = "cl2n",
     mean = x.mean(0, dtype=np.float64)
     z = normalise(x, normalisation, mean)
     members = [np.flatnonzero(y == label) for label in range(y.max() + 1)]
+    homes = [0 if domains is None else domains[m[0]] for m in members]
     freedom = len(x) - len(members)
     if freedom < 1:
         raise ValueError("calibrate: some label must have two embeddings")
@@ -230,7 +233,7 @@ def calibrate(embeddings, labels: Sequence, normalisation: str = "cl2n",
             if metric == "mahalanobis" and n < geometry.WHITEN_SHOTS:
                 continue
             how = (normalisation, mean, metric, scatter)
-            row = _play(x, members, g, n, rng, how, episodes, max_ways, queries)
+            row = _play(x, members, homes, g, n, rng, how, episodes, max_ways, queries)
             if row is not None:
                 rows.append(row)
         if rows:
@@ -250,13 +253,18 @@ def _rounded(values):
     return float(f"{float(values):.7g}")
 
 
-def _play(x, members, groups, n, rng, how, episodes, max_ways, queries) -> dict | None:
+def _play(x, members, homes, groups, n, rng, how, episodes, max_ways, queries) -> dict | None:
     """One row of a table: episodes of ``n`` shots, compared as ``geometry.fit(..., *how)`` says."""
-    usable = [m for m in members if len(m) > n and len(np.unique(groups[m])) > 1]
-    if len(usable) < 2:
+    together: dict = {}
+    for m, home in zip(members, homes, strict=True):
+        if len(m) > n and len(np.unique(groups[m])) > 1:
+            together.setdefault(home, []).append(m)
+    pools = [pool for pool in together.values() if len(pool) > 1]
+    if not pools:
         return None
     own, episodes_played = [], []
     for _ in range(episodes):
+        usable = pools[rng.integers(len(pools))] if len(pools) > 1 else pools[0]
         ways = rng.integers(2, min(len(usable), max_ways) + 1)
         chosen = rng.choice(len(usable), ways, replace=False)
         drawn = [d for i in chosen if (d := _draw(usable[i], groups, n, queries, rng)) is not None]

@@ -144,6 +144,33 @@ def table1(
 
 
 @protobeam.command()
+def aoa(
+    out: Annotated[Path, typer.Argument(help="Folder for the report, pictures, runs and results.")],
+    frames: Frames = 100,
+    quick: Annotated[bool, typer.Option("--quick", help="One seed, two antennas: does it run?")] = False,
+    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
+) -> None:
+    """ProtoAoA: train on every fourth angle of arrival, teach the others with a few blocks each.
+
+    Interrupt it whenever you like: the same command goes on with the trainings that are missing.
+    """
+    from dataclasses import replace
+
+    from radiofm_ml.cli.progress import bar
+    from radiofm_ml.evaluate import angles
+    from radiofm_ml.evaluate.reports import print_results
+
+    plan = angles.AnglePlan.quick() if quick else replace(angles.AnglePlan(), seeds=tuple(range(seeds)))
+    sweeps = angles.SimulatedAngles(("a", "b"), frames=40) if quick else angles.SimulatedAngles(frames=frames)
+    with bar() as progress:
+        line = progress.add_task("jobs", total=None, note="")
+        results = angles.run(sweeps, plan, out, jobs, lambda name, done, total: progress.update(
+            line, completed=done, total=total, note=name))
+    print_results(angles.write(out, results, sweeps, plan))
+
+
+@protobeam.command()
 def plot(
     folder: Annotated[Path, typer.Argument(help="Folder that radiofm protobeam table1 wrote.")],
 ) -> None:

@@ -19,10 +19,21 @@ from pathlib import Path
 import numpy as np
 
 from radiofm_ml.evaluate import reports
-from radiofm_ml.evaluate.beams import DEEPBEAM, GAINS, MIXED, SIMULATED, TABLE, TUNED, Plan
+from radiofm_ml.evaluate.beams import (
+    DEEPBEAM,
+    GAINS,
+    MIXED,
+    RANDOM,
+    SIMULATED,
+    STATISTICS,
+    TABLE,
+    TUNED,
+    Plan,
+)
 
 SAME, OTHER = "TTSA", "TOTA"
 TABLE_FILE = "table1.json"
+METHODS = (*TABLE, SIMULATED, RANDOM, STATISTICS, DEEPBEAM, MIXED)  # in the order of the table
 # Table I as published (arXiv abstract and talk of its authors): TTSA 2 and 32 shots, TOTA 2 and 32, on the
 # recorded data set, whose encoder and episodes were not published.
 PUBLISHED = {
@@ -44,8 +55,10 @@ def summarise(results: Sequence[dict], antennas: Sequence[str], facts: dict, pla
     """
     rows, pairs, confusion = [], {}, {}
     plain: dict[str, dict[str, list]] = {}
-    for method in dict.fromkeys(r["method"] for r in results):
+    for method in METHODS:
         mine = [r for r in results if r["method"] == method]
+        if not mine:
+            continue
         if method in (DEEPBEAM, MIXED):
             _plain(method, mine, rows, plain)
         if not mine[0]["targets"]:

@@ -16,11 +16,13 @@ where it was stopped. Jobs know nothing of each other and may run in processes.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
 from radiofm_ml.prototypes import Prototype
 from radiofm_ml.train import deepbeam, protobeam
 from radiofm_ml.train.beam_augment import BeamAugmentation, VirtualFrontEnd
+from radiofm_ml.train.deepbeam import FineTuneConfig, FitConfig
 from radiofm_ml.train.protobeam import ProtoConfig
 
 GAINS = ("each", "mixed")
@@ -65,13 +68,14 @@ TABLE = {
     "proto norm + data norm + augm": Setup(
         IQEncoderConfig(), ProtoConfig(augmentation=_AUGMENTED, prototypes="l2"), "l2"),
     "ours": Setup(
-        IQEncoderConfig(), ProtoConfig(augmentation=_AUGMENTED, prototypes="cl2n", front_ends="virtual",
-                                       virtual=VirtualFrontEnd()), "cl2n", "mahalanobis"),
+        IQEncoderConfig(level=True), ProtoConfig(
+            augmentation=BeamAugmentation(snr_db=(15.0, 40.0), gain_db=0.5), prototypes="cl2n",
+            front_ends="virtual", virtual=VirtualFrontEnd()), "cl2n", "mahalanobis"),
 }
 # Not in Table I's terms: it sees many front ends of the simulator, though none that is tested.
 SIMULATED = "trained over simulated front ends"
 SETUPS = {**TABLE, SIMULATED: Setup(
-    IQEncoderConfig(), ProtoConfig(prototypes="cl2n", front_ends="given"), "cl2n", "mahalanobis")}
+    IQEncoderConfig(level=True), ProtoConfig(prototypes="cl2n", front_ends="given"), "cl2n", "mahalanobis")}
 RANDOM, STATISTICS = "random encoder", "autocorrelation and spectrum"
 DEEPBEAM, MIXED = "DeepBeam", "DeepBeam, mixed antennas"
 TUNED = "DeepBeam, fine-tuned"
@@ -87,7 +91,7 @@ class Plan:
     unlabelled  blocks of each gain and beam of the target's first frames, whose mean centres the embeddings
     episodes    of a training; simulated_episodes, of the one over simulated front ends
     simulated   how many of them, and blocks of each gain and beam
-    deepbeam    its training; tune: by shots
+    deepbeam    its training, one after the other; tune: by shots
     """
 
     shots: tuple[int, ...] = FULL_SHOTS
@@ -97,13 +101,14 @@ class Plan:
     episodes: int = 300
     simulated_episodes: int = 1200
     simulated: tuple[int, int] = (48, 6)
-    deepbeam: deepbeam.FitConfig = field(default_factory=lambda: deepbeam.FitConfig(8, 50, 1e-3))
-    tune: deepbeam.FineTuneConfig = field(default_factory=lambda: deepbeam.FineTuneConfig("dense", 1e-3, 60))
+    # as the simulator was calibrated: bench/calibrate_beams.py
+    deepbeam: tuple[FitConfig, ...] = (FitConfig(6, 25, 1e-3), FitConfig(2, 25, 2e-4))
+    tune: FineTuneConfig = FineTuneConfig("dense", 1e-3, 60)
 
     @classmethod
     def quick(cls) -> Plan:
-        return cls((2, 8), (0,), 2, 3, 80, 100, (8, 4), deepbeam.FitConfig(4, 50, 1e-3),
-                   deepbeam.FineTuneConfig("dense", 1e-3, 20))
+        return cls((2, 8), (0,), 2, 3, 80, 100, (8, 4), (FitConfig(3, 50, 1e-3),),
+                   FineTuneConfig("dense", 1e-3, 20))
 
 
 @dataclass(frozen=True)
@@ -124,11 +129,13 @@ def jobs_of(antennas, plan: Plan) -> list[Job]:
     """All jobs, those that show something first."""
     jobs = []
     for seed in plan.seeds:
-        for method in (*TABLE, DEEPBEAM, RANDOM):
+        for method in (*reversed(TABLE), RANDOM):
             jobs += [Job(method, name, seed) for name in antennas.names]
-        jobs += [Job(STATISTICS, "", seed), Job(MIXED, "", seed)]
+        jobs.append(Job(STATISTICS, "", seed))
         if isinstance(antennas, SimulatedAntennas):
             jobs.append(Job(SIMULATED, "", seed))
+    for seed in plan.seeds:
+        jobs += [Job(DEEPBEAM, name, seed) for name in antennas.names] + [Job(MIXED, "", seed)]
     return jobs
 
 
@@ -287,9 +294,10 @@ def _deepbeam(job: Job, antennas, plan: Plan, folder: Path) -> dict:
         blocks = antennas.blocks(job.source, "train")
     torch.manual_seed(job.seed)
     model = DeepBeam(len(blocks.labels), length=blocks.iq.shape[1])
-    config = replace(plan.deepbeam, seed=job.seed)
-    deepbeam.fit(model, blocks.iq, blocks.beam, config, folder=folder / "runs" / job.name,
-                 sources=blocks.front_end if job.method == MIXED else None)
+    for number, config in enumerate(plan.deepbeam):
+        deepbeam.fit(model, blocks.iq, blocks.beam, replace(config, seed=job.seed),
+                     sources=blocks.front_end if job.method == MIXED else None,
+                     folder=folder / "runs" / f"{job.name}-{number}")
     plain, targets = {}, {}
     for name in antennas.names:
         test = antennas.blocks(name, "test")
@@ -310,48 +318,53 @@ def _deepbeam(job: Job, antennas, plan: Plan, folder: Path) -> dict:
 
 def run(antennas: SimulatedAntennas | RecordedAntennas, plan: Plan, folder: Path, processes: int = 1,
         on_job: Callable[[str, int, int], None] = lambda name, done, total: None) -> list[dict]:
-    """Run all jobs that have no result in ``folder`` yet, and return all results.
+    """All results; see ``run_jobs``."""
+    settings = {"plan": asdict(plan), "antennas": antennas.facts()}
+    work = partial(run_job, antennas=antennas, plan=plan, folder=folder)
+    return run_jobs(jobs_of(antennas, plan), work, settings, folder, processes, on_job)
 
-    on_job: called with the name of a job that has ended, how many have, of how many. Raises ValueError where
-    the folder holds results of something else.
+
+def run_jobs(jobs: Sequence[Job], work: Callable[[Job], dict], settings: Mapping, folder: Path,
+             processes: int = 1,
+             on_job: Callable[[str, int, int], None] = lambda name, done, total: None) -> list[dict]:
+    """Do ``work`` for all jobs that have no result in ``folder`` yet, and return all results.
+
+    settings: what the results depend on. processes: of one thread each. on_job: called with the name of a job
+    that has ended, how many have, of how many. Raises ValueError where the folder holds results of other
+    settings.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _check_plan(folder / "plan.json", {"plan": _json(asdict(plan)), "antennas": _json(antennas.facts())})
-    jobs = jobs_of(antennas, plan)
-    (folder / "jobs").mkdir(exist_ok=True)
+    (folder / "jobs").mkdir(parents=True, exist_ok=True)
+    _check_plan(folder / "plan.json", json.loads(json.dumps(settings)))
     files = [folder / "jobs" / f"{job.name}.json" for job in jobs]
     missing = [(job, file) for job, file in zip(jobs, files, strict=True) if not file.exists()]
     done = len(jobs) - len(missing)
+    on_job("", done, len(jobs))
     if processes == 1:
         for job, file in missing:
-            _run_and_keep(job, antennas, plan, folder, file)
+            _run_and_keep(job, work, file)
             on_job(job.name, done := done + 1, len(jobs))
     elif missing:
-        import multiprocessing
-
         # A new interpreter each: torch's threads do not outlive a fork.
         with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-            waiting = {pool.submit(_run_and_keep, job, antennas, plan, folder, file): job
-                       for job, file in missing}
-            for ended in as_completed(waiting):
-                ended.result()
-                on_job(waiting[ended].name, done := done + 1, len(jobs))
+            waiting = {pool.submit(_run_and_keep, job, work, file): job for job, file in missing}
+            try:
+                for ended in as_completed(waiting):
+                    ended.result()
+                    on_job(waiting[ended].name, done := done + 1, len(jobs))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
 
 
-def _run_and_keep(job: Job, antennas, plan: Plan, folder: Path, file: Path) -> None:
+def _run_and_keep(job: Job, work: Callable[[Job], dict], file: Path) -> None:
     torch.set_num_threads(1)
-    result = run_job(job, antennas, plan, folder)
-    partial = file.with_suffix(".part")
-    partial.write_text(json.dumps(result) + "\n", encoding="utf-8")
-    os.replace(partial, file)
+    written = file.with_suffix(".part")
+    written.write_text(json.dumps(work(job)) + "\n", encoding="utf-8")
+    os.replace(written, file)
 
 
 def _check_plan(note: Path, settings: Mapping) -> None:
     if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
         raise ValueError(f"{note}: these results are of other settings; choose another folder or remove it")
     note.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-
-
-def _json(value):
-    return json.loads(json.dumps(value))

@@ -34,13 +34,15 @@ from torch import nn
 
 NORMALISATIONS = ("none", "rms")
 _TINY = 1e-12
+_LEAST_SCALE = 1e-7
 
 
 @dataclass(frozen=True)
 class IQEncoderConfig:
     """Shape of an encoder.
 
-    normalise       'rms': each block is divided by its root mean square; 'none': as it comes
+    normalise       'rms': each block is divided by its root mean square, and energies are in log units;
+                    'none': blocks as they come, and their moments as they are
     level           with 'rms': the level taken away, in log units, is one feature more
     filters, taps   F complex filters of so many samples
     lags            the autocorrelation's, from 1 on
@@ -62,6 +64,8 @@ class IQEncoderConfig:
             raise ValueError(f"normalise must be one of {', '.join(NORMALISATIONS)}, got {self.normalise!r}")
         if not isinstance(self.level, bool):
             raise ValueError(f"level must be true or false, got {self.level!r}")
+        if self.level and self.normalise == "none":
+            raise ValueError("level is taken away with normalise 'rms' only")
         for f in fields(self):
             if f.name in ("normalise", "level"):
                 continue
@@ -110,26 +114,30 @@ class IQEncoder(nn.Module):
         return self.mlp((self.statistics(x) - self.offset) / self.scale).float()
 
     def statistics(self, x: torch.Tensor) -> torch.Tensor:
-        """float32 (N, features): log energies (F), the autocorrelation's real and its imaginary part (a value
-        a lag each), kurtosis, and the level if asked for. Raises ValueError for another shape."""
+        """float32 (N, features): energies (F), the autocorrelation's real and its imaginary part (a value a
+        lag each), the envelope's fourth moment (normalised: kurtosis), and the level if asked for. Raises
+        ValueError for another shape."""
         if x.ndim != 3 or x.shape[2] != 2 or x.shape[1] < self.config.shortest:
             raise ValueError(f"blocks must be (N, L, 2) with L of at least {self.config.shortest} samples, "
                              f"got {tuple(x.shape)}")
+        length, lags = x.shape[1], self.config.lags
         with torch.autocast(x.device.type, enabled=False):  # squares of small numbers need their digits
-            x = x.float()
-            envelope = x.square().sum(2)
-            power = envelope.mean(1).clamp_min(_TINY)
-            spectrum = torch.view_as_real(torch.fft.fft(torch.view_as_complex(x.contiguous()), norm="ortho"))
-            spectrum = spectrum.square().sum(2) / x.shape[1]  # (N, L), sums to the power
+            samples = torch.view_as_complex(x.float().contiguous())
+            envelope = _power(samples)
+            fourth = envelope.square().mean(1, keepdim=True)
+            spectrum = _power(torch.fft.fft(samples)) / length**2  # (N, L), sums to the power
+            power = envelope.mean(1, keepdim=True)
             if self.config.normalise == "rms":
-                spectrum = spectrum / power[:, None]
-            weights = torch.fft.fft(torch.complex(self.real, self.imaginary), x.shape[1]).abs().square()
-            parts = [(spectrum @ weights.T).clamp_min(_TINY).log()]
-            acf = torch.fft.ifft(spectrum, norm="forward")[:, :self.config.lags + 1]
-            acf = acf[:, 1:] / acf[:, :1].real.clamp_min(_TINY)
-            parts += [acf.real, acf.imag, (envelope.square().mean(1) / power.square())[:, None]]
+                power = power.clamp_min(_TINY)
+                spectrum, fourth = spectrum / power, fourth / power.square()
+            weights = _power(torch.fft.fft(torch.complex(self.real, self.imaginary), length))
+            energies = spectrum @ weights.T
+            if self.config.normalise == "rms":
+                energies = energies.clamp_min(_TINY).log()
+            acf = torch.fft.ifft(spectrum, norm="forward")[:, 1:lags + 1]
+            parts = [energies, acf.real, acf.imag, fourth]
             if self.config.level:
-                parts.append(power.log()[:, None])
+                parts.append(power.log())
             return torch.cat(parts, 1)
 
     @torch.no_grad()
@@ -137,7 +145,11 @@ class IQEncoder(nn.Module):
         """Measure the constants that standardise the features, on blocks (N, L, 2)."""
         features = self.statistics(x)
         self.offset.copy_(features.mean(0))
-        self.scale.copy_(features.std(0, unbiased=False).clamp_min(1e-3))
+        self.scale.copy_(features.std(0, unbiased=False).clamp_min(_LEAST_SCALE))
+
+
+def _power(x: torch.Tensor) -> torch.Tensor:
+    return x.real.square() + x.imag.square()
 
 
 def _fourier(filters: int, taps: int) -> tuple[torch.Tensor, torch.Tensor]:

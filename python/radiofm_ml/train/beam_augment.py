@@ -6,10 +6,14 @@
 carrier a little off, and more noise.
 
 A *virtual front end* changes what does say something, alike for all blocks of a beam: as another antenna
-excites other paths with each of its beams, each beam's blocks go through a short random filter and a gain of
+excites other paths with each of its beams, each beam's blocks go through a short random filter and a loss of
 that beam's, and all of them through one filter and one I/Q imbalance of the receiver. So recordings of one
 antenna give as many new ones as one likes, and an encoder that must tell their beams apart from a few shots
 learns to compare channels, and not what the beams of its own antenna look like.
+
+Noise is the receiver's and is not filtered with the signal. So virtual front ends are made of recordings
+at the highest gain, where there is least of it, and each block is brought to one of the receiver's gains: the
+signal scaled as its recordings at that gain are, and white noise added up to their floor (``Receiver``).
 
 All on complex64 tensors (N, L), reproducible from the generator's seed.
 """
@@ -19,7 +23,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+
+from radiofm_ml.data.beam_blocks import BeamBlocks
+
+MEASURED = 50  # blocks of each gain and beam that the receiver is measured on
+
 
 
 @dataclass(frozen=True)
@@ -41,16 +51,47 @@ class VirtualFrontEnd:
     taps          length of a beam's filter; its taps fall off exponentially, with a constant up to a third
     strength      of its echoes together, as amplitude against the first tap: drawn for each front end,
                   evenly on a logarithmic scale
-    gain_db       largest difference of a beam's level
+    loss_db       largest loss of a beam against its recording
+    level_db      largest change of the receiver's gain, of all blocks alike
     receiver      strength of the filter that all beams have in common
     imbalance     largest I/Q imbalance, as amplitude of the image
     """
 
-    taps: int = 24
-    strength: tuple[float, float] = (0.1, 1.0)
-    gain_db: float = 6.0
-    receiver: float = 0.3
+    taps: int = 12
+    strength: tuple[float, float] = (0.05, 1.0)
+    loss_db: float = 6.0
+    level_db: float = 2.0
+    receiver: float = 0.2
     imbalance: float = 0.05
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """What recordings say about the receiver's gains, ascending. scale: float32 (gains,), amplitude of the
+    signal over that at the highest gain; floor: float32 (gains,), power of the noise."""
+
+    scale: torch.Tensor
+    floor: torch.Tensor
+
+    @classmethod
+    def measure(cls, blocks: BeamBlocks) -> Receiver:
+        """Floors are those of the emptiest tenth of the band, in the beam that has least there."""
+        gains, beams = np.unique(blocks.gain), np.unique(blocks.beam)
+        power, floor = np.empty((len(gains), len(beams))), np.empty(len(gains))
+        for i, gain in enumerate(gains):
+            lowest = []
+            for j, beam in enumerate(beams):
+                x = blocks.iq[(blocks.gain == gain) & (blocks.beam == beam)][:MEASURED]
+                if not len(x):
+                    raise ValueError(f"no block of {blocks.labels[beam]} at gain {gain}; give all or none")
+                density = (np.abs(np.fft.fft(x)) ** 2).mean(0) / x.shape[1]
+                bands = [part.mean() for part in np.array_split(density, min(64, len(density)))]
+                power[i, j], _ = density.mean(), lowest.append(np.quantile(bands, 0.1))
+            floor[i] = min(lowest)
+        strong = np.argsort(power[-1])[len(beams) // 2:]
+        signal = np.maximum(power[:, strong] - floor[:, None], 1e-20)
+        scale = np.sqrt(np.median(signal / signal[-1], axis=1))
+        return cls(torch.tensor(scale, dtype=torch.float32), torch.tensor(floor, dtype=torch.float32))
 
 
 def augment(x: torch.Tensor, config: BeamAugmentation, generator: torch.Generator) -> torch.Tensor:
@@ -72,17 +113,23 @@ def augment(x: torch.Tensor, config: BeamAugmentation, generator: torch.Generato
     return x + level * noise(x.shape, generator)
 
 
-def virtual_front_end(x: torch.Tensor, way: torch.Tensor, config: VirtualFrontEnd,
+def virtual_front_end(x: torch.Tensor, way: torch.Tensor, config: VirtualFrontEnd, receiver: Receiver,
                       generator: torch.Generator) -> torch.Tensor:
-    """Blocks (N, L) of beams ``way`` (N,) as another front end would deliver them."""
+    """Blocks (N, L), at the highest gain, of beams ``way`` (N,) as another front end would deliver them, each
+    at one of the gains of ``receiver``."""
     ways, length = int(way.max()) + 1, x.shape[1]
     low, high = (math.log(v) for v in config.strength)
     strength = math.exp(low + (high - low) * torch.rand((), generator=generator).item())
     response = _response(ways, length, config.taps, strength, generator)
-    gain = config.gain_db * (2 * torch.rand(ways, 1, generator=generator) - 1)
-    response = response * 10 ** (gain / 20) * _response(1, length, config.taps, config.receiver, generator)
-    x = torch.fft.ifft(torch.fft.fft(x) * response[way])
-    size, turn = torch.rand(2, generator=generator).tolist()
+    response = response * _response(1, length, config.taps, config.receiver, generator)
+    loss = 10 ** (-config.loss_db * torch.rand(ways, 1, generator=generator) / 20)
+    gain = torch.randint(len(receiver.scale), (len(x), 1), generator=generator)
+    amplitude = loss[way] * receiver.scale[gain]
+    x = torch.fft.ifft(torch.fft.fft(x) * response[way]) * amplitude
+    missing = (receiver.floor[gain] - amplitude.square() * receiver.floor[-1]).clamp_min(0).sqrt()
+    x = x + missing * noise(x.shape, generator)
+    level, size, turn = torch.rand(3, generator=generator).tolist()
+    x = x * 10 ** (config.level_db * (2 * level - 1) / 20)
     image = torch.polar(torch.tensor(config.imbalance * size), torch.tensor(2 * math.pi * turn))
     return x + image * x.conj()
 

@@ -38,7 +38,13 @@ from radiofm_ml.data.beam_blocks import BeamBlocks
 from radiofm_ml.engine import cpu_has_bf16
 from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
 from radiofm_ml.train import checkpoints
-from radiofm_ml.train.beam_augment import BeamAugmentation, VirtualFrontEnd, augment, virtual_front_end
+from radiofm_ml.train.beam_augment import (
+    BeamAugmentation,
+    Receiver,
+    VirtualFrontEnd,
+    augment,
+    virtual_front_end,
+)
 
 FRONT_ENDS = ("one", "virtual", "given")
 PROTOTYPES = ("none", "l2", "cl2n")
@@ -170,14 +176,16 @@ class ProtoNet(nn.Module):
         return loss(queries, prototypes), accuracy
 
 
-def blocks_of(episode: Episode, blocks: BeamBlocks, config: ProtoConfig, step: int) -> torch.Tensor:
-    """float32 (N_B, n_S + n_Q, L, 2): an episode's blocks, support first, as the network sees them."""
+def blocks_of(episode: Episode, blocks: BeamBlocks, config: ProtoConfig, step: int,
+              receiver: Receiver | None = None) -> torch.Tensor:
+    """float32 (N_B, n_S + n_Q, L, 2): an episode's blocks, support first, as the network sees them.
+    receiver: for virtual front ends."""
     index = np.concatenate([episode.support, episode.query], 1)
     x = torch.from_numpy(blocks.iq[index.ravel()])
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
     if config.virtual is not None:
         way = torch.arange(len(index)).repeat_interleave(index.shape[1])
-        x = virtual_front_end(x, way, config.virtual, generator)
+        x = virtual_front_end(x, way, config.virtual, receiver, generator)
     if config.augmentation is not None:
         x = augment(x, config.augmentation, generator)
     return torch.view_as_real(x).unflatten(0, index.shape)
@@ -195,18 +203,21 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
     FloatingPointError if the loss is not finite.
     """
     front_end = blocks.front_end if config.front_ends == "given" else np.zeros(len(blocks), np.int64)
+    described, receiver = _describe(blocks), None
+    if config.front_ends == "virtual":
+        receiver = Receiver.measure(blocks)
+        top = blocks.gain == blocks.gain.max()
+        blocks, front_end = blocks.take(top), front_end[top]
     episodes = Episodes(blocks.beam, front_end, config.ways, config.shots, config.queries, config.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    _record(folder, {"encoder": encoder.to_dict(), "config": asdict(config),
-                     "data": {"blocks": len(blocks), "labels": list(blocks.labels),
-                              "front_ends": len(np.unique(blocks.front_end))}})
+    _record(folder, {"encoder": encoder.to_dict(), "config": asdict(config), "data": described})
     model = build(encoder, config)
     optimizer = torch.optim.AdamW(
         [{"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": config.weight_decay},
          {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}], fused=True)
     first = checkpoints.resume(folder, model, optimizer)
     if first == 0:
-        model.encoder.fit_features(_first_blocks(episodes, blocks, config))
+        model.encoder.fit_features(_first_blocks(episodes, blocks, config, receiver))
     last = config.episodes if stop_after is None else min(stop_after, config.episodes)
     model.train()
     with checkpoints.open_log(folder, first) as log:
@@ -214,7 +225,7 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
         for step in range(first, last):
             for group in optimizer.param_groups:
                 group["lr"] = config.rate_at(step)
-            x = blocks_of(episodes.draw(step), blocks, config, step)
+            x = blocks_of(episodes.draw(step), blocks, config, step, receiver)
             with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
                 value, accuracy = model(x, config.shots)
             if not torch.isfinite(value):
@@ -265,12 +276,17 @@ def embed(encoder: nn.Module, blocks: BeamBlocks, batch: int = 256) -> np.ndarra
     return np.concatenate(parts)
 
 
-def _first_blocks(episodes: Episodes, blocks: BeamBlocks, config: ProtoConfig) -> torch.Tensor:
+def _describe(blocks: BeamBlocks) -> dict:
+    return {"blocks": len(blocks), "labels": list(blocks.labels),
+            "front_ends": len(np.unique(blocks.front_end))}
+
+
+def _first_blocks(episodes: Episodes, blocks: BeamBlocks, config: ProtoConfig, receiver) -> torch.Tensor:
     """Of as many episodes as give FIT_BLOCKS; they come after those of the training."""
     parts, count = [], 0
     while count < FIT_BLOCKS:
         step = config.episodes + len(parts)
-        parts.append(blocks_of(episodes.draw(step), blocks, config, step).flatten(0, 1))
+        parts.append(blocks_of(episodes.draw(step), blocks, config, step, receiver).flatten(0, 1))
         count += len(parts[-1])
     return torch.cat(parts)
 
