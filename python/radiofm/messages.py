@@ -298,8 +298,13 @@ def _labels(value) -> tuple[str, ...]:
 
 def status(command: str, ok: bool, reason: str = "", **values) -> pmt.pmt_base:
     """Answer on port ``status``: {command, ok, reason, ...}; int, float, bool and str values."""
+    return scalars({"command": command, "ok": ok, "reason": reason, **values})
+
+
+def scalars(values: dict) -> pmt.pmt_base:
+    """PMT dict of int, float, bool and str values."""
     meta = pmt.make_dict()
-    for key, value in {"command": command, "ok": ok, "reason": reason, **values}.items():
+    for key, value in values.items():
         meta = pmt.dict_add(meta, pmt.intern(key), _scalar(value))
     return meta
 
