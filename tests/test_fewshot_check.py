@@ -48,7 +48,7 @@ def test_of_its_own_label_the_stated_share_is_far(measured, rate):
     """Two-sided: neither more nor fewer than stated, tiles of a label taken as dependent."""
     known = measured.known
     found = share(measured.own[known] <= rate, measured.row[known], measured.cluster[known])
-    low, high = checks.widest(found)
+    low, high = found["widest"]
     assert low <= rate <= high and found["distinct"] > 1000
     assert high < 2.5 * rate  # an interval that could not fail to hold the rate would say nothing
 
@@ -78,7 +78,7 @@ def test_a_wrong_calibration_is_found_out(source):
     rows = checks.check(Data(x, y), lambda metric: FewShot(D, calibration=wrong, metric=metric), (2,),
                         ("euclidean",), (4, 12), episodes=10)
     own = {s["stated"]: s for s in rows[0]["own_label"]}
-    assert checks.widest(own[0.05])[0] > 0.05
+    assert own[0.05]["widest"][0] > 0.05
     assert rows[0]["ece"]["all"]["width"] > 0.05
 
 

@@ -136,11 +136,15 @@ def cluster_interval(hits: np.ndarray, clusters: np.ndarray, seed: int = 0, leve
 
 
 def share(hits: np.ndarray, rows: np.ndarray, clusters: np.ndarray) -> dict:
-    """A measured share with both intervals. hits: bool (Q,); rows: which embedding was asked."""
+    """A measured share with both intervals, and ``widest``, from the least to the greatest of their ends.
+
+    hits: bool (Q,); rows: which embedding was asked."""
     measured, distinct = float(hits.mean()), len(np.unique(rows))
+    binomial = binomial_interval(measured * distinct, distinct)
+    resampled = cluster_interval(hits, clusters)
     return {"measured": measured, "queries": len(hits), "distinct": distinct,
-            "binomial": binomial_interval(measured * distinct, distinct),
-            "clusters": cluster_interval(hits, clusters), "n_clusters": len(np.unique(clusters))}
+            "n_clusters": len(np.unique(clusters)), "binomial": binomial, "clusters": resampled,
+            "widest": [min(binomial[0], resampled[0]), max(binomial[1], resampled[1])]}
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, equal_mass: bool = False) -> list[dict]:
@@ -231,12 +235,6 @@ def print_table(rows: Sequence[dict]) -> None:
 
 
 def _cell(value: dict, key: str) -> str:
-    low, high = widest(value)
+    low, high = value["widest"]
     mark = " !" if key != "detection" and low > value["stated"] else ""
     return f"{100 * value['measured']:.2f} ({100 * low:.2f} to {100 * high:.2f}){mark}"
-
-
-def widest(value: dict) -> tuple[float, float]:
-    """The least and the greatest end of a share's two intervals."""
-    lows, highs = zip(value["binomial"], value["clusters"], strict=True)
-    return min(lows), max(highs)

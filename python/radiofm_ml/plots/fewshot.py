@@ -19,9 +19,7 @@ MARKS = "osD^vPX*<>"
 def draw_rates(path: str | os.PathLike, rows: Sequence[dict], *, title: str = "") -> None:
     """Write a picture with a panel for each metric: share called unknown against the stated rate, of known
     signals (solid, with the wider interval at 95 %) and of unknown ones (dashed), a colour for each number of
-    shots. rows: of ``fewshot_check.check``."""
-    from radiofm_ml.evaluate.fewshot_check import widest
-
+    shots. rows: of ``evaluate.fewshot_check.check``."""
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     fig = style.figure(1 + 5.2 * len(metrics), 5.6)
     colours = style.colours(sorted({row["shots"] for row in rows}))
@@ -35,7 +33,7 @@ def draw_rates(path: str | os.PathLike, rows: Sequence[dict], *, title: str = ""
             least = stated[0] / 20  # where a share of 0 is drawn
             lowest = min(lowest, least)
             measured = np.array([max(s["measured"], least) for s in row["false_alarm"]])
-            ends = np.array([widest(s) for s in row["false_alarm"]]).T
+            ends = np.array([s["widest"] for s in row["false_alarm"]]).T
             bars = np.abs([measured - np.maximum(ends[0], least), np.maximum(ends[1], measured) - measured])
             axes.errorbar(stated, measured, bars, color=colour, marker=mark, ms=5, lw=1.4, capsize=3,
                           label=name)
