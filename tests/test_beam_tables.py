@@ -207,7 +207,7 @@ def test_estimated_angle_is_the_mean_by_probability():
 
 
 def test_protoaoa_asks_only_for_angles_that_were_not_trained_on(tmp_path, monkeypatch):
-    sweeps = SimulatedAngles(("a", "b"), frames=10)
+    sweeps = SimulatedAngles(("a", "b"), frames=14)
     plan = AnglePlan(shots=(1, 2), seeds=(0,), draws=1, unlabelled=1, episodes=3, methods=("ours",))
     trained = []
     original = angles.train_setup

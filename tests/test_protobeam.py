@@ -210,7 +210,7 @@ def test_receiver_is_measured_and_virtual_blocks_have_its_gains_and_noise():
     {"front_ends": "virtual", "virtual": VirtualFrontEnd(strength=(1.0, 1.0))}, {"front_ends": "given"},
 ])
 def test_training_lowers_the_loss_with_each_switch(change, tmp_path):
-    blocks = join([antenna(0), antenna(1)]) if change.get("front_ends") == "given" else antenna(0)
+    blocks = join([antenna(0), antenna(1)]) if change.get("front_ends") == "given" else antenna(0, 18)
     config = replace(CONFIG, episodes=40, rate=8e-3, **change)
     net = train(tmp_path, blocks, ENCODER, config)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]

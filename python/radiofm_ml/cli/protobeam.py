@@ -171,6 +171,27 @@ def aoa(
 
 
 @protobeam.command()
+def bundle(
+    run: Annotated[Path, typer.Argument(help="Folder of a radiofm protobeam train run.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the bundle, made if need be.")],
+    name: Annotated[str, typer.Option(help="Of the bundle; else that of the folder.")] = "",
+    front_ends: Annotated[int, typer.Option(min=2, help="Held out, of the simulator, to calibrate on.")] = 16,
+    card: Annotated[Path | None, typer.Option(help="Its README.md; else a few lines are written.")] = None,
+) -> None:
+    """Make a bundle of a run, for the blocks and for FewShot, calibrated on front ends not trained on."""
+    from radiofm_ml.evaluate.antennas import SimulatedAntennas
+    from radiofm_ml.train.beam_export import HELD_OUT, export
+
+    name = name or out.name
+    text = card.read_text(encoding="utf-8") if card else (
+        f"# {name}\n\nEncoder of blocks of I/Q, trained by `radiofm protobeam train`. No evaluation has been "
+        "run; `radiofm protobeam evaluate` runs one.\n")
+    blocks = SimulatedAntennas().numbered(HELD_OUT, front_ends, 40)
+    made = export(run, out, name, blocks, text)
+    typer.echo(f"bundle {made.id} in {made.path}")
+
+
+@protobeam.command()
 def plot(
     folder: Annotated[Path, typer.Argument(help="Folder that radiofm protobeam table1 wrote.")],
 ) -> None:

@@ -14,6 +14,7 @@ from radiofm_ml.data.beam_blocks import BeamBlocks
 from radiofm_ml.train.protobeam import embed, load_run
 
 SHOTS = (1, 2, 4, 8, 16, 32)
+HELD_OUT = 100_000  # number of the first front end that is kept for calibration
 
 
 def export(run: Path, out: Path, name: str, held_out: BeamBlocks, card: str, seed: int = 0) -> bundles.Bundle:
