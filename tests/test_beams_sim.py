@@ -53,7 +53,7 @@ def test_same_seed_same_samples_and_what_a_seed_changes():
 def test_snr_and_level_are_as_stated(gain):
     simulator = BeamSimulator("a", rx_gain_db=gain)
     for beam in (2, 12):
-        x = simulator.blocks(beam, 200, np.random.default_rng(0)).ravel()
+        x = simulator.blocks(beam, 100, np.random.default_rng(0)).ravel()
         # The band's edge holds noise only: there the pulse has nothing.
         spectrum = np.mean(np.abs(np.fft.fft(x.reshape(-1, 2048), axis=1)) ** 2, axis=0) / 2048
         edge = np.abs(np.fft.fftfreq(2048)) > 0.42
@@ -62,11 +62,10 @@ def test_snr_and_level_are_as_stated(gain):
         assert abs(measured - simulator.snr_db(beam)) < 1.0
 
 
-def test_best_snrs_span_what_the_data_set_states():
-    simulators = [BeamSimulator(antenna) for antenna in NAMED]
-    snr = [[simulator.snr_db(beam, gain) for gain in (40, 50, 60)] for simulator in simulators
-           for beam in range(24)]
-    assert np.max(snr) < 25 and np.min(snr) > -25
+def test_snrs_lie_where_the_data_set_states_and_rise_with_the_gain():
+    simulator = BeamSimulator("b")
+    snr = [[simulator.snr_db(beam, gain) for gain in (40, 50, 60)] for beam in range(24)]
+    assert 15 < np.max(snr) < 25 and -15 < np.min(snr) < 0
     assert np.all(np.diff(snr, axis=1) > 0)
 
 
