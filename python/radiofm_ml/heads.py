@@ -189,7 +189,7 @@ def _fit_logistic(x: np.ndarray, index: np.ndarray, classes: int, penalty: float
         return value, slope.ravel()
 
     best = minimize(loss, np.zeros(classes * (size + 1)), jac=True, method="L-BFGS-B",
-                    options={"maxiter": 1000})
+                    options={"maxiter": 1000, "ftol": 1e-6})  # beyond, only the loss's sixth digit moves
     w = best.x.reshape(classes, size + 1)
     return w[:, :-1] if basis is None else w[:, :-1] @ basis.T, w[:, -1]
 
