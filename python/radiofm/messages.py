@@ -10,6 +10,7 @@ reason instead of throwing.
 import math
 import struct
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import pmt
@@ -75,17 +76,45 @@ def _from_f32vector(value) -> np.ndarray:
     return np.frombuffer(pmt.serialize_str(value), ">f4", offset=_F32.size).astype(np.float32)
 
 
-def _info_dict(info: TileInfo):
+# A PDU is made for every tile, and each call into PMT takes a microsecond: what stays the same from one to
+# the next is kept, as the tail of the dict. PMTs are never changed once they are out.
+_symbol = lru_cache(maxsize=1024)(pmt.intern)
+
+
+@lru_cache(maxsize=64)
+def _constant(sample_count, sample_rate, rx_freq, model: str):
     meta = pmt.make_dict()
-    for key in ("sample_start", "sample_count", "tile", "dropped"):
-        meta = pmt.dict_add(meta, pmt.intern(key), pmt.from_uint64(int(getattr(info, key))))
-    for key in ("sample_rate", "rx_freq", "freq_lower_edge", "freq_upper_edge"):
+    for key, value in (("sample_rate", sample_rate), ("rx_freq", rx_freq)):
+        if value is not None:
+            meta = pmt.acons(_symbol(key), pmt.from_double(float(value)), meta)
+    meta = pmt.acons(_symbol("sample_count"), pmt.from_uint64(int(sample_count)), meta)
+    return pmt.acons(_symbol("model"), pmt.intern(model), meta)
+
+
+@lru_cache(maxsize=64)
+def _constant_decision(sample_count, sample_rate, rx_freq, model: str, task: str, labels: tuple, unit):
+    meta = _constant(sample_count, sample_rate, rx_freq, model)
+    names = pmt.make_vector(len(labels), pmt.PMT_NIL)
+    for i, label in enumerate(labels):
+        pmt.vector_set(names, i, pmt.intern(label))
+    meta = pmt.acons(_symbol("labels"), names, meta)
+    if unit is not None:
+        meta = pmt.acons(_symbol("unit"), pmt.intern(unit), meta)
+    return pmt.acons(_symbol("task"), pmt.intern(task), meta)
+
+
+def _info_dict(info: TileInfo, constant=None):
+    """The keys of ``info``, in front of ``constant`` if that is given."""
+    meta = constant or _constant(info.sample_count, info.sample_rate, info.rx_freq, info.model)
+    for key in ("sample_start", "tile", "dropped"):
+        meta = pmt.acons(_symbol(key), pmt.from_uint64(int(getattr(info, key))), meta)
+    for key in ("freq_lower_edge", "freq_upper_edge"):
         value = getattr(info, key)
         if value is not None:
-            meta = pmt.dict_add(meta, pmt.intern(key), pmt.from_double(float(value)))
+            meta = pmt.acons(_symbol(key), pmt.from_double(float(value)), meta)
     if info.rx_time is not None:
-        meta = pmt.dict_add(meta, RX_TIME, time_to_pmt(*info.rx_time))
-    return pmt.dict_add(meta, pmt.intern("model"), pmt.intern(info.model))
+        meta = pmt.acons(RX_TIME, time_to_pmt(*info.rx_time), meta)
+    return meta
 
 
 def embedding_pdu(info: TileInfo, embedding) -> pmt.pmt_base:
@@ -104,17 +133,13 @@ def tokens_pdu(info: TileInfo, layers: dict[int, np.ndarray]) -> pmt.pmt_base:
 
 def prediction_pdu(prediction: Prediction) -> pmt.pmt_base:
     """(dict . f32vector): scores in the order of ``labels``, or a regression's value."""
-    meta = _info_dict(prediction.info)
-    meta = pmt.dict_add(meta, pmt.intern("task"), pmt.intern(prediction.task))
-    meta = pmt.dict_add(meta, pmt.intern("label"), pmt.intern(prediction.label))
-    meta = pmt.dict_add(meta, pmt.intern("confidence"), pmt.from_double(float(prediction.confidence)))
-    meta = pmt.dict_add(meta, pmt.intern("unknown"), pmt.from_bool(bool(prediction.unknown)))
-    labels = pmt.make_vector(len(prediction.labels), pmt.PMT_NIL)
-    for i, label in enumerate(prediction.labels):
-        pmt.vector_set(labels, i, pmt.intern(label))
-    meta = pmt.dict_add(meta, pmt.intern("labels"), labels)
-    if prediction.unit is not None:
-        meta = pmt.dict_add(meta, pmt.intern("unit"), pmt.intern(prediction.unit))
+    info = prediction.info
+    meta = _info_dict(info, _constant_decision(
+        info.sample_count, info.sample_rate, info.rx_freq, info.model, prediction.task,
+        tuple(prediction.labels), prediction.unit))
+    meta = pmt.acons(_symbol("label"), pmt.intern(prediction.label), meta)
+    meta = pmt.acons(_symbol("confidence"), pmt.from_double(float(prediction.confidence)), meta)
+    meta = pmt.acons(_symbol("unknown"), pmt.from_bool(bool(prediction.unknown)), meta)
     return pmt.cons(meta, to_pmt_vector(prediction.scores))
 
 

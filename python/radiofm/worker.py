@@ -145,12 +145,12 @@ class BatchWorker:
             else:
                 count = min(count, self._room())
             self._counts["dropped"] += first
-        for i in range(first, count):
-            made = item(i)
-            with self._change:
-                self._waiting.append((time.monotonic(), made))
-                self._drop(len(self._waiting) - self._capacity)
-                self._change.notify_all()
+        made = [item(i) for i in range(first, count)]
+        with self._change:
+            now = time.monotonic()
+            self._waiting.extend((now, one) for one in made)
+            self._drop(len(self._waiting) - self._capacity)
+            self._change.notify_all()
         return count
 
     def wait_idle(self, seconds: float) -> bool:

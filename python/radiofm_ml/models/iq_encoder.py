@@ -103,6 +103,7 @@ class IQEncoder(nn.Module):
         self.config = config
         real, imaginary = _fourier(config.filters, config.taps)
         self.real, self.imaginary = nn.Parameter(real), nn.Parameter(imaginary)
+        self._kept = None  # see _responses
         self.register_buffer("offset", torch.zeros(config.features))
         self.register_buffer("scale", torch.ones(config.features))
         widths = [config.features] + [config.hidden] * config.depth
@@ -130,8 +131,7 @@ class IQEncoder(nn.Module):
             if self.config.normalise == "rms":
                 power = power.clamp_min(_TINY)
                 spectrum, fourth = spectrum / power, fourth / power.square()
-            weights = _power(torch.fft.fft(torch.complex(self.real, self.imaginary), length))
-            energies = spectrum @ weights.T
+            energies = spectrum @ self._responses(length).T
             if self.config.normalise == "rms":
                 energies = energies.clamp_min(_TINY).log()
             acf = torch.fft.ifft(spectrum, norm="forward")[:, 1:lags + 1]
@@ -139,6 +139,15 @@ class IQEncoder(nn.Module):
             if self.config.level:
                 parts.append(power.log())
             return torch.cat(parts, 1)
+
+    def _responses(self, length: int) -> torch.Tensor:
+        """Power of the filters' frequency responses, float32 (F, length); kept when they do not train."""
+        state = length, self.real.device, self.real._version, self.imaginary._version
+        if self.real.requires_grad or self._kept is None or self._kept[0] != state:
+            made = _power(torch.fft.fft(torch.complex(self.real, self.imaginary), length))
+            self._kept = None if self.real.requires_grad else (state, made)
+            return made
+        return self._kept[1]
 
     @torch.no_grad()
     def fit_features(self, x: torch.Tensor) -> None:
