@@ -17,7 +17,7 @@ GUARD = 128  # samples on either side, beyond all that the filters and echoes ca
 AOA_BEAMS = (4, 12, 20)
 AOA_ANGLES = tuple(float(angle) for angle in range(-45, 46, 3))
 _WALK_STEP = 32  # samples between the points of the oscillators' random walk
-_BATCH = 1 << 17  # samples that are worked on at a time: larger falls out of the cache
+_BATCH = 1 << 16  # samples that are worked on at a time: larger falls out of the cache
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Chance:
     """All that is random in ``n`` stretches, apart from front end and setting.
 
     symbols  complex64 (n, S)
-    noise    complex64 (n, length), power 1
+    noise    complex64 (n, length), power 2: real and imaginary part have 1 each
     walk     float32 (n, points): the oscillators' phase, standard deviation 1 for each root of a sample
     start    float64 (n,): their phase at the first sample, in radians
     sample   int64: number of the first sample since the start of the stream
@@ -51,17 +51,12 @@ def draw(n: int, length: int, drift: np.ndarray, rng: np.random.Generator) -> Ch
     walk = rng.standard_normal((n, points), np.float32) * np.float32(np.sqrt(_WALK_STEP))
     return Chance(
         symbols=draw_symbols((n, fft_length(length) // c.SAMPLES_PER_SYMBOL), rng),
-        noise=white(n, length, rng),
+        noise=rng.standard_normal((n, 2 * length), np.float32).view(np.complex64),
         walk=np.cumsum(walk, axis=1, dtype=np.float32),
         start=rng.uniform(0, 2 * np.pi, n),
         sample=0,
         drift=drift,
     )
-
-
-def white(n: int, length: int, rng: np.random.Generator) -> np.ndarray:
-    """complex64 (n, length), mean power 1."""
-    return rng.standard_normal((n, 2 * length), np.float32).view(np.complex64) * np.float32(np.sqrt(0.5))
 
 
 def noise_powers(rx_gain_db: float) -> tuple[float, float]:
@@ -94,9 +89,9 @@ def receive(chance: Chance, one: Link, beam: int, rx_gain_db: float, angle: floa
     x *= (echoes * (scale * level)[:, None]).astype(np.complex64) @ one.response(beam, angle, size)
     x = ifft(x, axis=1, overwrite_x=True)[:, GUARD:GUARD + length]
 
-    x = x * _oscillators(chance, length, end.cfo, end.phase_noise,
-                         frequency_drift(chance))
-    x += chance.noise * np.float32(c.RMS * np.sqrt(noise))
+    x *= _oscillators(chance, length, end.cfo, end.phase_noise,
+                      frequency_drift(chance))
+    x += chance.noise * np.float32(c.RMS * np.sqrt(noise / 2))
     if end.receiver.image:
         x += np.complex64(end.receiver.image) * x.conj()
     x += np.complex64(end.receiver.dc)
