@@ -357,7 +357,7 @@ class qa_protobeam_classifier(gr_unittest.TestCase):
         np.testing.assert_allclose(vectors, self.engine.embed(cut), rtol=0.05, atol=0.02)
 
     def test_block_holds_the_source_and_loses_nothing(self):
-        samples = tones(np.arange(3000) % 4)
+        samples = tones(np.arange(600) % 4)
         self.make(samples, max_queue=8, max_batch=4)
         self.block._engine.gate.clear()
         self.tb.start()
@@ -366,7 +366,7 @@ class qa_protobeam_classifier(gr_unittest.TestCase):
         self.assertLess(len(self.out["embeddings"].messages), 1)
         self.block._engine.gate.set()
         self.tb.wait()
-        self.assert_blocks(samples, list(range(0, 3000 * BLOCK, BLOCK)))
+        self.assert_blocks(samples, list(range(0, 600 * BLOCK, BLOCK)))
         self.assertLessEqual(max(self.block._engine.batches), 4)
         self.assertGreater(np.mean(self.block._engine.batches), 2)
 

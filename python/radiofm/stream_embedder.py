@@ -128,8 +128,8 @@ class StreamEmbedder(gr.basic_block):
     def _stack(self, batch: list[Piece]) -> np.ndarray:
         """The values of a batch, (n, values). Odd ones are counted."""
         values = np.stack([piece.values for piece in batch])
-        # the sum is finite unless one of them is not, or overflows: it is seldom that each must be looked at
-        if not np.isfinite(values.sum()):
+        # their energy is finite unless one of them is not, or overflows: seldom must each be looked at
+        if not np.isfinite(np.vdot(values, values).real):
             bad = int(np.count_nonzero(~np.isfinite(values).all(1)))
             if bad:
                 self._say("bad values", "there are NaN or infinite values; they are embedded all the same")
