@@ -168,6 +168,21 @@ def test_reports_tell_snrs_and_rates_apart(shards, bundle, tmp_path):
         replace(data, conditions={"SNR": {"all": np.ones(3, bool)}})
 
 
+def test_a_part_may_have_several_sets(shards, tmp_path):
+    one = load_task("identification", shards, SPEC)
+    for part in ("train", "test"):
+        (tmp_path / part).symlink_to(shards / part)
+    (tmp_path / "test-again").symlink_to(shards / "test")
+    two = load_task("identification", tmp_path, SPEC)
+    old, new = one.splits["test"], two.splits["test"]
+    assert np.array_equal(two.splits["train"], one.splits["train"]) and len(new) == 2 * len(old)
+    for again in (new[:len(old)], new[len(old):]):
+        assert np.array_equal(two.targets[again], one.targets[old])
+        assert np.array_equal(two.rates[again], one.rates[old])
+        assert np.array_equal(two.inputs[again], one.inputs[old])
+    assert len(np.unique(two.groups[new])) == 2 * len(np.unique(one.groups[old]))
+
+
 def test_receivers_on_both_sides_are_refused(shards, tmp_path):
     (tmp_path / "train").symlink_to(shards / "train")
     (tmp_path / "test").symlink_to(shards / "train")

@@ -3,10 +3,12 @@
 """Signal identification from synthetic I/Q: labelled tiles of receivers and transmissions that no training
 tile has.
 
-The folder holds two sets of shards, made with other receivers and other seeds:
+The folder holds two parts, made with other receivers and other seeds:
 
     radiofm synth tiles DATA/train --on --front-ends 0:100 --seed 1 --count 4000
     radiofm synth tiles DATA/test --on --front-ends 100:150 --seed 2 --count 1000
+
+A part may have more sets beside it, in folders whose names go on with a dash (``train-tuned``).
 """
 
 from __future__ import annotations
@@ -44,37 +46,40 @@ class PackedTiles:
 
 
 def load(folder: Path, spec: SpectrogramSpec, seed: int = 0) -> TaskData:
-    """Read both sets; the split is theirs, ``seed`` is not used. Raises TaskError."""
+    """Read both parts; the split is theirs, ``seed`` is not used. Raises TaskError."""
     folder = Path(folder)
-    parts = {part: _read(folder / part, spec) for part in PARTS}
-    train, test = parts["train"], parts["test"]
-    if train.names != test.names:
-        raise TaskError(f"{folder}: train and test have other labels; {_CURE}")
-    shared = np.intersect1d(train.front_ends, test.front_ends)
+    sets = {
+        part: [_read(f, spec) for f in (folder / part, *sorted(folder.glob(f"{part}-*")))] for part in PARTS
+    }
+    names = sets["train"][0].names
+    if any(values.names != names for part in PARTS for values in sets[part]):
+        raise TaskError(f"{folder}: its sets have other labels; {_CURE}")
+    front_ends = {part: np.unique(np.concatenate([v.front_ends for v in sets[part]])) for part in PARTS}
+    shared = np.intersect1d(*front_ends.values())
     if len(shared):
         raise TaskError(f"{folder}: receiver {shared[0]} is in train and in test; {_CURE}")
-    kept = {part: np.flatnonzero(values.snr_db >= MIN_SNR_DB) for part, values in parts.items()}
-    used = [parts[part].labels[kept[part]] for part in PARTS]
-    present = np.unique(np.concatenate(used))  # 'noise' is one of the names of sets that are not --on
-    names = tuple(train.names[i] for i in present)
-    groups = [np.char.add(f"{part} ", parts[part].groups[kept[part]].astype(str)) for part in PARTS]
-    snr_db, rates = (np.concatenate([getattr(parts[p], name)[kept[p]] for p in PARTS])
-                     for name in ("snr_db", "rates"))  # fmt: skip
+    kept = [(f"{part}{number} ", v, np.flatnonzero(v.snr_db >= MIN_SNR_DB))
+            for part in PARTS for number, v in enumerate(sets[part])]  # fmt: skip
+    used, snr_db, rates = (np.concatenate([getattr(v, name)[index] for _, v, index in kept])
+                           for name in ("labels", "snr_db", "rates"))  # fmt: skip
+    groups = np.concatenate([np.char.add(name, v.groups[index].astype(str)) for name, v, index in kept])
+    present = np.unique(used)  # 'noise' is one of the names of sets that are not --on
     kinds = all_classes()
-    least = np.array([kinds[name].rates[0] if name in kinds else np.nan for name in train.names])
+    least = np.array([kinds[name].rates[0] if name in kinds else np.nan for name in names])
     conditions = {
         "SNR": _between(snr_db, SNRS_DB),
-        "sample rate over the kind's least": _between(rates / least[np.concatenate(used)], RATE_RATIOS),
+        "sample rate over the kind's least": _between(rates / least[used], RATE_RATIOS),
     }
-    count = len(used[0])
+    count = sum(len(index) for name, _, index in kept if name.startswith("train"))
     return TaskData(
         "signal", "classification",
-        PackedTiles(np.concatenate([parts[part].tiles[kept[part]] for part in PARTS]), spec),
-        np.searchsorted(present, np.concatenate(used)), names, np.concatenate(groups),
-        {"train": np.arange(count), "test": np.arange(count, count + len(used[1]))}, tiles=True,
+        PackedTiles(np.concatenate([v.tiles[index] for _, v, index in kept]), spec),
+        np.searchsorted(present, used), tuple(names[i] for i in present), groups,
+        {"train": np.arange(count), "test": np.arange(count, len(used))}, tiles=True,
         rates=rates, conditions=conditions,
-        facts={"train_tiles": count, "receivers": {p: len(np.unique(v.front_ends)) for p, v in parts.items()},
-               "transmissions": {p: len(np.unique(v.groups)) for p, v in parts.items()},
+        facts={"train_tiles": count, "receivers": {part: len(ends) for part, ends in front_ends.items()},
+               "transmissions": {"train": len(np.unique(groups[:count])),
+                                 "test": len(np.unique(groups[count:]))},
                "least_snr_db": MIN_SNR_DB, "split": "other receivers and other seeds"})  # fmt: skip
 
 
