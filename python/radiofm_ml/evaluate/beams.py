@@ -68,9 +68,10 @@ TABLE = {
     "proto norm + data norm + augm": Setup(
         IQEncoderConfig(), ProtoConfig(augmentation=_AUGMENTED, prototypes="l2"), "l2"),
     "ours": Setup(
-        IQEncoderConfig(level=True), ProtoConfig(
-            augmentation=BeamAugmentation(snr_db=(15.0, 40.0), gain_db=0.5), prototypes="cl2n",
-            front_ends="virtual", virtual=VirtualFrontEnd()), "cl2n", "mahalanobis"),
+        # Without the augmentation: virtual front ends have their noise, levels and gains.
+        IQEncoderConfig(level=True), ProtoConfig(prototypes="cl2n", front_ends="virtual",
+                                                 virtual=VirtualFrontEnd(share=0.5)), "cl2n",
+        "mahalanobis"),
 }
 # Not in Table I's terms: it sees many front ends of the simulator, though none that is tested.
 SIMULATED = "trained over simulated front ends"
@@ -121,7 +122,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        text = "-".join(part for part in (self.method, self.source, str(self.seed)) if part)
+        text = "-".join(str(part) for part in (self.method, self.source, self.seed) if part != "")
         return "".join(c if c.isalnum() else "-" for c in text).replace("---", "-").replace("--", "-")
 
 

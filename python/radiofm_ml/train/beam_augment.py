@@ -15,7 +15,7 @@ Noise is the receiver's and is not filtered with the signal. So virtual front en
 at the highest gain, where there is least of it, and each block is brought to one of the receiver's gains: the
 signal scaled as its recordings at that gain are, and white noise added up to their floor (``Receiver``).
 
-All on complex64 tensors (N, L), reproducible from the generator's seed.
+All on complex64 tensors (N, L), reproducible from the random generator's seed.
 """
 
 from __future__ import annotations
@@ -28,20 +28,29 @@ import torch
 
 from radiofm_ml.data.beam_blocks import BeamBlocks
 
+FADING_TAPS = 8
 MEASURED = 50  # blocks of each gain and beam that the receiver is measured on
 
 
 
 @dataclass(frozen=True)
 class BeamAugmentation:
-    """Ranges. snr_db: noise is added, at a ratio to the block's own power that is drawn between the two.
-    cfo: largest offset of the carrier, cycles per sample. gain_db: largest change of the amplitude."""
+    """Ranges.
+
+    snr_db    noise is added, at a ratio to the block's own power that is drawn between the two
+    gain_db   largest change of the amplitude
+    cfo       largest offset of the carrier, cycles per sample
+    fading    strength of a short random echo, as amplitude: what a channel that drifts changes
+    leak      largest DC, over the rms
+    """
 
     phase: bool = True
     shift: bool = True
     snr_db: tuple[float, float] = (0.0, 30.0)
     gain_db: float = 6.0
     cfo: float = 1e-4
+    fading: float = 0.0
+    leak: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class VirtualFrontEnd:
     level_db      largest change of the receiver's gain, of all blocks alike
     receiver      strength of the filter that all beams have in common
     imbalance     largest I/Q imbalance, as amplitude of the image
+    share         of the episodes that are of virtual front ends; the others are of recordings as they are
     """
 
     taps: int = 12
@@ -63,6 +73,7 @@ class VirtualFrontEnd:
     level_db: float = 2.0
     receiver: float = 0.2
     imbalance: float = 0.05
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,57 +105,74 @@ class Receiver:
         return cls(torch.tensor(scale, dtype=torch.float32), torch.tensor(floor, dtype=torch.float32))
 
 
-def augment(x: torch.Tensor, config: BeamAugmentation, generator: torch.Generator) -> torch.Tensor:
+def augment(x: torch.Tensor, config: BeamAugmentation, rng: np.random.Generator) -> torch.Tensor:
     """Blocks (N, L) changed, each by itself."""
     count, length = x.shape
-
-    def uniform(low, high):
-        return low + (high - low) * torch.rand(count, 1, generator=generator)
-
+    if config.fading:
+        x = torch.fft.ifft(torch.fft.fft(x) * _response(count, length, FADING_TAPS, config.fading, rng))
     if config.shift:
-        start = torch.randint(length, (count, 1), generator=generator)
-        x = x.gather(1, (start + torch.arange(length)) % length)
-    angle = uniform(0.0, 2 * math.pi) if config.phase else torch.zeros(count, 1)
-    if config.cfo:
-        angle = angle + 2 * math.pi * uniform(-config.cfo, config.cfo) * torch.arange(length)
-    amplitude = 10 ** (uniform(-config.gain_db, config.gain_db) / 20)
-    x = x * torch.polar(amplitude.expand_as(angle), angle)
-    level = (x.abs().square().mean(1, keepdim=True) * 10 ** (-uniform(*config.snr_db) / 10)).sqrt()
-    return x + level * noise(x.shape, generator)
+        starts = rng.integers(length, size=count).tolist()
+        x = torch.stack([row.roll(-start) for row, start in zip(x, starts, strict=True)])
+    if config.phase or config.cfo:
+        start = _uniform(rng, 0.0, 2 * math.pi if config.phase else 0.0, count)
+        x = x * _turning(start, 2 * math.pi * _uniform(rng, -config.cfo, config.cfo, count), length)
+    if config.gain_db:
+        x = x * 10 ** (_uniform(rng, -config.gain_db, config.gain_db, count) / 20)
+    rms = _power(x).mean(1, keepdim=True).sqrt()
+    if config.leak:
+        x = x + rms * config.leak * _uniform(rng, 0.0, 1.0, count) * noise((count, 1), rng)
+    return x + rms * 10 ** (-_uniform(rng, *config.snr_db, count) / 20) * noise(x.shape, rng)
 
 
 def virtual_front_end(x: torch.Tensor, way: torch.Tensor, config: VirtualFrontEnd, receiver: Receiver,
-                      generator: torch.Generator) -> torch.Tensor:
+                      rng: np.random.Generator) -> torch.Tensor:
     """Blocks (N, L), at the highest gain, of beams ``way`` (N,) as another front end would deliver them, each
     at one of the gains of ``receiver``."""
     ways, length = int(way.max()) + 1, x.shape[1]
-    low, high = (math.log(v) for v in config.strength)
-    strength = math.exp(low + (high - low) * torch.rand((), generator=generator).item())
-    response = _response(ways, length, config.taps, strength, generator)
-    response = response * _response(1, length, config.taps, config.receiver, generator)
-    loss = 10 ** (-config.loss_db * torch.rand(ways, 1, generator=generator) / 20)
-    gain = torch.randint(len(receiver.scale), (len(x), 1), generator=generator)
-    amplitude = loss[way] * receiver.scale[gain]
-    x = torch.fft.ifft(torch.fft.fft(x) * response[way]) * amplitude
-    missing = (receiver.floor[gain] - amplitude.square() * receiver.floor[-1]).clamp_min(0).sqrt()
-    x = x + missing * noise(x.shape, generator)
-    level, size, turn = torch.rand(3, generator=generator).tolist()
-    x = x * 10 ** (config.level_db * (2 * level - 1) / 20)
-    image = torch.polar(torch.tensor(config.imbalance * size), torch.tensor(2 * math.pi * turn))
+    strength = math.exp(rng.uniform(*(math.log(v) for v in config.strength)))
+    response = _response(ways, length, config.taps, strength, rng)
+    response = response * _response(1, length, config.taps, config.receiver, rng)
+    loss = 10 ** (-_uniform(rng, 0.0, config.loss_db, ways) / 20)
+    gain = torch.from_numpy(rng.integers(len(receiver.scale), size=len(x)))
+    amplitude = loss[way] * receiver.scale[gain, None]
+    missing = (receiver.floor[gain, None] - amplitude.square() * receiver.floor[-1]).clamp_min(0).sqrt()
+    x = torch.fft.ifft(torch.fft.fft(x) * (response[way] * amplitude))
+    x = (x + missing * noise(x.shape, rng)) * 10 ** (rng.uniform(-1, 1) * config.level_db / 20)
+    image = config.imbalance * rng.uniform() * np.exp(2j * np.pi * rng.uniform())
     return x + image * x.conj()
 
 
-def noise(shape, generator: torch.Generator) -> torch.Tensor:
+def noise(shape, rng: np.random.Generator) -> torch.Tensor:
     """Complex white Gaussian noise of power 1."""
-    return torch.view_as_complex(torch.randn(*shape, 2, generator=generator)) * math.sqrt(0.5)
+    parts = rng.standard_normal((*shape, 2), np.float32)
+    return torch.view_as_complex(torch.from_numpy(parts)) * math.sqrt(0.5)
 
 
-def _response(count: int, length: int, taps: int, strength: float, generator) -> torch.Tensor:
+def _uniform(rng: np.random.Generator, low: float, high: float, count: int) -> torch.Tensor:
+    """float32 (count, 1)"""
+    return torch.from_numpy(rng.uniform(low, high, (count, 1)).astype(np.float32))
+
+
+def _power(x: torch.Tensor) -> torch.Tensor:
+    return x.real.square() + x.imag.square()
+
+
+def _turning(start: torch.Tensor, step: torch.Tensor, length: int) -> torch.Tensor:
+    """exp(j (start + step n)), complex64 (N, length), as a product: of every 64th sample and the 63 after."""
+    coarse = start + step * torch.arange(0, length, 64)
+    fine = step * torch.arange(min(64, length))
+    one = torch.ones(())
+    turns = torch.polar(one.expand_as(coarse), coarse)[:, :, None] * torch.polar(
+        one.expand_as(fine), fine)[:, None]
+    return turns.flatten(1)[:, :length]
+
+
+def _response(count: int, length: int, taps: int, strength: float, rng: np.random.Generator) -> torch.Tensor:
     """Frequency responses (count, length), mean power 1: a first tap and echoes behind it."""
-    decay = 0.5 + (taps / 3 - 0.5) * torch.rand(count, 1, generator=generator)
-    echoes = noise((count, taps), generator) * torch.exp(-torch.arange(taps) / decay)
+    decay = _uniform(rng, 0.5, taps / 3, count)
+    echoes = noise((count, taps), rng) * torch.exp(-torch.arange(taps) / decay)
     echoes[:, 0] = 0
-    echoes = strength * echoes / echoes.abs().square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
+    echoes = strength * echoes / _power(echoes).sum(1, keepdim=True).sqrt().clamp_min(1e-6)
     echoes[:, 0] = 1
     response = torch.fft.fft(echoes, length)
-    return response / response.abs().square().mean(1, keepdim=True).sqrt()
+    return response / _power(response).mean(1, keepdim=True).sqrt()

@@ -125,15 +125,17 @@ class Episode(NamedTuple):
 
 class Episodes:
     """Draws episode ``step`` of a seed: always the same one, whatever was drawn before. Where there are
-    several front ends, all blocks of an episode come from one. Raises ValueError where two beams of a front
-    end do not have blocks enough."""
+    several front ends, all blocks of an episode come from one. allowed: bool (N,), the blocks to draw from;
+    None for all. Raises ValueError where two beams of a front end do not have blocks enough."""
 
     def __init__(self, beam: np.ndarray, front_end: np.ndarray, ways: int, shots: int, queries: int,
-                 seed: int = 0):
+                 seed: int = 0, allowed: np.ndarray | None = None):
         self.ways, self.shots, self.queries, self.seed = ways, shots, queries, seed
         self._members: dict[int, list[tuple[int, np.ndarray]]] = {}
+        allowed = np.ones(len(beam), bool) if allowed is None else allowed
         for f in np.unique(front_end):
-            rows = [(int(b), np.flatnonzero((beam == b) & (front_end == f))) for b in np.unique(beam)]
+            here = allowed & (front_end == f)
+            rows = [(int(b), np.flatnonzero(here & (beam == b))) for b in np.unique(beam)]
             rows = [(b, index) for b, index in rows if len(index) >= shots + queries]
             if len(rows) < 2:
                 raise ValueError(f"front end {f} has {len(rows)} beams of {shots + queries} blocks or more, "
@@ -178,17 +180,47 @@ class ProtoNet(nn.Module):
 
 def blocks_of(episode: Episode, blocks: BeamBlocks, config: ProtoConfig, step: int,
               receiver: Receiver | None = None) -> torch.Tensor:
-    """float32 (N_B, n_S + n_Q, L, 2): an episode's blocks, support first, as the network sees them.
-    receiver: for virtual front ends."""
+    """float32 (N_B, n_S + n_Q, L, 2): an episode's blocks, support first, as the network sees them. receiver:
+    what virtual front ends are made with; None for blocks as they were recorded."""
     index = np.concatenate([episode.support, episode.query], 1)
     x = torch.from_numpy(blocks.iq[index.ravel()])
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    if config.virtual is not None:
+    rng = np.random.default_rng([config.seed, step, 1])
+    if receiver is not None:
         way = torch.arange(len(index)).repeat_interleave(index.shape[1])
-        x = virtual_front_end(x, way, config.virtual, receiver, generator)
+        x = virtual_front_end(x, way, config.virtual, receiver, rng)
     if config.augmentation is not None:
-        x = augment(x, config.augmentation, generator)
+        x = augment(x, config.augmentation, rng)
     return torch.view_as_real(x).unflatten(0, index.shape)
+
+
+class Lessons:
+    """What the network is shown at each step; it follows from the blocks, the run's settings and the step."""
+
+    def __init__(self, blocks: BeamBlocks, config: ProtoConfig):
+        self._blocks, self._config = blocks, config
+        front_end = blocks.front_end if config.front_ends == "given" else np.zeros(len(blocks), np.int64)
+        sizes = config.ways, config.shots, config.queries, config.seed
+        self._recorded = Episodes(blocks.beam, front_end, *sizes)
+        self._virtual = self._receiver = None
+        if config.virtual is not None:
+            top = blocks.gain == blocks.gain.max()
+            self._virtual = Episodes(blocks.beam, front_end, *sizes, allowed=top)
+            self._receiver = Receiver.measure(blocks)
+
+    def show(self, step: int) -> torch.Tensor:
+        """See ``blocks_of``."""
+        config = self._config
+        chosen = np.random.default_rng([config.seed, step, 2]).random()
+        if config.virtual is not None and chosen < config.virtual.share:
+            return blocks_of(self._virtual.draw(step), self._blocks, config, step, self._receiver)
+        return blocks_of(self._recorded.draw(step), self._blocks, config, step)
+
+    def first(self) -> torch.Tensor:
+        """(FIT_BLOCKS or more, L, 2), of steps behind the last one."""
+        parts = [self.show(self._config.episodes).flatten(0, 1)]
+        while sum(map(len, parts)) < FIT_BLOCKS:
+            parts.append(self.show(self._config.episodes + len(parts)).flatten(0, 1))
+        return torch.cat(parts)
 
 
 def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: ProtoConfig,
@@ -202,22 +234,16 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
     with each line. Raises ValueError for blocks that give no episode and for a folder that holds another run,
     FloatingPointError if the loss is not finite.
     """
-    front_end = blocks.front_end if config.front_ends == "given" else np.zeros(len(blocks), np.int64)
-    described, receiver = _describe(blocks), None
-    if config.front_ends == "virtual":
-        receiver = Receiver.measure(blocks)
-        top = blocks.gain == blocks.gain.max()
-        blocks, front_end = blocks.take(top), front_end[top]
-    episodes = Episodes(blocks.beam, front_end, config.ways, config.shots, config.queries, config.seed)
+    lessons = Lessons(blocks, config)
     folder.mkdir(parents=True, exist_ok=True)
-    _record(folder, {"encoder": encoder.to_dict(), "config": asdict(config), "data": described})
+    _record(folder, {"encoder": encoder.to_dict(), "config": asdict(config), "data": _describe(blocks)})
     model = build(encoder, config)
     optimizer = torch.optim.AdamW(
         [{"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": config.weight_decay},
          {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}], fused=True)
     first = checkpoints.resume(folder, model, optimizer)
     if first == 0:
-        model.encoder.fit_features(_first_blocks(episodes, blocks, config, receiver))
+        model.encoder.fit_features(lessons.first())
     last = config.episodes if stop_after is None else min(stop_after, config.episodes)
     model.train()
     with checkpoints.open_log(folder, first) as log:
@@ -225,9 +251,8 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
         for step in range(first, last):
             for group in optimizer.param_groups:
                 group["lr"] = config.rate_at(step)
-            x = blocks_of(episodes.draw(step), blocks, config, step, receiver)
             with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
-                value, accuracy = model(x, config.shots)
+                value, accuracy = model(lessons.show(step), config.shots)
             if not torch.isfinite(value):
                 raise FloatingPointError(f"step {step}: the loss is not finite; lower the learning rate")
             optimizer.zero_grad()
@@ -279,16 +304,6 @@ def embed(encoder: nn.Module, blocks: BeamBlocks, batch: int = 256) -> np.ndarra
 def _describe(blocks: BeamBlocks) -> dict:
     return {"blocks": len(blocks), "labels": list(blocks.labels),
             "front_ends": len(np.unique(blocks.front_end))}
-
-
-def _first_blocks(episodes: Episodes, blocks: BeamBlocks, config: ProtoConfig, receiver) -> torch.Tensor:
-    """Of as many episodes as give FIT_BLOCKS; they come after those of the training."""
-    parts, count = [], 0
-    while count < FIT_BLOCKS:
-        step = config.episodes + len(parts)
-        parts.append(blocks_of(episodes.draw(step), blocks, config, step, receiver).flatten(0, 1))
-        count += len(parts[-1])
-    return torch.cat(parts)
 
 
 def _record(folder: Path, settings: dict) -> None:
