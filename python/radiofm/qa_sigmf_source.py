@@ -191,7 +191,7 @@ class qa_sigmf_source(gr_unittest.TestCase):
         self.assertEqual(len(self.play(self.meta, pad_to=bundle, count=100)[0]), tile)
         with mock.patch("radiofm_ml.bundle.load", return_value=bundle) as load:
             self.assertEqual(len(self.play(self.meta, pad_to="some-name", count=100)[0]), tile)
-        load.assert_called_once_with("some-name")
+        load.assert_called_once_with("some-name", "tiles")
         with self.assertRaisesRegex(ValueError, "no-such-bundle"):
             radiofm.sigmf_source(self.meta, pad_to="no-such-bundle")
 
