@@ -74,12 +74,13 @@ def evaluate(
     data: Data = None,
     frames: Frames = 100,
     shots: Shots = "2,4,8,16,32",
+    metric: Annotated[str, typer.Option(help="euclidean, or mahalanobis from 5 shots on.")] = "mahalanobis",
     seed: Annotated[int, typer.Option(help="Of the shots.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the numbers as JSON.")] = None,
 ) -> None:
     """Teach a run's encoder the beams of antennas with a few blocks each, and print how well it tells them.
 
-    Once with shots and queries at one gain of the receiver (the mean over the gains), once at any.
+    Once with shots and queries at any gain of the receiver, once at one gain (the mean over the gains).
     """
     import json
     from dataclasses import replace
@@ -88,16 +89,18 @@ def evaluate(
     from rich.console import Console
     from rich.table import Table
 
-    from radiofm_ml.evaluate.beams import GAINS, Plan, embedder, score_embeddings
+    from radiofm_ml.evaluate.beams import CENTRED, GAINS, Plan, embedder, score_embeddings
+    from radiofm_ml.geometry import METRICS
     from radiofm_ml.train.protobeam import load_run
 
+    if metric not in METRICS:
+        raise ValueError(f"--metric must be one of {', '.join(METRICS)}, got '{metric}'")
     antennas = _antennas(data, frames)
     names = [_antenna(n, antennas, "--target") for n in target.split(",") if n] or list(antennas.names)
     net, record = load_run(run)
-    how = record["config"]["prototypes"]
     plan = replace(Plan(), shots=_counts(shots))
-    metric = "mahalanobis" if how == "cl2n" else "euclidean"
-    found = score_embeddings(embedder(net.encoder), antennas, names, how, metric, plan, seed)
+    how = replace(CENTRED, normalisation=record["config"]["prototypes"], metric=metric)
+    found = score_embeddings(embedder(net.encoder), antennas, names, how, plan, seed)
     table = Table("antenna", "gains", *(f"{n} shots" for n in plan.shots), title=str(run))
     for name, by_gains in found.items():
         for gains in GAINS:

@@ -33,7 +33,7 @@ from radiofm_ml.evaluate.beams import (
 
 SAME, OTHER = "TTSA", "TOTA"
 TABLE_FILE = "table1.json"
-METHODS = (*TABLE, SIMULATED, RANDOM, STATISTICS, DEEPBEAM, MIXED)  # in the order of the table
+METHODS = (*TABLE, SIMULATED, RANDOM, STATISTICS, *TUNED.values(), DEEPBEAM, MIXED)  # the table's order
 # Table I as published (arXiv abstract and talk of its authors): TTSA 2 and 32 shots, TOTA 2 and 32, on the
 # recorded data set, whose encoder and episodes were not published.
 PUBLISHED = {
@@ -50,9 +50,12 @@ def summarise(results: Sequence[dict], antennas: Sequence[str], facts: dict, pla
 
     rows: [{method, gains, setup (TTSA, TOTA), shots, mean, std, seeds}], std over the seeds. pairs: {method:
     {gains: {shots: matrix source x target}}}, means over the seeds. What is trained on none of the antennas
-    (simulated front ends, statistics) has TOTA alone; of 'DeepBeam' and 'mixed antennas', which are taught
-    nothing, shots is 0 and gains 'mixed'.
+    (simulated front ends, statistics) has TOTA alone; of DeepBeam as it is, which is taught nothing, shots
+    is 0 and gains 'mixed'.
     """
+    results = [*results, *(
+        {**r, "method": TUNED[layers], "targets": targets, "seconds": 0.0}
+        for r in results if r["method"] == DEEPBEAM for layers, targets in r["tuned"].items())]
     rows, pairs, confusion = [], {}, {}
     plain: dict[str, dict[str, list]] = {}
     for method in METHODS:
@@ -63,7 +66,6 @@ def summarise(results: Sequence[dict], antennas: Sequence[str], facts: dict, pla
             _plain(method, mine, rows, plain)
         if not mine[0]["targets"]:
             continue
-        name = TUNED if method == DEEPBEAM else method
         for gains in GAINS:
             for shots in plan.shots:
                 cells = [(r["seed"], r["source"], target, found[gains][str(shots)])
@@ -73,15 +75,15 @@ def summarise(results: Sequence[dict], antennas: Sequence[str], facts: dict, pla
                     continue
                 matrix = [[_mean(c for _, s, t, c in cells if s in (source, "") and t == target)
                            for target in antennas] for source in antennas]
-                pairs.setdefault(name, {}).setdefault(gains, {})[str(shots)] = matrix
+                pairs.setdefault(method, {}).setdefault(gains, {})[str(shots)] = matrix
                 for setup in (SAME, OTHER):
                     chosen = [c for c in cells if (c[1] == c[2]) == (setup == SAME)]
                     if not chosen:
                         continue
                     seeds = [_mean(c for seed, _, _, c in chosen if seed == s) for s in plan.seeds]
-                    rows.append(_row(name, gains, setup, shots, seeds))
+                    rows.append(_row(method, gains, setup, shots, seeds))
                     counts = np.sum([c["confusion"] for *_, c in chosen], 0)
-                    confusion.setdefault(f"{setup} {gains}", {})[f"{name}, {shots} shots"] = counts.tolist()
+                    confusion.setdefault(f"{setup} {gains}", {})[f"{method}, {shots} shots"] = counts.tolist()
     projections = {f"{r['method']}, {where}": panel for r in results
                    for where, panel in r.get("projections", {}).items()}
     size = len(next(iter(next(iter(confusion.values())).values())))
@@ -161,7 +163,7 @@ def draw(folder: Path) -> list[Path]:
     (folder / "table1.md").write_text(markdown(table), encoding="utf-8")
     ends = sorted({table["shots"][0], table["shots"][-1]})
     columns = [(setup, shots) for setup in (SAME, OTHER) for shots in ends]
-    methods = [*TABLE, TUNED, SIMULATED]
+    methods = [*TABLE, TUNED["dense"], SIMULATED]
     bars = {m: [(lookup(table, m, GAINS[0], *c) or {"mean": np.nan})["mean"] for c in columns]
             for m in methods}
     bars = {m: values for m, values in bars.items() if np.isfinite(values).any()}
@@ -171,7 +173,7 @@ def draw(folder: Path) -> list[Path]:
     plots.draw_table(folder / "table1.png", bars, [f"{s}, {n} shots" for s, n in columns], published=lines,
                      title="Table I: same antenna (TTSA), other antennas (TOTA)")
     middle = str(8 if 8 in table["shots"] else table["shots"][0])
-    wanted = [m for m in (TUNED, *TABLE) if m in table["pairs"]]
+    wanted = [m for m in (TUNED["dense"], *TABLE) if m in table["pairs"]]
     matrices = {m: np.array([[np.nan if v is None else v for v in row] for row in
                              table["pairs"][m][GAINS[0]][middle]], float) for m in wanted}
     plots.draw_pairs(folder / "pairs.png", matrices, table["antennas"],
@@ -206,11 +208,11 @@ def _report(folder: Path, table: dict, setup: str, shots: str) -> Path:
 
 
 def markdown(table: dict) -> str:
-    """The table, at one gain and with gains mixed, in per cent."""
+    """The table, with gains mixed and at one gain, in per cent."""
     methods = list(dict.fromkeys(r["method"] for r in table["rows"] if r["shots"]))
     lines = []
-    for gains, title in zip(GAINS, ("shots and queries at one receiver gain, mean over the gains",
-                                    "shots and queries at any gain"), strict=True):
+    for gains, title in zip(GAINS, ("shots and queries at any gain of the receiver",
+                                    "shots and queries at one gain, mean over the gains"), strict=True):
         columns = [(s, n) for s in (SAME, OTHER) for n in table["shots"]
                    if any(lookup(table, m, gains, s, n) for m in methods)]
         lines += [f"Accuracy in per cent, mean ± spread over the seeds; {title}.", "",

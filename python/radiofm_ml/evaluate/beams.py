@@ -6,8 +6,9 @@
     TOTA   trained on one antenna, taught and tested on another's last frames
 
 A few blocks of each beam are taught ("shots"), the others are asked for. Gains of the receiver are mixed in
-training. What is taught and asked is, by 'gains': 'each', all at one gain, as in a receiver that is taught
-and runs with its gain set, and the mean over the gains; 'mixed', a shot at any gain for a query at any other.
+training. What is taught and asked is, by 'gains': 'mixed', a shot at any gain for a query at any other, as
+DeepBeam is tested; 'each', all at one gain, as in a receiver that is taught and runs with its gain set, and
+the mean over the gains.
 
 Every training with its tests is a job of its own, whose result is kept in a file: the same command goes on
 where it was stopped. Jobs know nothing of each other and may run in processes.
@@ -40,7 +41,7 @@ from radiofm_ml.train.beam_augment import BeamAugmentation, VirtualFrontEnd
 from radiofm_ml.train.deepbeam import FineTuneConfig, FitConfig
 from radiofm_ml.train.protobeam import ProtoConfig
 
-GAINS = ("each", "mixed")
+GAINS = ("mixed", "each")
 FULL_SHOTS = (2, 4, 8, 16, 32)
 
 
@@ -49,24 +50,28 @@ class Setup:
     """A way to train an encoder by prototypes and to compare its embeddings.
 
     encoder, train   the network and its training (episodes and seed are the plan's)
-    normalisation    of ``geometry``, when it is tested; 'cl2n' takes the target's unlabelled mean
+    normalisation    of ``geometry``, when it is tested
     metric           of ``geometry``
+    centre           what 'cl2n' subtracts: 'shots', the mean of what is taught; 'unlabelled', the mean of the
+                     target's earlier blocks
     """
 
     encoder: IQEncoderConfig
     train: ProtoConfig
     normalisation: str
     metric: str = "euclidean"
+    centre: str = "unlabelled"
 
 
-_AUGMENTED = BeamAugmentation()
+_AUGMENTED = BeamAugmentation(snr_db=(20.0, 45.0), cfo=1e-2)
 # The four rows of the published Table I, each of which adds to the one before; then ours.
 TABLE = {
     "none": Setup(IQEncoderConfig(normalise="none"), ProtoConfig(), "none"),
     "data norm": Setup(IQEncoderConfig(), ProtoConfig(), "none"),
     "data norm + augm": Setup(IQEncoderConfig(), ProtoConfig(augmentation=_AUGMENTED), "none"),
     "proto norm + data norm + augm": Setup(
-        IQEncoderConfig(), ProtoConfig(augmentation=_AUGMENTED, prototypes="l2"), "l2"),
+        IQEncoderConfig(), ProtoConfig(augmentation=_AUGMENTED, prototypes="cl2n", temperature=30.0), "cl2n",
+        centre="shots"),
     "ours": Setup(
         # Without the augmentation: virtual front ends have their noise, levels and gains.
         IQEncoderConfig(level=True), ProtoConfig(prototypes="cl2n", front_ends="virtual",
@@ -79,7 +84,8 @@ SETUPS = {**TABLE, SIMULATED: Setup(
     IQEncoderConfig(level=True), ProtoConfig(prototypes="cl2n", front_ends="given"), "cl2n", "mahalanobis")}
 RANDOM, STATISTICS = "random encoder", "autocorrelation and spectrum"
 DEEPBEAM, MIXED = "DeepBeam", "DeepBeam, mixed antennas"
-TUNED = "DeepBeam, fine-tuned"
+TUNED = {"dense": "DeepBeam, dense layers tuned", "all": "DeepBeam, all layers tuned"}
+CENTRED = Setup(IQEncoderConfig(), ProtoConfig(), "cl2n")  # how what is not trained is compared
 SHOWN = (RANDOM, "ours")  # whose embeddings are projected: before and after
 
 
@@ -92,24 +98,26 @@ class Plan:
     unlabelled  blocks of each gain and beam of the target's first frames, whose mean centres the embeddings
     episodes    of a training; simulated_episodes, of the one over simulated front ends
     simulated   how many of them, and blocks of each gain and beam
-    deepbeam    its training, one after the other; tune: by shots
+    deepbeam    its training, one after the other
+    tune        ways to tune it to shots, and for which numbers of shots
     """
 
     shots: tuple[int, ...] = FULL_SHOTS
     seeds: tuple[int, ...] = (0, 1, 2)
     draws: int = 4
     unlabelled: int = 6
-    episodes: int = 300
+    episodes: int = 400
     simulated_episodes: int = 1200
     simulated: tuple[int, int] = (48, 6)
     # as the simulator was calibrated: bench/calibrate_beams.py
     deepbeam: tuple[FitConfig, ...] = (FitConfig(6, 25, 1e-3), FitConfig(2, 25, 2e-4))
-    tune: FineTuneConfig = FineTuneConfig("dense", 1e-3, 60)
+    tune: tuple[tuple[FineTuneConfig, tuple[int, ...]], ...] = (
+        (FineTuneConfig("dense", 1e-3, 60), FULL_SHOTS), (FineTuneConfig("all", 1e-3, 30), (2, 8)))
 
     @classmethod
     def quick(cls) -> Plan:
         return cls((2, 8), (0,), 2, 3, 80, 100, (8, 4), (FitConfig(3, 50, 1e-3),),
-                   FineTuneConfig("dense", 1e-3, 20))
+                   ((FineTuneConfig("dense", 1e-3, 20), FULL_SHOTS),))
 
 
 @dataclass(frozen=True)
@@ -170,20 +178,23 @@ def groups_of(blocks: BeamBlocks, gains: str) -> list[np.ndarray]:
 
 def decide(z: np.ndarray, taught: np.ndarray, asked: np.ndarray, normalisation: str, metric: str,
            mean: np.ndarray | None) -> np.ndarray:
-    """Which row of ``taught`` (beams, shots) each of ``asked`` (n,) is nearest to; z: embeddings (N, D)."""
+    """Which row of ``taught`` (beams, shots) each of ``asked`` (n,) is nearest to. z: embeddings (N, D).
+    mean: what 'cl2n' subtracts; None for the mean of what is taught."""
+    if mean is None:
+        mean = z[taught.ravel()].mean(0, dtype=np.float64)
     prototypes = [Prototype(str(i), z[row].mean(0, dtype=np.float64).astype(np.float32), len(row), z[row])
                   for i, row in enumerate(taught)]
     return geometry.fit(prototypes, normalisation, mean, metric).distances(z[asked]).argmin(1)
 
 
 def score(draw: Callable[[np.ndarray, np.ndarray, int], np.ndarray], blocks: BeamBlocks, plan: Plan,
-          seed: int) -> dict:
+          seed: int, kinds: Sequence[str] = GAINS) -> dict:
     """Accuracy and confusion of ``draw(taught, asked, number of the draw)``, over gains and shots.
 
-    Returns {gains: {shots: {"accuracy": [of each draw], "confusion": counts}}}.
+    kinds: of GAINS. Returns {gains: {shots: {"accuracy": [of each draw], "confusion": counts}}}.
     """
     found: dict = {}
-    for gains in GAINS:
+    for gains in kinds:
         for shots in plan.shots:
             groups = groups_of(blocks, gains)
             if min(np.bincount(blocks.beam[g])[np.unique(blocks.beam[g])].min() for g in groups) <= shots:
@@ -204,19 +215,19 @@ def score(draw: Callable[[np.ndarray, np.ndarray, int], np.ndarray], blocks: Bea
     return found
 
 
-def score_embeddings(embed, antennas, names: Sequence[str], normalisation: str, metric: str, plan: Plan,
-                     seed: int) -> dict:
-    """``score`` of every target by nearest prototypes, {target: found}."""
+def score_embeddings(embed, antennas, names: Sequence[str], how: Setup, plan: Plan, seed: int) -> dict:
+    """``score`` of every target by nearest prototypes, {target: found}. how: normalisation, metric and centre
+    count."""
     found = {}
     for name in names:
         test = antennas.blocks(name, "test")
         z = embed(test)
         mean = None
-        if normalisation == "cl2n":
+        if how.normalisation == "cl2n" and how.centre == "unlabelled":
             mean = domain_mean(embed, antennas.blocks(name, "train"), plan.unlabelled)
 
         def draw(taught, asked, number, z=z, mean=mean):
-            return decide(z, taught, asked, normalisation, metric, mean)
+            return decide(z, taught, asked, how.normalisation, how.metric, mean)
 
         found[name] = score(draw, test, plan, seed)
     return found
@@ -243,16 +254,14 @@ def run_job(job: Job, antennas, plan: Plan, folder: Path) -> dict:
             blocks, episodes = antennas.blocks(job.source, "train"), plan.episodes
         net = train_setup(setup, folder / "runs" / job.name, blocks, episodes, job.seed)
         embed = embedder(net.encoder)
-        found["targets"] = score_embeddings(embed, antennas, antennas.names, setup.normalisation,
-                                            setup.metric, plan, job.seed)
+        found["targets"] = score_embeddings(embed, antennas, antennas.names, setup, plan, job.seed)
     elif job.method in (RANDOM, STATISTICS):
         torch.manual_seed(job.seed)
         encoder = IQEncoder(IQEncoderConfig()).eval()
         blocks = antennas.blocks(job.source or antennas.names[0], "train")
         encoder.fit_features(torch.from_numpy(blocks.floats(slice(None, None, 8))))
         embed = embedder(encoder) if job.method == RANDOM else _statistics(encoder)
-        found["targets"] = score_embeddings(embed, antennas, antennas.names, "cl2n", "euclidean", plan,
-                                            job.seed)
+        found["targets"] = score_embeddings(embed, antennas, antennas.names, CENTRED, plan, job.seed)
     else:
         found = _deepbeam(job, antennas, plan, folder)
     if (job.method, job.source, job.seed) in [(m, antennas.names[0], plan.seeds[0]) for m in SHOWN]:
@@ -299,22 +308,23 @@ def _deepbeam(job: Job, antennas, plan: Plan, folder: Path) -> dict:
         deepbeam.fit(model, blocks.iq, blocks.beam, replace(config, seed=job.seed),
                      sources=blocks.front_end if job.method == MIXED else None,
                      folder=folder / "runs" / f"{job.name}-{number}")
-    plain, targets = {}, {}
+    found: dict = {"plain": {}, "targets": {}, "tuned": {}}
     for name in antennas.names:
         test = antennas.blocks(name, "test")
         decided = deepbeam.predict(model, test.iq).argmax(1)
-        plain[name] = {"accuracy": float((decided == test.beam).mean()), "confusion": confusion_matrix(
-            test.beam, decided, len(test.labels)).tolist()}
-        if job.method == DEEPBEAM:
-            def draw(taught, asked, number, test=test):
+        found["plain"][name] = {
+            "accuracy": float((decided == test.beam).mean()),
+            "confusion": confusion_matrix(test.beam, decided, len(test.labels)).tolist()}
+        for tune, shots in plan.tune if job.method == DEEPBEAM else ():
+            def draw(taught, asked, number, test=test, tune=tune):
                 y = np.repeat(np.arange(len(taught)), taught.shape[1])
-                tune = replace(plan.tune, seed=job.seed)
-                tuned = deepbeam.fine_tune(model, test.iq[taught.ravel()], y, tune).model
-                return deepbeam.predict(tuned, test.iq[asked]).argmax(1)
+                tuned = deepbeam.fine_tune(model, test.iq[taught.ravel()], y, replace(tune, seed=job.seed))
+                return deepbeam.predict(tuned.model, test.iq[asked]).argmax(1)
 
-            # One draw: a tuning takes as long as a hundred draws of prototypes.
-            targets[name] = score(draw, test, replace(plan, draws=1), job.seed)
-    return {"plain": plain, "targets": targets}
+            # One draw, and gains mixed only: a tuning takes as long as a hundred draws of prototypes.
+            few = replace(plan, draws=1, shots=tuple(n for n in plan.shots if n in shots))
+            found["tuned"].setdefault(tune.layers, {})[name] = score(draw, test, few, job.seed, GAINS[:1])
+    return found
 
 
 def run(antennas: SimulatedAntennas | RecordedAntennas, plan: Plan, folder: Path, processes: int = 1,

@@ -49,7 +49,6 @@ from radiofm_ml.train.beam_augment import (
 FRONT_ENDS = ("one", "virtual", "given")
 PROTOTYPES = ("none", "l2", "cl2n")
 FIT_BLOCKS = 1024  # that the constants of the features are measured on
-_TEMPERATURE = 10.0  # at the start: squared distances on the unit sphere are 4 at most
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class ProtoConfig:
                                      a half cosine to zero
     augmentation, virtual            see ``beam_augment``; None: without
     prototypes                       of PROTOTYPES
+    temperature                      that distances of normalised embeddings, 4 at most, are multiplied by at
+                                     the start; it is learned
     front_ends                       of FRONT_ENDS
     seed                             of the weights and of everything drawn
     """
@@ -74,6 +75,7 @@ class ProtoConfig:
     warmup: int = 30
     augmentation: BeamAugmentation | None = None
     prototypes: str = "none"
+    temperature: float = 10.0
     front_ends: str = "one"
     virtual: VirtualFrontEnd | None = None
     seed: int = 0
@@ -85,6 +87,8 @@ class ProtoConfig:
         for name, low in (("episodes", 1), ("ways", 2), ("shots", 1), ("queries", 1)):
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
         if (self.front_ends == "virtual") != (self.virtual is not None):
             raise ValueError("front_ends 'virtual' and the ranges of the virtual front ends go together")
 
@@ -156,11 +160,11 @@ class Episodes:
 class ProtoNet(nn.Module):
     """Encoder, rule of comparison and Algorithm 1's loss."""
 
-    def __init__(self, encoder: IQEncoder, prototypes: str = "none"):
+    def __init__(self, encoder: nn.Module, prototypes: str = "none", temperature: float = 10.0):
         super().__init__()
         self.encoder, self.how = encoder, prototypes
         if prototypes != "none":
-            self.log_temperature = nn.Parameter(torch.tensor(math.log(_TEMPERATURE)))
+            self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
 
     def forward(self, x: torch.Tensor, shots: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(loss, accuracy) of an episode's blocks float32 (N_B, shots + n_Q, L, 2), the support first."""
@@ -274,7 +278,7 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
 def build(encoder: IQEncoderConfig, config: ProtoConfig) -> ProtoNet:
     """The network that a run trains, freshly initialised."""
     torch.manual_seed(config.seed)
-    return ProtoNet(IQEncoder(encoder), config.prototypes)
+    return ProtoNet(IQEncoder(encoder), config.prototypes, config.temperature)
 
 
 def load_run(folder: Path) -> tuple[ProtoNet, dict]:
