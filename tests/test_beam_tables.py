@@ -17,7 +17,7 @@ from radiofm_ml.train.deepbeam import FineTuneConfig, FitConfig
 
 LENGTH, BEAMS = 128, 3
 PLAN = Plan(shots=(1, 2), seeds=(0,), draws=2, unlabelled=2, episodes=3, simulated_episodes=3,
-            deepbeam=(FitConfig(1, 30, 1e-3),), tune=((FineTuneConfig("dense", 1e-3, 2), (1, 2)),))
+            deepbeam=(FitConfig(1, 30, 1e-3),), tune=((FineTuneConfig("head", 1e-3, 2), (1, 2)),))
 
 
 class Toy:
@@ -103,8 +103,8 @@ def table(tmp_path_factory):
 def test_every_method_of_every_pair_is_in_the_table(table):
     folder, results, summary = table
     methods = {r["method"] for r in summary["rows"]}
-    assert methods == {*beams.TABLE, beams.RANDOM, beams.STATISTICS, DEEPBEAM, MIXED, TUNED["dense"]}
-    for method, kinds in (*((method, GAINS) for method in beams.TABLE), (TUNED["dense"], GAINS[:1])):
+    assert methods == {*beams.TABLE, beams.RANDOM, beams.STATISTICS, DEEPBEAM, MIXED, TUNED["head"]}
+    for method, kinds in (*((method, GAINS) for method in beams.TABLE), (TUNED["head"], GAINS[:1])):
         for gains in kinds:
             for shots in (1, 2):
                 for setup, cells in (("TTSA", ((0, 0), (1, 1))), ("TOTA", ((0, 1), (1, 0)))):

@@ -163,7 +163,7 @@ def draw(folder: Path) -> list[Path]:
     (folder / "table1.md").write_text(markdown(table), encoding="utf-8")
     ends = sorted({table["shots"][0], table["shots"][-1]})
     columns = [(setup, shots) for setup in (SAME, OTHER) for shots in ends]
-    methods = [*TABLE, TUNED["dense"], SIMULATED]
+    methods = [*TABLE, TUNED["head"], SIMULATED]
     bars = {m: [(lookup(table, m, GAINS[0], *c) or {"mean": np.nan})["mean"] for c in columns]
             for m in methods}
     bars = {m: values for m, values in bars.items() if np.isfinite(values).any()}
@@ -173,7 +173,7 @@ def draw(folder: Path) -> list[Path]:
     plots.draw_table(folder / "table1.png", bars, [f"{s}, {n} shots" for s, n in columns], published=lines,
                      title="Table I: same antenna (TTSA), other antennas (TOTA)")
     middle = str(8 if 8 in table["shots"] else table["shots"][0])
-    wanted = [m for m in (TUNED["dense"], *TABLE) if m in table["pairs"]]
+    wanted = [m for m in (TUNED["head"], *TABLE) if m in table["pairs"]]
     matrices = {m: np.array([[np.nan if v is None else v for v in row] for row in
                              table["pairs"][m][GAINS[0]][middle]], float) for m in wanted}
     plots.draw_pairs(folder / "pairs.png", matrices, table["antennas"],

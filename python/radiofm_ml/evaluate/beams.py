@@ -84,7 +84,8 @@ SETUPS = {**TABLE, SIMULATED: Setup(
     IQEncoderConfig(level=True), ProtoConfig(prototypes="cl2n", front_ends="given"), "cl2n", "mahalanobis")}
 RANDOM, STATISTICS = "random encoder", "autocorrelation and spectrum"
 DEEPBEAM, MIXED = "DeepBeam", "DeepBeam, mixed antennas"
-TUNED = {"dense": "DeepBeam, dense layers tuned", "all": "DeepBeam, all layers tuned"}
+TUNED = {"head": "DeepBeam, last layer tuned", "dense": "DeepBeam, dense layers tuned",
+         "all": "DeepBeam, all layers tuned"}
 CENTRED = Setup(IQEncoderConfig(), ProtoConfig(), "cl2n")  # how what is not trained is compared
 SHOWN = (RANDOM, "ours")  # whose embeddings are projected: before and after
 
@@ -112,12 +113,12 @@ class Plan:
     # as the simulator was calibrated: bench/calibrate_beams.py
     deepbeam: tuple[FitConfig, ...] = (FitConfig(6, 25, 1e-3), FitConfig(2, 25, 2e-4))
     tune: tuple[tuple[FineTuneConfig, tuple[int, ...]], ...] = (
-        (FineTuneConfig("dense", 1e-3, 60), FULL_SHOTS), (FineTuneConfig("all", 1e-3, 30), (2, 8)))
+        (FineTuneConfig("head", 1e-3, 200), FULL_SHOTS), (FineTuneConfig("all", 3e-4, 60), (2,)))
 
     @classmethod
     def quick(cls) -> Plan:
         return cls((2, 8), (0,), 2, 3, 80, 100, (8, 4), (FitConfig(3, 50, 1e-3),),
-                   ((FineTuneConfig("dense", 1e-3, 20), FULL_SHOTS),))
+                   ((FineTuneConfig("head", 1e-3, 200), FULL_SHOTS),))
 
 
 @dataclass(frozen=True)
