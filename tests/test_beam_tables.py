@@ -7,13 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from radiofm_ml.cli.app import app
 from radiofm_ml.data.beam_blocks import BeamBlocks
 from radiofm_ml.data.beam_files import BeamFileError, write
+from radiofm_ml.engine import open_engine
 from radiofm_ml.evaluate import angles, beam_tables, beams
 from radiofm_ml.evaluate.angles import AnglePlan, SimulatedAngles
 from radiofm_ml.evaluate.antennas import RecordedAntennas, SimulatedAntennas
 from radiofm_ml.evaluate.beams import DEEPBEAM, GAINS, MIXED, TUNED, Job, Plan
+from radiofm_ml.fewshot import FewShot
+from radiofm_ml.train.beam_export import export
 from radiofm_ml.train.deepbeam import FineTuneConfig, FitConfig
+from radiofm_ml.train.protobeam import embed, load_run
+from typer.testing import CliRunner
 
 LENGTH, BEAMS = 128, 3
 PLAN = Plan(shots=(1, 2), seeds=(0,), draws=2, unlabelled=2, episodes=3, simulated_episodes=3,
@@ -126,10 +132,6 @@ def test_what_is_written(table):
     row = beam_tables.lookup(summary, "ours", "mixed", "TOTA", 2)
     line = next(line for line in text.splitlines() if line.startswith("| ours |"))
     assert f"{100 * row['mean']:.1f}" in line
-    before = (folder / "table1.png").read_bytes()
-    (folder / "table1.png").unlink()
-    beam_tables.draw(folder)
-    assert (folder / "table1.png").read_bytes() == before
 
 
 def test_what_is_done_is_not_done_again(table, monkeypatch):
@@ -232,3 +234,35 @@ def test_protoaoa_asks_only_for_angles_that_were_not_trained_on(tmp_path, monkey
     assert metrics["accuracy"] <= metrics["within_one_step"] <= 1
     assert (tmp_path / "angles.png").stat().st_size > 5000
     assert json.loads((tmp_path / "plan.json").read_text())["plan"]["episodes"] == 3
+
+
+# -- the command -------------------------------------------------------------------------------------------
+def test_train_evaluate_and_bundle(tmp_path):
+    def radiofm(*arguments):
+        done = CliRunner().invoke(app, ["protobeam", *map(str, arguments)])
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done.output
+
+    assert radiofm("train", tmp_path, "--setup", "list").splitlines() == list(beams.SETUPS)
+    run = ["train", tmp_path / "run", "--frames", 14, "--episodes", 2, "--setup"]
+    radiofm(*run, "ours")
+    radiofm("evaluate", tmp_path / "run", "--frames", 14, "--target", "b", "--shots", "1,2", "--out",
+            tmp_path / "found.json")
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert list(found) == ["b"] and list(found["b"]["each"]) == ["1", "2"]
+    assert np.mean(found["b"]["each"]["2"]["accuracy"]) > 2 / 24  # well above chance even so
+    for arguments, words in ((("train", tmp_path / "x", "--source", "e"), "antennas are a, b, c, d"),
+                             ((*run, "theirs"), "--setup must be one of"),
+                             ((*run, "none"), "other settings"),
+                             (("evaluate", tmp_path / "run", "--shots", "0"), "--shots must be"),
+                             (("plot", tmp_path), "radiofm protobeam table1 writes it")):
+        with pytest.raises(ValueError, match=words):
+            radiofm(*arguments)
+
+    held_out = SimulatedAntennas().numbered(100_000, 2, 4)
+    made = export(tmp_path / "run", tmp_path / "made", "made", held_out, "# made\n")
+    few = FewShot.for_bundle(made)
+    assert few.calibrated and few.normalisation == "cl2n"
+    np.testing.assert_allclose(open_engine(made).embed(held_out.iq[:5]),
+                               embed(load_run(tmp_path / "run")[0].encoder, held_out)[:5], atol=0.02)
