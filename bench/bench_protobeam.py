@@ -27,7 +27,7 @@ from radiofm_ml.models.iq_encoder import IQEncoderConfig  # noqa: E402
 from radiofm_ml.synth.beams import BLOCK, BeamSimulator  # noqa: E402
 
 SHIPPED = "protobeam-sim"
-BATCH = 32
+BATCH = 64
 EACH = 64  # blocks of a beam
 
 

@@ -8,12 +8,13 @@ reason instead of throwing.
 """
 
 import math
-import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import pmt
+
+from .radiofm_python import _pdu
 
 EMBEDDINGS, PREDICTIONS = pmt.mp("embeddings"), pmt.mp("predictions")
 TOKENS = pmt.mp("tokens")
@@ -23,9 +24,6 @@ RX_TIME, RX_FREQ, RX_RATE = pmt.intern("rx_time"), pmt.intern("rx_freq"), pmt.in
 PAD = pmt.intern("radiofm_pad")  # stream tag: absolute offset of the first padding sample
 
 TILE_LAYER = -1  # in a tokens PDU: the tile itself, before the encoder
-
-# The wire format of an f32vector (pmt.serialize): type 10, array 8, count, one byte of padding that is 0.
-_F32 = struct.Struct(">BBIBB")
 
 
 class MessageError(ValueError):
@@ -63,32 +61,20 @@ class Prediction:
 
 
 def to_pmt_vector(values) -> pmt.pmt_base:
-    """f32vector of a one-dimensional array.
-
-    By way of the wire format: 16,640 values take a tenth of the time of pmt.init_f32vector, which takes a
-    list.
-    """
-    values = np.ascontiguousarray(values, np.float32)
-    return pmt.deserialize_str(_F32.pack(10, 8, len(values), 1, 0) + values.astype(">f4").tobytes())
+    """f32vector of a one-dimensional array."""
+    return _pdu.f32vector(np.asarray(values, np.float32))
 
 
-def _from_f32vector(value) -> np.ndarray:
-    return np.frombuffer(pmt.serialize_str(value), ">f4", offset=_F32.size).astype(np.float32)
-
-
-# A PDU is made for every tile, and each call into PMT takes a microsecond: what stays the same from one to
-# the next is kept, as the tail of the dict. PMTs are never changed once they are out.
-_symbol = lru_cache(maxsize=1024)(pmt.intern)
-
-
+# A PDU is made for every tile: what stays the same from one to the next is kept, as the tail of the dict. PMTs
+# are never changed once they are out.
 @lru_cache(maxsize=64)
 def _constant(sample_count, sample_rate, rx_freq, model: str):
     meta = pmt.make_dict()
     for key, value in (("sample_rate", sample_rate), ("rx_freq", rx_freq)):
         if value is not None:
-            meta = pmt.acons(_symbol(key), pmt.from_double(float(value)), meta)
-    meta = pmt.acons(_symbol("sample_count"), pmt.from_uint64(int(sample_count)), meta)
-    return pmt.acons(_symbol("model"), pmt.intern(model), meta)
+            meta = pmt.acons(pmt.intern(key), pmt.from_double(float(value)), meta)
+    meta = pmt.acons(pmt.intern("sample_count"), pmt.from_uint64(int(sample_count)), meta)
+    return pmt.acons(pmt.intern("model"), pmt.intern(model), meta)
 
 
 @lru_cache(maxsize=64)
@@ -97,24 +83,17 @@ def _constant_decision(sample_count, sample_rate, rx_freq, model: str, task: str
     names = pmt.make_vector(len(labels), pmt.PMT_NIL)
     for i, label in enumerate(labels):
         pmt.vector_set(names, i, pmt.intern(label))
-    meta = pmt.acons(_symbol("labels"), names, meta)
+    meta = pmt.acons(pmt.intern("labels"), names, meta)
     if unit is not None:
-        meta = pmt.acons(_symbol("unit"), pmt.intern(unit), meta)
-    return pmt.acons(_symbol("task"), pmt.intern(task), meta)
+        meta = pmt.acons(pmt.intern("unit"), pmt.intern(unit), meta)
+    return pmt.acons(pmt.intern("task"), pmt.intern(task), meta)
 
 
 def _info_dict(info: TileInfo, constant=None):
     """The keys of ``info``, in front of ``constant`` if that is given."""
-    meta = constant or _constant(info.sample_count, info.sample_rate, info.rx_freq, info.model)
-    for key in ("sample_start", "tile", "dropped"):
-        meta = pmt.acons(_symbol(key), pmt.from_uint64(int(getattr(info, key))), meta)
-    for key in ("freq_lower_edge", "freq_upper_edge"):
-        value = getattr(info, key)
-        if value is not None:
-            meta = pmt.acons(_symbol(key), pmt.from_double(float(value)), meta)
-    if info.rx_time is not None:
-        meta = pmt.acons(RX_TIME, time_to_pmt(*info.rx_time), meta)
-    return meta
+    return _pdu.tile_dict(constant or _constant(info.sample_count, info.sample_rate, info.rx_freq, info.model),
+                          info.sample_start, info.tile, info.dropped, info.freq_lower_edge,
+                          info.freq_upper_edge, info.rx_time)
 
 
 def embedding_pdu(info: TileInfo, embedding) -> pmt.pmt_base:
@@ -137,10 +116,8 @@ def prediction_pdu(prediction: Prediction) -> pmt.pmt_base:
     meta = _info_dict(info, _constant_decision(
         info.sample_count, info.sample_rate, info.rx_freq, info.model, prediction.task,
         tuple(prediction.labels), prediction.unit))
-    meta = pmt.acons(_symbol("label"), pmt.intern(prediction.label), meta)
-    meta = pmt.acons(_symbol("confidence"), pmt.from_double(float(prediction.confidence)), meta)
-    meta = pmt.acons(_symbol("unknown"), pmt.from_bool(bool(prediction.unknown)), meta)
-    return pmt.cons(meta, to_pmt_vector(prediction.scores))
+    return _pdu.decision(meta, prediction.label, prediction.confidence, bool(prediction.unknown),
+                         np.asarray(prediction.scores))
 
 
 def time_to_pmt(seconds: int, fraction: float) -> pmt.pmt_base:
@@ -188,7 +165,7 @@ def text(value) -> str:
 def vector(value) -> np.ndarray:
     """float32 array of a PMT f32 or f64 vector with finite values; MessageError otherwise."""
     if pmt.is_f32vector(value):
-        values = _from_f32vector(value)
+        values = _pdu.f32values(value)
     elif pmt.is_f64vector(value):
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
             values = np.asarray(pmt.f64vector_elements(value), np.float32)

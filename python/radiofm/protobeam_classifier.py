@@ -54,7 +54,7 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
     def __init__(self, bundle="protobeam-sim", hop: int = 0, vlen: int = 1, samp_rate: float = 0.0,
                  prototypes: str = "", shipped: bool = True, normalisation: str = "auto",
                  metric: str = "euclidean", centre: str = "source", false_alarm_rate: float = 0.01,
-                 history: int = 256, task: str = "beam", overload: str = "drop", max_batch: int = 32,
+                 history: int = 256, task: str = "beam", overload: str = "drop", max_batch: int = 64,
                  max_latency: float = 0.05, max_queue: int = 256, engine: str = "auto", threads: int = 1,
                  drift_rate: float = 1e-6):
         encoder = open_encoder(_NAME, bundle, "iq", engine, threads)

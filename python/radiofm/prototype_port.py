@@ -200,6 +200,8 @@ class PrototypePort:
             predictions, begin = [], 0
             for i, (info, vector) in enumerate(zip(infos, vectors, strict=True)):
                 self._remember(info, vector)
+                if not self._pending:
+                    continue
                 ready = [e for e in self._pending if self._offered(e, info, vector)]
                 if ready:
                     predictions += self._predict(infos[begin:i], vectors[begin:i])
@@ -236,10 +238,10 @@ class PrototypePort:
         self.few.observe(vectors, decision)
         self._watch_drift()
         labels = self.few.labels
-        rows = zip(infos, decision.index, decision.unknown, decision.confidence(), decision.probabilities,
-                   strict=True)
-        return [Prediction(info, self.task, self._library.UNKNOWN if unknown else labels[index],
-                           float(confidence), bool(unknown), labels, probabilities.astype(np.float32))
+        rows = zip(infos, decision.index.tolist(), decision.unknown.tolist(), decision.confidence().tolist(),
+                   decision.probabilities.astype(np.float32), strict=True)
+        return [Prediction(info, self.task, self._library.UNKNOWN if unknown else labels[index], confidence,
+                           unknown, labels, probabilities)
                 for info, index, unknown, confidence, probabilities in rows]
 
     def _watch_drift(self) -> None:

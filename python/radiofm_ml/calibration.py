@@ -77,8 +77,9 @@ def p_values(ratios: np.ndarray, fitted: Geometry, table: Table | None) -> np.nd
         p = (farther + 1.0) / (m + 1.0)
     else:
         source = np.empty_like(ratios)
-        for column, shots in enumerate(fitted.shots):
-            source[:, column] = sum(weight * _farther(ratios[:, column], table, row)
+        for shots in set(fitted.shots.tolist()):
+            taught = fitted.shots == shots
+            source[:, taught] = sum(weight * _farther(ratios[:, taught], table, row)
                                     for row, weight in table.around(shots))
         correction = m / (SOURCE_WEIGHT + m)  # the conformal +1, as far as the shots count
         p = (SOURCE_WEIGHT * source + farther + correction) / (SOURCE_WEIGHT + m + correction)

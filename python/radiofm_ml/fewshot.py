@@ -261,12 +261,15 @@ class StreamMean:
 
     def update(self, x: np.ndarray) -> None:
         """x: (N, D)"""
-        for row in np.asarray(x, np.float64):
-            if self._count >= self.MEMORY:
-                self._sum, self._count = self._sum * (1 - 1 / self.MEMORY), self.MEMORY - 1
-            self._sum = row.copy() if self._sum is None else self._sum + row
-            self._count += 1
-            self._since += 1
+        x = np.asarray(x, np.float64)
+        while len(x):
+            room = self.MEMORY - self._count  # before older ones begin to be forgotten
+            keep = 1.0 if room else 1.0 - 1.0 / self.MEMORY
+            n = min(len(x), 1 if self._mean is None else self.STEP - self._since, room or self.STEP)
+            part, x = keep ** np.arange(n - 1, -1, -1) @ x[:n], x[n:]
+            self._sum = part if self._sum is None else part + keep**n * self._sum
+            self._count = min(self._count + n, self.MEMORY)
+            self._since += n
             if self._since >= self.STEP or self._mean is None:
                 self._mean, self._since = (self._sum / self._count).astype(np.float32), 0
 

@@ -8,6 +8,7 @@ namespace py = pybind11;
 
 // gr_modtool writes between these marks.
 // BINDING_FUNCTION_PROTOTYPES(
+void bind_pdu(py::module& m);
 void bind_stft(py::module& m);
 // ) END BINDING_FUNCTION_PROTOTYPES
 
@@ -16,8 +17,10 @@ PYBIND11_MODULE(radiofm_python, m)
     // The base classes, and the types of arguments and defaults.
     py::module::import("gnuradio.gr");
     py::module::import("gnuradio.fft");
+    py::module::import("pmt");
 
     // BINDING_FUNCTION_CALLS(
+    bind_pdu(m);
     bind_stft(m);
     // ) END BINDING_FUNCTION_CALLS
 }
