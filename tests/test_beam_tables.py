@@ -216,7 +216,8 @@ def test_estimated_angle_is_the_mean_by_probability():
 
 def test_protoaoa_asks_only_for_angles_that_were_not_trained_on(tmp_path, monkeypatch):
     sweeps = SimulatedAngles(("a", "b"), frames=14)
-    plan = AnglePlan(shots=(1, 2), seeds=(0,), draws=1, unlabelled=1, episodes=3, methods=("ours",))
+    plan = AnglePlan(shots=(1, 2), seeds=(0,), draws=1, unlabelled=1, episodes=3,
+                     methods=("ours", angles.RANDOM, angles.SUPERVISED))
     trained = []
     original = angles.train_setup
     monkeypatch.setattr(angles, "train_setup", lambda setup, folder, blocks, *rest: (
@@ -229,7 +230,8 @@ def test_protoaoa_asks_only_for_angles_that_were_not_trained_on(tmp_path, monkey
     truth = report["examples"]["ours, 1 shots"]["truth"]
     assert len(set(truth)) == 23 and not seen & set(truth)
     methods = {r["method"] for r in report["results"]}
-    assert methods == {"ours, same antenna", "ours, another antenna"}
+    assert methods == {"ours, same antenna", "ours, another antenna", "random encoder, same antenna",
+                       "random encoder, another antenna", angles.SUPERVISED}
     metrics = {r["metric"]: r["mean"] for r in report["results"] if r["labels_per_class"] == 2}
     assert metrics["accuracy"] <= metrics["within_one_step"] <= 1
     assert (tmp_path / "angles.png").stat().st_size > 5000

@@ -8,12 +8,15 @@ import json
 import numpy as np
 import pytest
 from conftest import ROOT  # noqa: F401  (OMP_NUM_THREADS)
+from radiofm_ml import bundle as bundles
 from radiofm_ml.calibration import calibrate
 from radiofm_ml.cli.app import app
 from radiofm_ml.evaluate import fewshot_check as checks
 from radiofm_ml.evaluate.fewshot_check import Data, binomial_interval, expected_calibration_error, share
 from radiofm_ml.evaluate.fewshot_data import load
 from radiofm_ml.fewshot import FewShot
+from radiofm_ml.synth.beams import BeamSimulator
+from radiofm_ml.synth.beams.files import write_captures
 from scipy.stats import binomtest
 from test_fewshot import D, labelled
 from tiny_bundle import make_bundle
@@ -148,6 +151,21 @@ def test_command(tmp_path):
     assert report["rows"][0]["ece"]["all"]["accuracy"] > 0.9
     for name in ("rates.png", "reliability.png"):
         assert (tmp_path / "out" / name).stat().st_size > 10_000
+
+
+def test_beams_of_a_file(tmp_path):
+    file = write_captures(tmp_path, BeamSimulator("a"), 15, 1)
+    data = load(bundles.load("protobeam-sim"), str(file), frames=12)
+    assert data.x.shape == (24 * 12, 64)
+    assert list(dict.fromkeys(data.labels)) == [f"beam {b}" for b in range(24)]
+    few = FewShot(64, normalisation="l2")
+    for label in dict.fromkeys(data.labels):
+        few.prototypes.enroll(label, data.x[data.labels == label][:2])
+    asked = np.tile(np.arange(12) >= 2, 24)
+    decided = np.array(few.labels)[few.predict(data.x[asked]).index]
+    assert (decided == data.labels[asked]).mean() > 0.8  # they are the blocks of those beams
+    with pytest.raises(ValueError, match="bundle random.* reads tiles"):
+        load(make_bundle(tmp_path / "model"), str(file))
 
 
 def test_files_that_are_refused(tmp_path):

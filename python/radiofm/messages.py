@@ -65,8 +65,8 @@ def to_pmt_vector(values) -> pmt.pmt_base:
     return _pdu.f32vector(np.asarray(values, np.float32))
 
 
-# A PDU is made for every tile: what stays the same from one to the next is kept, as the tail of the dict. PMTs
-# are never changed once they are out.
+# A PDU is made for every tile: what stays the same from one to the next is kept, as the tail of the dict.
+# PMTs are never changed once they are out.
 @lru_cache(maxsize=64)
 def _constant(sample_count, sample_rate, rx_freq, model: str):
     meta = pmt.make_dict()
@@ -91,8 +91,9 @@ def _constant_decision(sample_count, sample_rate, rx_freq, model: str, task: str
 
 def _info_dict(info: TileInfo, constant=None):
     """The keys of ``info``, in front of ``constant`` if that is given."""
-    return _pdu.tile_dict(constant or _constant(info.sample_count, info.sample_rate, info.rx_freq, info.model),
-                          info.sample_start, info.tile, info.dropped, info.freq_lower_edge,
+    if constant is None:
+        constant = _constant(info.sample_count, info.sample_rate, info.rx_freq, info.model)
+    return _pdu.tile_dict(constant, info.sample_start, info.tile, info.dropped, info.freq_lower_edge,
                           info.freq_upper_edge, info.rx_time)
 
 

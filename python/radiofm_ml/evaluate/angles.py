@@ -5,18 +5,21 @@
 
 The published encoder, its testbed's step and its way from classes to degrees are not public; ours: the
 encoder and training of ``evaluate.beams`` ("ours"), and the mean of the taught angles, each by its
-probability, which is the few-shot classifier's.
+probability, which is the few-shot classifier's. Beside it, with the same shots: a random encoder, and the
+same network trained on nothing but the shots ("supervised").
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.nn import functional as F
 
 from radiofm_ml import geometry
 from radiofm_ml.calibration import log_odds, softmax
@@ -24,11 +27,23 @@ from radiofm_ml.data.beam_blocks import BeamBlocks
 from radiofm_ml.data.beam_files import published_split
 from radiofm_ml.evaluate import reports
 from radiofm_ml.evaluate.antennas import PARTS
-from radiofm_ml.evaluate.beams import TABLE, Job, domain_mean, embedder, run_jobs, split_shots, train_setup
+from radiofm_ml.evaluate.beams import (
+    CENTRED,
+    RANDOM,
+    TABLE,
+    Job,
+    domain_mean,
+    embedder,
+    run_jobs,
+    split_shots,
+    train_setup,
+)
+from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
 from radiofm_ml.prototypes import Prototype
 
 SKIP = 4  # every fourth angle is trained on
-OURS, RAW = "ours", "data norm"
+OURS, RAW, SUPERVISED = "ours", "data norm", "supervised, on the shots alone"
+SUPERVISED_STEPS, SUPERVISED_RATE = 60, 2e-3  # of AdamW over all shots at once
 KINDS = {"same": "same antenna", "other": "another antenna"}
 
 
@@ -77,7 +92,7 @@ class AnglePlan:
     draws: int = 3
     unlabelled: int = 6
     episodes: int = 300
-    methods: tuple[str, ...] = (RAW, OURS)
+    methods: tuple[str, ...] = (RAW, OURS, RANDOM, SUPERVISED)
 
     @classmethod
     def quick(cls) -> AnglePlan:
@@ -103,6 +118,26 @@ def estimate(z: np.ndarray, taught: np.ndarray, asked: np.ndarray, degrees: np.n
     return logits.argmax(1), softmax(logits) @ degrees
 
 
+def supervised(blocks: BeamBlocks, taught: np.ndarray, asked: np.ndarray, degrees: np.ndarray,
+               unlabelled: BeamBlocks, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """As ``estimate``, by a network of the encoder's shape that is trained on the shots as a classifier.
+    unlabelled: what its features are standardised on."""
+    torch.manual_seed(seed)
+    net = IQEncoder(IQEncoderConfig(level=True, embedding_size=len(taught)))
+    net.fit_features(torch.from_numpy(unlabelled.floats(slice(None, None, 8))))
+    optimizer = torch.optim.AdamW(net.parameters(), SUPERVISED_RATE, weight_decay=1e-2)
+    x = torch.from_numpy(blocks.floats(taught.ravel()))
+    y = torch.arange(len(taught)).repeat_interleave(taught.shape[1])
+    for _ in range(SUPERVISED_STEPS):
+        optimizer.zero_grad()
+        F.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    with torch.inference_mode():
+        logits = torch.cat([net(torch.from_numpy(blocks.floats(part))) for part in
+                            np.array_split(asked, max(1, len(asked) // 256))]).double().numpy()
+    return logits.argmax(1), softmax(logits) @ degrees
+
+
 def run_job(job: Job, angles: SimulatedAngles, plan: AnglePlan, folder: Path) -> dict:
     """Train on every fourth angle of an antenna, then teach the others, of every antenna.
 
@@ -111,20 +146,34 @@ def run_job(job: Job, angles: SimulatedAngles, plan: AnglePlan, folder: Path) ->
     each at one gain of the receiver, the mean over the gains.
     """
     started = time.process_time()
-    setup = TABLE[job.method]
-    train = angles.blocks(job.source, "train")
-    train = train.take(np.isin(train.beam, seen_angles(len(train.labels))))
-    net = train_setup(setup, folder / "runs" / job.name, train, plan.episodes, job.seed)
-    embed = embedder(net.encoder)
+    setup = TABLE.get(job.method, CENTRED)
+    embed = None
+    if job.method in TABLE:
+        train = angles.blocks(job.source, "train")
+        train = train.take(np.isin(train.beam, seen_angles(len(train.labels))))
+        net = train_setup(setup, folder / "runs" / job.name, train, plan.episodes, job.seed)
+        embed = embedder(net.encoder)
+    elif job.method == RANDOM:
+        torch.manual_seed(job.seed)
+        encoder = IQEncoder(IQEncoderConfig()).eval()
+        train = angles.blocks(job.source, "train")
+        encoder.fit_features(torch.from_numpy(train.floats(slice(None, None, 8))))
+        embed = embedder(encoder)
     found: dict = {"targets": {}}
     for name in angles.names:
-        test = angles.blocks(name, "test")
+        test, earlier = angles.blocks(name, "test"), angles.blocks(name, "train")
         test = test.take(~np.isin(test.beam, seen_angles(len(test.labels))))
-        z = embed(test)
-        mean = domain_mean(embed, angles.blocks(name, "train"), plan.unlabelled)
+        if embed is None:
+            decide = partial(supervised, test, unlabelled=earlier, seed=job.seed)
+            few = replace(plan, draws=1)  # a training each
+        else:
+            mean = domain_mean(embed, earlier, plan.unlabelled)
+            decide = partial(estimate, embed(test), normalisation=setup.normalisation, metric=setup.metric,
+                             mean=mean)
+            few = plan
         found["targets"][name] = {}
         for shots in plan.shots:
-            metrics, example = _score(z, test, mean, setup, shots, plan, job.seed)
+            metrics, example = _score(decide, test, shots, few, job.seed)
             found["targets"][name][str(shots)] = metrics
             if name == job.source and shots == plan.shots[len(plan.shots) // 3]:
                 found["example"] = {"shots": shots, **example}
@@ -132,7 +181,8 @@ def run_job(job: Job, angles: SimulatedAngles, plan: AnglePlan, folder: Path) ->
             "seconds": round(time.process_time() - started, 1), **found}
 
 
-def _score(z, blocks: BeamBlocks, mean, setup, shots: int, plan: AnglePlan, seed: int) -> tuple[dict, dict]:
+def _score(decide: Callable, blocks: BeamBlocks, shots: int, plan: AnglePlan, seed: int) -> tuple[dict, dict]:
+    """decide: ``estimate`` or ``supervised``, of (taught, asked, degrees)."""
     step = np.diff(blocks.degrees).min()
     rows, truth, guess = [], [], []
     for number in range(plan.draws):
@@ -141,7 +191,7 @@ def _score(z, blocks: BeamBlocks, mean, setup, shots: int, plan: AnglePlan, seed
             rng = np.random.default_rng([seed, shots, number, int(gain)])
             taught, asked = (group[part] for part in split_shots(blocks.beam[group], shots, rng))
             degrees = blocks.degrees[blocks.beam[taught[:, 0]]]
-            nearest, angle = estimate(z, taught, asked, degrees, setup.normalisation, setup.metric, mean)
+            nearest, angle = decide(taught=taught, asked=asked, degrees=degrees)
             true = blocks.degrees[blocks.beam[asked]]
             away = np.abs(degrees[nearest] - true)
             rows.append([(away == 0).mean(), (away <= step + 1e-6).mean(), np.abs(angle - true).mean(),
@@ -159,7 +209,7 @@ def run(angles: SimulatedAngles, plan: AnglePlan, folder: Path, processes: int =
         on_job: Callable[[str, int, int], None] = lambda name, done, total: None) -> list[dict]:
     """All results; see ``beams.run_jobs``."""
     jobs = [Job(method, name, seed) for seed in plan.seeds for method in plan.methods
-            for name in angles.names]
+            for name in (("",) if method == SUPERVISED else angles.names)]
     work = partial(run_job, angles=angles, plan=plan, folder=folder)
     return run_jobs(jobs, work, {"plan": asdict(plan), "angles": angles.facts()}, folder, processes, on_job)
 
@@ -177,7 +227,8 @@ def write(folder: Path, results: Sequence[dict], angles: SimulatedAngles, plan: 
                                    for target, metrics in r["targets"].items()
                                    if (target == r["source"]) == (kind == "same")]) for seed in plan.seeds]
                 if per_seed[0]:
-                    rows += reports.result_rows(f"{method}, {where}", per_seed, shots)
+                    name = method if method == SUPERVISED else f"{method}, {where}"
+                    rows += reports.result_rows(name, per_seed, shots)
     panels = {}
     for r in results:
         if "example" in r and (r["source"], r["seed"]) == (angles.names[0], plan.seeds[0]):

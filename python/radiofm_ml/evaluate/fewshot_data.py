@@ -34,6 +34,9 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
     if path.suffix == ".npz":
         return _file(path, bundle.embedding_size)
     if path.suffix in (".h5", ".hdf5"):
+        if bundle.spec is not None:
+            raise ValueError(f"{source}: a file of beams holds raw I/Q, bundle {bundle.id} reads tiles; give "
+                             "a bundle like protobeam-sim, or recordings")
         return _beams(bundle, path, frames)
     if bundle.spec is None:
         raise ValueError(f"{source}: bundle {bundle.id} reads raw I/Q; give a file of beams (.h5) or of its "
