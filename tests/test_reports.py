@@ -3,6 +3,7 @@
 """Scores, report folders, and the pictures of results."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -68,6 +69,8 @@ def test_report_folder_holds_numbers_and_pictures(tmp_path):
     metric, curves = reports.learning_curves(report)
     assert metric == "balanced_accuracy" and list(curves) == ["probe", "from scratch"]
     assert curves["probe"][20] == pytest.approx([0.8, 0.82, 0.84])
+    more = {**report, "results": [*report["results"], {**report["results"][0], "labels_per_class": None}]}
+    assert list(reports.learning_curves(more)[1]["probe"]) == [1, 5, 20, math.inf]
 
     drawn = read(file.parent / "learning_curves.png")
     (file.parent / "learning_curves.png").unlink()

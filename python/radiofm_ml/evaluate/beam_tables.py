@@ -193,9 +193,6 @@ def _report(folder: Path, table: dict, setup: str, shots: str) -> Path:
     results = [{"method": r["method"], "labels_per_class": r["shots"], "metric": "balanced_accuracy",
                 "mean": r["mean"], "std": r["std"], "seeds": r["seeds"]}
                for r in table["rows"] if r["setup"] == setup and r["gains"] == GAINS[0]]
-    results += [{"method": r["method"], "labels_per_class": None, "metric": "balanced_accuracy",
-                 "mean": r["mean"], "std": r["std"], "seeds": r["seeds"]}
-                for r in table["rows"] if r["setup"] == setup and r["shots"] == 0]
     shown = {DEEPBEAM: table["plain"].get(DEEPBEAM, {}).get(setup, {}).get("confusion")}
     taught = table["confusion"].get(f"{setup} {GAINS[0]}", {})
     shown |= {f"{m}, {shots} shots": taught.get(f"{m}, {shots} shots") for m in ("ours",)}

@@ -155,14 +155,16 @@ def draw_report(folder: str | os.PathLike, errors: Mapping[str, np.ndarray] | No
     return [folder / name for name in drawn]
 
 
-def learning_curves(report: Mapping) -> tuple[str, dict[str, dict[int, list[float]]]]:
-    """(metric, {method: {labels per class: scores of the seeds}}) of a report; empty where no method was
-    measured at two numbers of labels or more. The metric is balanced accuracy, or the mean error."""
+def learning_curves(report: Mapping) -> tuple[str, dict[str, dict[float, list[float]]]]:
+    """(metric, {method: {labels per class, infinity for all: scores of the seeds}}) of a report; empty where
+    no method was measured at two numbers of labels or more. The metric is balanced accuracy, or the mean
+    error."""
     metric = "balanced_accuracy" if report.get("kind") == "classification" else "mean"
-    curves: dict[str, dict[int, list[float]]] = {}
+    curves: dict[str, dict[float, list[float]]] = {}
     for row in report["results"]:
-        if row["metric"] == metric and row["labels_per_class"]:
-            curves.setdefault(row["method"], {})[int(row["labels_per_class"])] = row["seeds"]
+        count = math.inf if row["labels_per_class"] is None else int(row["labels_per_class"])
+        if row["metric"] == metric and count:
+            curves.setdefault(row["method"], {})[count] = row["seeds"]
     if max(map(len, curves.values()), default=0) < 2:
         return metric, {}
     return metric, curves

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 
@@ -137,25 +138,29 @@ def draw_error_cdf(path: str | os.PathLike, errors: Mapping[str, np.ndarray], *,
     fig.savefig(path, facecolor=style.BACKGROUND)
 
 
-def draw_learning_curves(path: str | os.PathLike, curves: Mapping[str, Mapping[int, Sequence[float]]], *,
+def draw_learning_curves(path: str | os.PathLike, curves: Mapping[str, Mapping[float, Sequence[float]]], *,
                          ylabel: str = "Balanced accuracy", chance: float | None = None,
                          percent: bool = True, title: str = "",
                          xlabel: str = "Labels per class") -> None:
     """Write a score over the number of labels per class, a curve for each method.
 
-    curves: method to {labels per class: its scores, one for each seed}. A line joins the means, the band and
-    whiskers span the seeds (lowest to highest). chance draws a line; percent: scores are shares of one.
+    curves: method to {labels per class, infinity for all: its scores, one for each seed}. A line joins the
+    means, the band and whiskers span the seeds (lowest to highest). chance draws a line; percent: scores are
+    shares of one.
     """
     counts = sorted({count for curve in curves.values() for count in curve})
     if not counts or counts[0] < 1 or not all(len(v) for curve in curves.values() for v in curve.values()):
         raise ValueError("a learning curve needs a score or more at each number of labels")
+    known = [count for count in counts if math.isfinite(count)]
+    everything = 2.5 * max(known, default=1)  # where 'all' stands
     fig = style.figure(10, 6.4)
     plot = fig.add_axes((0.08, 0.105, 0.9, 0.8))
     colour = style.colours(curves)
     for i, (name, curve) in enumerate(curves.items()):
         at = sorted(curve)
         mean, low, high = (np.array([reduce(curve[c]) for c in at]) for reduce in (np.mean, np.min, np.max))
-        x = np.array(at) * 1.018 ** (i - (len(curves) - 1) / 2)  # side by side, so that whiskers stay apart
+        x = np.minimum(at, everything)
+        x = x * 1.018 ** (i - (len(curves) - 1) / 2)  # side by side, so that whiskers stay apart
         plot.fill_between(x, low, high, color=colour[name], alpha=0.16, linewidth=0, zorder=2)
         plot.errorbar(x, mean, [mean - low, high - mean], color=colour[name], linewidth=2.2, elinewidth=1.4,
                       capsize=3.5, marker=MARKS[i % len(MARKS)], markersize=7.5, zorder=3, label=name,
@@ -165,11 +170,12 @@ def draw_learning_curves(path: str | os.PathLike, curves: Mapping[str, Mapping[i
                      label="chance")
     style.dress(plot, grid=True)
     plot.set_xscale("log")
-    plot.set_xticks(counts, [str(count) for count in counts])
+    ticks = [min(count, everything) for count in counts]
+    plot.set_xticks(ticks, [str(count) if math.isfinite(count) else "all" for count in counts])
     plot.xaxis.set_minor_formatter(NullFormatter())
     plot.tick_params(axis="x", which="minor", length=0)
     plot.set(xlabel=xlabel, ylabel=ylabel)
-    plot.set_xlim(counts[0] / 1.2, counts[-1] * 1.2)
+    plot.set_xlim(ticks[0] / 1.2, ticks[-1] * 1.2)
     if percent:
         top = max(max(v) for curve in curves.values() for v in curve.values())
         plot.set_ylim(0, min(1.01, max(top * 1.12, 0.2)))
