@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TextIO
@@ -12,7 +13,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+RUN, CHECKPOINT, LOG = "run.json", "checkpoint.safetensors", "log.jsonl"
+
+
+def keep_settings(folder: Path, settings: dict) -> None:
+    """Write down what a run depends on. Raises ValueError for a folder with a run of other settings."""
+    note = folder / RUN
+    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(settings)):
+        raise ValueError(f"{note}: this folder holds a run with other settings; choose another folder or "
+                         "remove it")
+    note.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def save(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:

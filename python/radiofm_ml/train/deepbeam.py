@@ -91,7 +91,7 @@ def fit(model: DeepBeam, blocks: np.ndarray, labels: np.ndarray, config: FitConf
     first, log = 0, None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        _record(folder, model, config, labels, sources)
+        checkpoints.keep_settings(folder, _settings(model, config, labels, sources))
         first = checkpoints.resume(folder, model, optimizer)
         log = checkpoints.open_log(folder, first)
     history = _log(folder)[:first] if folder is not None else []
@@ -138,7 +138,7 @@ def fit(model: DeepBeam, blocks: np.ndarray, labels: np.ndarray, config: FitConf
 def load_run(folder: Path) -> DeepBeam:
     """The network of a run's last checkpoint, in eval mode. Raises ValueError."""
     try:
-        model = DeepBeam(**json.loads((folder / "run.json").read_text(encoding="utf-8"))["model"])
+        model = DeepBeam(**json.loads((folder / checkpoints.RUN).read_text(encoding="utf-8"))["model"])
         checkpoints.load_model(folder, model)
     except FileNotFoundError as error:
         raise ValueError(f"{folder}: no run with a checkpoint ({Path(error.filename).name} is missing); "
@@ -311,17 +311,10 @@ def _check(model: DeepBeam, blocks: np.ndarray, labels: np.ndarray) -> None:
         raise ValueError(f"labels must lie in 0..{config['classes'] - 1}, got {labels.min()}..{labels.max()}")
 
 
-def _record(folder: Path, model: DeepBeam, config: FitConfig, labels: np.ndarray,
-            sources: np.ndarray | None) -> None:
-    """Write down the settings; refuse a folder with others."""
-    note = folder / "run.json"
-    settings = {"model": model.config, "config": asdict(config), "data": {
+def _settings(model: DeepBeam, config: FitConfig, labels: np.ndarray, sources: np.ndarray | None) -> dict:
+    return {"model": model.config, "config": asdict(config), "data": {
         "labels": np.bincount(labels, minlength=model.config["classes"]).tolist(),
         "sources": None if sources is None else np.unique(sources, return_counts=True)[1].tolist()}}
-    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
-        raise ValueError(f"{note}: this folder holds a run with other settings; choose another folder or "
-                         "remove it")
-    note.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _log(folder: Path) -> list[dict]:

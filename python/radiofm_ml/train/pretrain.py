@@ -139,7 +139,7 @@ def load_run(folder: Path) -> tuple[Pretraining, SpectrogramSpec, dict]:
     Raises ValueError for a folder that holds no run, or one of an older layout.
     """
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / checkpoints.RUN).read_text(encoding="utf-8"))
         tensors = load_file(folder / "checkpoint.safetensors")
         with safe_open(folder / "checkpoint.safetensors", "pt") as opened:
             step = int(opened.metadata()["step"])
@@ -288,12 +288,7 @@ def _record(
     }
     if init is not None:
         settings["init"] = init.name
-    note = folder / "run.json"
-    if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(settings)):
-        raise ValueError(
-            f"{note}: this folder holds a run with other settings; choose another folder or remove it"
-        )
-    note.write_text(json.dumps(settings, indent=2))
+    checkpoints.keep_settings(folder, settings)
 
 
 def _begin_with(model: Pretraining, run: Path, vit: ViTConfig) -> None:

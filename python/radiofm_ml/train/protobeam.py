@@ -240,7 +240,8 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
     """
     lessons = Lessons(blocks, config)
     folder.mkdir(parents=True, exist_ok=True)
-    _record(folder, {"encoder": encoder.to_dict(), "config": asdict(config), "data": _describe(blocks)})
+    checkpoints.keep_settings(folder, {"encoder": encoder.to_dict(), "config": asdict(config),
+                                       "data": _describe(blocks)})
     model = build(encoder, config)
     optimizer = torch.optim.AdamW(
         [{"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": config.weight_decay},
@@ -284,7 +285,7 @@ def build(encoder: IQEncoderConfig, config: ProtoConfig) -> ProtoNet:
 def load_run(folder: Path) -> tuple[ProtoNet, dict]:
     """The network of a run's last checkpoint, in eval mode, and what run.json says. Raises ValueError."""
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / checkpoints.RUN).read_text(encoding="utf-8"))
         encoder = {k: v for k, v in record["encoder"].items() if k != "kind"}
         model = ProtoNet(IQEncoder(IQEncoderConfig.from_dict(encoder)), record["config"]["prototypes"])
         checkpoints.load_model(folder, model)
@@ -308,12 +309,3 @@ def embed(encoder: nn.Module, blocks: BeamBlocks, batch: int = 256) -> np.ndarra
 def _describe(blocks: BeamBlocks) -> dict:
     return {"blocks": len(blocks), "labels": list(blocks.labels),
             "front_ends": len(np.unique(blocks.front_end))}
-
-
-def _record(folder: Path, settings: dict) -> None:
-    """Write down the settings; refuse a folder with others."""
-    note = folder / "run.json"
-    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(settings)):
-        raise ValueError(f"{note}: this folder holds a run with other settings; choose another folder or "
-                         "remove it")
-    note.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
