@@ -312,18 +312,22 @@ def _deepbeam(job: Job, antennas, plan: Plan, folder: Path) -> dict:
     found: dict = {"plain": {}, "targets": {}, "tuned": {}}
     for name in antennas.names:
         test = antennas.blocks(name, "test")
-        decided = deepbeam.predict(model, test.iq).argmax(1)
+        seen = deepbeam.features(model, test.iq)
+        decided = deepbeam.decide(model, seen).argmax(1)
         found["plain"][name] = {
             "accuracy": float((decided == test.beam).mean()),
             "confusion": confusion_matrix(test.beam, decided, len(test.labels)).tolist()}
-        for tune, shots in plan.tune if job.method == DEEPBEAM else ():
-            def draw(taught, asked, number, test=test, tune=tune):
+        for tune, numbers in plan.tune if job.method == DEEPBEAM else ():
+            def draw(taught, asked, number, test=test, tune=tune, seen=seen):
                 y = np.repeat(np.arange(len(taught)), taught.shape[1])
-                tuned = deepbeam.fine_tune(model, test.iq[taught.ravel()], y, replace(tune, seed=job.seed))
-                return deepbeam.predict(tuned.model, test.iq[asked]).argmax(1)
+                shots = test.iq[taught.ravel()]
+                tuned = deepbeam.fine_tune(model, shots, y, replace(tune, seed=job.seed)).model
+                if tune.layers == "head":  # the others are as they were
+                    return deepbeam.decide(tuned, seen[asked]).argmax(1)
+                return deepbeam.predict(tuned, test.iq[asked]).argmax(1)
 
             # One draw, and gains mixed only: a tuning takes as long as a hundred draws of prototypes.
-            few = replace(plan, draws=1, shots=tuple(n for n in plan.shots if n in shots))
+            few = replace(plan, draws=1, shots=tuple(n for n in plan.shots if n in numbers))
             found["tuned"].setdefault(tune.layers, {})[name] = score(draw, test, few, job.seed, GAINS[:1])
     return found
 

@@ -162,11 +162,23 @@ def mixed_shares(examples: int, files: int, seed: int = 0) -> list[np.ndarray]:
 # -- what it decides ---------------------------------------------------------------------------------------
 def predict(model: DeepBeam, blocks: np.ndarray, precision: str = "auto", batch: int = 100) -> np.ndarray:
     """Logits, float32 (N, classes), of complex64 (N, blocks, L) or (N, L)."""
+    return decide(model, features(model, blocks, precision, batch), precision)
+
+
+def features(model: DeepBeam, blocks: np.ndarray, precision: str = "auto", batch: int = 100) -> torch.Tensor:
+    """What the last layer sees, float32 (N, dense): the same for all networks that differ in this layer."""
     model.eval()
     device = next(model.parameters()).device
     with torch.inference_mode(), _autocast(device, precision):
-        parts = [model(_floats(blocks[i:i + batch]).to(device)).cpu() for i in range(0, len(blocks), batch)]
-    return torch.cat(parts).numpy() if parts else np.empty((0, model.config["classes"]), np.float32)
+        parts = [model.features(_floats(blocks[i:i + batch]).to(device)).float()
+                 for i in range(0, len(blocks), batch)]
+    return torch.cat(parts) if parts else torch.empty(0, model.config["dense"], device=device)
+
+
+def decide(model: DeepBeam, features: torch.Tensor, precision: str = "auto") -> np.ndarray:
+    """``predict`` from ``features``."""
+    with torch.inference_mode(), _autocast(features.device, precision):
+        return model.head(features).float().cpu().numpy()
 
 
 def accuracy(model: DeepBeam, blocks: np.ndarray, labels: np.ndarray, precision: str = "auto") -> float:
