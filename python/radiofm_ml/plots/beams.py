@@ -33,7 +33,7 @@ def draw_table(path: str | os.PathLike, rows: Mapping[str, Sequence[float]], col
         plot.bar(at, np.nan_to_num(values), width * 0.9, color=colours[name], zorder=2, label=name)
         for x, value in zip(at, values, strict=True):
             if np.isfinite(value):
-                plot.text(x, value + 0.008, f"{100 * value:.0f}", color=style.TEXT, size=9, ha="center",
+                plot.text(x, value + 0.008, f"{100 * value:.1f}", color=style.TEXT, size=8, ha="center",
                           va="bottom", zorder=4, path_effects=halo)
         if published and name in published:
             plot.hlines(published[name], at - width / 2, at + width / 2, color="white", linewidth=2, zorder=3,
