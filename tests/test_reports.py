@@ -154,3 +154,15 @@ def test_learning_curves_rise_where_the_scores_do(tmp_path):
     assert heights[0] < heights[1] - 100  # the first method lies higher
     with pytest.raises(ValueError, match="needs a score"):
         draw_learning_curves(tmp_path / "no.png", {"a": {1: []}})
+
+
+def test_the_terminal_shows_a_table_of_each_metric_over_the_labels(capsys):
+    one = reports.result_rows("probe", [{"accuracy": 0.5, "macro_f1": 0.25}], None)
+    reports.print_results({"task": "t", "results": one})
+    text = capsys.readouterr().out
+    assert "accuracy" in text and "macro f1" in text and "0.250 ± 0.000" in text
+    many = [*one, *reports.result_rows("probe", [{"accuracy": 0.125, "macro_f1": 0.75}], 5)]
+    reports.print_results({"task": "t", "results": many})
+    first, second = capsys.readouterr().out.split("macro f1 by labels per class")
+    assert "accuracy by labels per class" in first and "0.125 ± 0.000" in first and "all" in first
+    assert "0.750 ± 0.000" in second and "0.125" not in second

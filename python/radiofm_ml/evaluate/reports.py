@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -184,20 +184,32 @@ def plain(value):
 
 
 def print_results(report: Mapping) -> None:
-    """The results as a table on the terminal: a row a method, a column a metric and number of labels."""
+    """The results on the terminal: a row a method, a column a metric; where there are several numbers of
+    labels a table a metric, and a column each of them."""
     from rich.console import Console
+
+    rows, title = report["results"], str(report.get("title") or report.get("task", ""))
+    metrics = list(dict.fromkeys(r["metric"] for r in rows))
+    if len({r["labels_per_class"] for r in rows}) <= 1:
+        tables = [_table(title, rows, "metric", lambda metric: metric.replace("_", " "))]
+    else:
+        tables = [_table(f"{title}: {metric.replace('_', ' ')} by labels per class",
+                         [r for r in rows if r["metric"] == metric], "labels_per_class",
+                         lambda count: "all" if count is None else str(count)) for metric in metrics]
+    for table in tables:
+        Console().print(table)
+
+
+def _table(title: str, rows: Sequence[Mapping], key: str, name: Callable):
+    """Rows of ``results``, a row a method and a column each value of ``key``."""
     from rich.table import Table
 
-    rows = report["results"]
-    columns = list(dict.fromkeys((r["labels_per_class"], r["metric"]) for r in rows))
-    table = Table(title=str(report.get("title") or report.get("task", "")),
-                  caption=f"mean ± spread over {max((len(r['seeds']) for r in rows), default=0)} seeds")
+    table = Table(title=title, caption=f"mean ± spread over {max(len(r['seeds']) for r in rows)} seeds")
     table.add_column("method")
-    for count, metric in columns:
-        named = "" if count is None else f"\n{count} a class"
-        table.add_column(metric.replace("_", " ") + named, justify="right")
+    columns = list(dict.fromkeys(r[key] for r in rows))
+    for column in columns:
+        table.add_column(name(column), justify="right")
     for method in dict.fromkeys(r["method"] for r in rows):
-        cells = {(r["labels_per_class"], r["metric"]): f"{r['mean']:.3f} ± {r['std']:.3f}"
-                 for r in rows if r["method"] == method}
+        cells = {r[key]: f"{r['mean']:.3f} ± {r['std']:.3f}" for r in rows if r["method"] == method}
         table.add_row(method, *(cells.get(c, "") for c in columns))
-    Console().print(table)
+    return table
