@@ -206,10 +206,11 @@ def _report(folder: Path, table: dict, setup: str, shots: str) -> Path:
 
 def markdown(table: dict) -> str:
     """The table, with gains mixed and at one gain, in per cent."""
-    methods = list(dict.fromkeys(r["method"] for r in table["rows"] if r["shots"]))
     lines = []
     for gains, title in zip(GAINS, ("shots and queries at any gain of the receiver",
                                     "shots and queries at one gain, mean over the gains"), strict=True):
+        methods = list(dict.fromkeys(
+            r["method"] for r in table["rows"] if r["shots"] and r["gains"] == gains))
         columns = [(s, n) for s in (SAME, OTHER) for n in table["shots"]
                    if any(lookup(table, m, gains, s, n) for m in methods)]
         lines += [f"Accuracy in per cent, mean ± spread over the seeds; {title}.", "",
