@@ -76,10 +76,11 @@ class Bench:
 
     def __init__(self, tested):
         self.tb, self.tested = gr.top_block(), tested
-        self.sinks = {}
-        for port in ("predictions", "status", "prototypes_out"):
-            self.sinks[port] = blocks.message_debug()
-            self.tb.msg_connect((tested, port), (self.sinks[port], "store"))
+        self.sinks = {"predictions": blocks.message_debug(), "answers": blocks.message_debug()}
+        # Answers and the states that go before them in one queue: who has seen one has seen the other.
+        for port, sink in (("predictions", "predictions"), ("status", "answers"),
+                           ("prototypes_out", "answers")):
+            self.tb.msg_connect((tested, port), (self.sinks[sink], "store"))
         self.sent = self.answered = 0
 
     def __enter__(self):
@@ -90,11 +91,19 @@ class Bench:
         self.tb.stop()
         self.tb.wait()
 
+    def all(self, port: str) -> list:
+        """What has come out of a port."""
+        sink = self.sinks["predictions" if port == "predictions" else "answers"]
+        found = [sink.get_message(i) for i in range(sink.num_messages())]
+        if port == "predictions":
+            return found
+        return [m for m in found if pmt.dict_has_key(m, pmt.intern("ok")) == (port == "status")]
+
     def count(self, port: str) -> int:
-        return self.sinks[port].num_messages()
+        return len(self.all(port))
 
     def get(self, port: str, index: int = -1):
-        return self.sinks[port].get_message(index % max(self.count(port), 1))
+        return self.all(port)[index]
 
     def post(self, port: str, message):
         self.tested.to_basic_block()._post(pmt.intern(port), message)
