@@ -22,20 +22,10 @@ import numpy as np  # noqa: E402
 from gnuradio import blocks, gr, radiofm  # noqa: E402
 from inference import interleaved, table  # noqa: E402
 from radiofm_ml import bundle as bundles  # noqa: E402
-from radiofm_ml import models  # noqa: E402
-from radiofm_ml.models.iq_encoder import IQEncoderConfig  # noqa: E402
-from radiofm_ml.synth.beams import BLOCK, BeamSimulator  # noqa: E402
+from radiofm_ml.synth.beams import BeamSimulator  # noqa: E402
 
-SHIPPED = "protobeam-sim"
 BATCH = 64
 EACH = 64  # blocks of a beam
-
-
-def stand_in(folder: str) -> bundles.Bundle:
-    """The default shape with random weights: speed does not depend on the values."""
-    architecture = IQEncoderConfig().to_dict()
-    return bundles.save(folder, name="random-iq", model=models.build(architecture), architecture=architecture,
-                        block=BLOCK, card="random weights")
 
 
 class Flowgraph(gr.top_block):
@@ -61,12 +51,11 @@ class Flowgraph(gr.top_block):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", nargs="?", default=SHIPPED)
+    parser.add_argument("bundle", nargs="?", default="protobeam-sim")
     parser.add_argument("--seconds", type=float, default=20.0, help="time for the measurement, about")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        named = options.bundle != SHIPPED or SHIPPED in bundles.shipped()
-        bundle = bundles.load(options.bundle, bundles.IQ) if named else stand_in(folder)
+        bundle = bundles.load(options.bundle, bundles.IQ)
         engine = open_engine(bundle)
         simulator, rng = BeamSimulator("a"), np.random.default_rng(0)
         cut = np.concatenate([simulator.blocks(beam, EACH, rng, length=bundle.block)

@@ -16,7 +16,6 @@ radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not ins
 
 from gnuradio import blocks, gr  # noqa: E402
 from gnuradio.radiofm import messages  # noqa: E402
-from radiofm_ml import bundle as bundles  # noqa: E402
 
 BUNDLE = "protobeam-sim"
 BEAMS, BLOCK = 24, 2048
@@ -79,8 +78,6 @@ def teach(classifier, sweep: int):
 @pytest.fixture(scope="module")
 def run():
     """(predictions, true label of each, status of the classifier) of the whole run."""
-    if BUNDLE not in bundles.shipped():
-        pytest.skip(f"bundle {BUNDLE} is not there")
     source = radiofm.beam_source("a", dwell=DWELL, rx_gain=60.0)
     hold = gate(TEACH)
     classifier = radiofm.protobeam_classifier(BUNDLE, shipped=False, overload="block", drift_rate=1e-4)

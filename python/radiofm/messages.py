@@ -123,7 +123,7 @@ def prediction_pdu(prediction: Prediction) -> pmt.pmt_base:
 
 def time_to_pmt(seconds: int, fraction: float) -> pmt.pmt_base:
     """{uint64 seconds, double fraction}, as UHD writes rx_time."""
-    return pmt.make_tuple(pmt.from_uint64(int(seconds)), pmt.from_double(float(fraction)))
+    return _pdu.time_tuple(int(seconds), float(fraction))
 
 
 def time_from_pmt(value) -> tuple[int, float]:

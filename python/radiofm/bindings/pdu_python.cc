@@ -25,6 +25,11 @@ pmt::pmt_t with(const pmt::pmt_t& dict, const char* key, const pmt::pmt_t& value
     return pmt::acons(pmt::intern(key), value, dict);
 }
 
+pmt::pmt_t time_tuple(uint64_t seconds, double fraction)
+{
+    return pmt::make_tuple(pmt::from_uint64(seconds), pmt::from_double(fraction));
+}
+
 pmt::pmt_t tile_dict(pmt::pmt_t dict,
                      uint64_t sample_start,
                      uint64_t tile,
@@ -41,10 +46,7 @@ pmt::pmt_t tile_dict(pmt::pmt_t dict,
     if (freq_upper_edge)
         dict = with(dict, "freq_upper_edge", pmt::from_double(*freq_upper_edge));
     if (rx_time)
-        dict = with(dict,
-                    "rx_time",
-                    pmt::make_tuple(pmt::from_uint64(rx_time->first),
-                                    pmt::from_double(rx_time->second)));
+        dict = with(dict, "rx_time", time_tuple(rx_time->first, rx_time->second));
     return dict;
 }
 
@@ -80,6 +82,7 @@ void bind_pdu(py::module& parent)
 {
     // Not part of the module's interface: gnuradio.radiofm.messages is.
     auto m = parent.def_submodule("_pdu");
+    m.def("time_tuple", &time_tuple);
     m.def("tile_dict", &tile_dict);
     m.def("f32vector", &f32vector);
     m.def("decision", &decision);

@@ -11,6 +11,7 @@ same network trained on nothing but the shots ("supervised").
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +38,7 @@ from radiofm_ml.evaluate.beams import (
     run_jobs,
     split_shots,
     train_setup,
+    untrained,
 )
 from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
 from radiofm_ml.prototypes import Prototype
@@ -118,13 +120,11 @@ def estimate(z: np.ndarray, taught: np.ndarray, asked: np.ndarray, degrees: np.n
     return logits.argmax(1), softmax(logits) @ degrees
 
 
-def supervised(blocks: BeamBlocks, taught: np.ndarray, asked: np.ndarray, degrees: np.ndarray,
-               unlabelled: BeamBlocks, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """As ``estimate``, by a network of the encoder's shape that is trained on the shots as a classifier.
-    unlabelled: what its features are standardised on."""
-    torch.manual_seed(seed)
-    net = IQEncoder(IQEncoderConfig(level=True, embedding_size=len(taught)))
-    net.fit_features(torch.from_numpy(unlabelled.floats(slice(None, None, 8))))
+def supervised(net: IQEncoder, blocks: BeamBlocks, taught: np.ndarray, asked: np.ndarray,
+               degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As ``estimate``, by a copy of ``net``, with an output for each of the angles, that is trained on the
+    shots as a classifier."""
+    net = copy.deepcopy(net)
     optimizer = torch.optim.AdamW(net.parameters(), SUPERVISED_RATE, weight_decay=1e-2)
     x = torch.from_numpy(blocks.floats(taught.ravel()))
     y = torch.arange(len(taught)).repeat_interleave(taught.shape[1])
@@ -154,17 +154,14 @@ def run_job(job: Job, angles: SimulatedAngles, plan: AnglePlan, folder: Path) ->
         net = train_setup(setup, folder / "runs" / job.name, train, plan.episodes, job.seed)
         embed = embedder(net.encoder)
     elif job.method == RANDOM:
-        torch.manual_seed(job.seed)
-        encoder = IQEncoder(IQEncoderConfig()).eval()
-        train = angles.blocks(job.source, "train")
-        encoder.fit_features(torch.from_numpy(train.floats(slice(None, None, 8))))
-        embed = embedder(encoder)
+        embed = embedder(untrained(IQEncoderConfig(), angles.blocks(job.source, "train"), job.seed).eval())
     found: dict = {"targets": {}}
     for name in angles.names:
         test, earlier = angles.blocks(name, "test"), angles.blocks(name, "train")
         test = test.take(~np.isin(test.beam, seen_angles(len(test.labels))))
         if embed is None:
-            decide = partial(supervised, test, unlabelled=earlier, seed=job.seed)
+            config = IQEncoderConfig(level=True, embedding_size=len(np.unique(test.beam)))
+            decide = partial(supervised, untrained(config, earlier, job.seed), test)
             few = replace(plan, draws=1)  # a training each
         else:
             mean = domain_mean(embed, earlier, plan.unlabelled)

@@ -36,7 +36,7 @@ from radiofm_ml.evaluate.reports import confusion_matrix
 from radiofm_ml.models.deepbeam import DeepBeam
 from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
 from radiofm_ml.prototypes import Prototype
-from radiofm_ml.train import deepbeam, protobeam
+from radiofm_ml.train import checkpoints, deepbeam, protobeam
 from radiofm_ml.train.beam_augment import BeamAugmentation, VirtualFrontEnd
 from radiofm_ml.train.deepbeam import FineTuneConfig, FitConfig
 from radiofm_ml.train.protobeam import ProtoConfig
@@ -241,6 +241,14 @@ def train_setup(setup: Setup, folder: Path, blocks: BeamBlocks, episodes: int, s
     return protobeam.train(folder, blocks, setup.encoder, config, **more)
 
 
+def untrained(config: IQEncoderConfig, blocks: BeamBlocks, seed: int) -> IQEncoder:
+    """An encoder with random weights, its features standardised on every eighth of the blocks."""
+    torch.manual_seed(seed)
+    encoder = IQEncoder(config)
+    encoder.fit_features(torch.from_numpy(blocks.floats(slice(None, None, 8))))
+    return encoder
+
+
 def run_job(job: Job, antennas, plan: Plan, folder: Path) -> dict:
     """Train and test; {method, source, seed, seconds, targets: {target: found}, ...}."""
     started = time.process_time()
@@ -257,10 +265,8 @@ def run_job(job: Job, antennas, plan: Plan, folder: Path) -> dict:
         embed = embedder(net.encoder)
         found["targets"] = score_embeddings(embed, antennas, antennas.names, setup, plan, job.seed)
     elif job.method in (RANDOM, STATISTICS):
-        torch.manual_seed(job.seed)
-        encoder = IQEncoder(IQEncoderConfig()).eval()
         blocks = antennas.blocks(job.source or antennas.names[0], "train")
-        encoder.fit_features(torch.from_numpy(blocks.floats(slice(None, None, 8))))
+        encoder = untrained(IQEncoderConfig(), blocks, job.seed).eval()
         embed = embedder(encoder) if job.method == RANDOM else _statistics(encoder)
         found["targets"] = score_embeddings(embed, antennas, antennas.names, CENTRED, plan, job.seed)
     else:
@@ -350,7 +356,7 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], dict], settings: Mapping
     settings.
     """
     (folder / "jobs").mkdir(parents=True, exist_ok=True)
-    _check_plan(folder / "plan.json", json.loads(json.dumps(settings)))
+    checkpoints.keep_settings(folder / "plan.json", settings)
     files = [folder / "jobs" / f"{job.name}.json" for job in jobs]
     missing = [(job, file) for job, file in zip(jobs, files, strict=True) if not file.exists()]
     done = len(jobs) - len(missing)
@@ -378,9 +384,3 @@ def _run_and_keep(job: Job, work: Callable[[Job], dict], file: Path) -> None:
     written = file.with_suffix(".part")
     written.write_text(json.dumps(work(job)) + "\n", encoding="utf-8")
     os.replace(written, file)
-
-
-def _check_plan(note: Path, settings: Mapping) -> None:
-    if note.exists() and json.loads(note.read_text(encoding="utf-8")) != settings:
-        raise ValueError(f"{note}: these results are of other settings; choose another folder or remove it")
-    note.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")

@@ -204,7 +204,8 @@ def _table(title: str, rows: Sequence[Mapping], key: str, name: Callable):
     """Rows of ``results``, a row a method and a column each value of ``key``."""
     from rich.table import Table
 
-    table = Table(title=title, caption=f"mean ± spread over {max(len(r['seeds']) for r in rows)} seeds")
+    seeds = max((len(r["seeds"]) for r in rows), default=0)
+    table = Table(title=title, caption=f"mean ± spread over {seeds} seeds")
     table.add_column("method")
     columns = list(dict.fromkeys(r[key] for r in rows))
     for column in columns:

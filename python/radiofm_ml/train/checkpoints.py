@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -16,9 +17,9 @@ from safetensors.torch import load_file, save_file
 RUN, CHECKPOINT, LOG = "run.json", "checkpoint.safetensors", "log.jsonl"
 
 
-def keep_settings(folder: Path, settings: dict) -> None:
-    """Write down what a run depends on. Raises ValueError for a folder with a run of other settings."""
-    note = folder / RUN
+def keep_settings(note: Path, settings: Mapping) -> None:
+    """Write what a run depends on into the file ``note`` of its folder. Raises ValueError where that tells of
+    other settings."""
     if note.exists() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(settings)):
         raise ValueError(f"{note}: this folder holds a run with other settings; choose another folder or "
                          "remove it")

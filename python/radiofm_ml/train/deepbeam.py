@@ -91,7 +91,7 @@ def fit(model: DeepBeam, blocks: np.ndarray, labels: np.ndarray, config: FitConf
     first, log = 0, None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoints.keep_settings(folder, _settings(model, config, labels, sources))
+        checkpoints.keep_settings(folder / checkpoints.RUN, _settings(model, config, labels, sources))
         first = checkpoints.resume(folder, model, optimizer)
         log = checkpoints.open_log(folder, first)
     history = _log(folder)[:first] if folder is not None else []

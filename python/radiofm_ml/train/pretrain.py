@@ -288,7 +288,7 @@ def _record(
     }
     if init is not None:
         settings["init"] = init.name
-    checkpoints.keep_settings(folder, settings)
+    checkpoints.keep_settings(folder / checkpoints.RUN, settings)
 
 
 def _begin_with(model: Pretraining, run: Path, vit: ViTConfig) -> None:

@@ -240,8 +240,8 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
     """
     lessons = Lessons(blocks, config)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoints.keep_settings(folder, {"encoder": encoder.to_dict(), "config": asdict(config),
-                                       "data": _describe(blocks)})
+    checkpoints.keep_settings(folder / checkpoints.RUN, {
+        "encoder": encoder.to_dict(), "config": asdict(config), "data": _describe(blocks)})
     model = build(encoder, config)
     optimizer = torch.optim.AdamW(
         [{"params": [p for p in model.parameters() if p.ndim >= 2], "weight_decay": config.weight_decay},
