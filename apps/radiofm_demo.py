@@ -20,8 +20,8 @@ import typer
 from gnuradio import blocks, gr, radiofm
 from gnuradio.radiofm import messages
 from radiofm_ml import bundle as bundles
-from radiofm_ml.data.recording import open_recording
 from radiofm_ml.plots import Box, draw_embedding, draw_waterfall
+from radiofm_ml.sigmf.recording import open_recording
 from radiofm_ml.spectrogram import SpectrogramSpec
 from rich.console import Console
 from rich.table import Table

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
-from radiofm_ml.engine import open_engine  # noqa: E402, I001  before torch
+from radiofm_ml.engines import open_engine  # noqa: E402, I001  before torch
 import numpy as np  # noqa: E402
 from gnuradio import blocks, gr, radiofm  # noqa: E402
 from inference import interleaved, table  # noqa: E402

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
-from radiofm_ml.engine import cpu_has_bf16, open_engine, torch_threads  # noqa: E402, I001  before torch
+from radiofm_ml.engines import cpu_has_bf16, open_engine, torch_threads  # noqa: E402, I001  before torch
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from radiofm_ml import bundle as bundles  # noqa: E402

@@ -17,9 +17,9 @@ import pytest
 import sigmf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from radiofm_ml.data import annotations
-from radiofm_ml.data.annotations import GENERATOR, AnnotationError, AnnotationWriter, format_datetime
-from radiofm_ml.data.recording import find_recordings, open_recording, parse_datetime
+from radiofm_ml.sigmf import annotations
+from radiofm_ml.sigmf.annotations import GENERATOR, AnnotationError, AnnotationWriter, format_datetime
+from radiofm_ml.sigmf.recording import find_recordings, open_recording, parse_datetime
 from sigmf_files import ramp, write_recording
 
 
@@ -525,8 +525,8 @@ def test_many_threads(recording, tmp_path):
 
 DYING = """
 import os, signal, sys
-from radiofm_ml.data import annotations
-from radiofm_ml.data.recording import open_recording
+from radiofm_ml.sigmf import annotations
+from radiofm_ml.sigmf.recording import open_recording
 
 class Dying:
     def __init__(self, *arguments, **options):
@@ -568,8 +568,8 @@ def test_killed_in_the_middle_of_a_write(tmp_path, in_place):
 
 CRASHING = """
 import itertools, sys
-from radiofm_ml.data.annotations import AnnotationWriter
-from radiofm_ml.data.recording import open_recording
+from radiofm_ml.sigmf.annotations import AnnotationWriter
+from radiofm_ml.sigmf.recording import open_recording
 with AnnotationWriter(sys.argv[2], open_recording(sys.argv[1]), flush_count=1, flush_seconds=1e-6) as writer:
     writer.__dict__["_cost"] = 0.0
     print("ready", flush=True)

@@ -10,7 +10,7 @@ import pytest
 from radiofm_ml.cli.app import app
 from radiofm_ml.data.beam_blocks import BeamBlocks
 from radiofm_ml.data.beam_files import BeamFileError, write
-from radiofm_ml.engine import open_engine
+from radiofm_ml.engines import open_engine
 from radiofm_ml.evaluate import angles, beam_tables, beams
 from radiofm_ml.evaluate.angles import AnglePlan, SimulatedAngles
 from radiofm_ml.evaluate.antennas import RecordedAntennas, SimulatedAntennas

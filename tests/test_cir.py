@@ -4,8 +4,7 @@
 
 import numpy as np
 import pytest
-from radiofm_ml.data import cir
-from radiofm_ml.data.tasks import TaskError, load_task
+from radiofm_ml.tasks import TaskError, cir, load_task
 
 
 def archive(configs=12, count=9, **changes) -> dict[str, np.ndarray]:

@@ -13,10 +13,10 @@ import sigmf
 from conftest import ROOT
 from radiofm_ml import bundle as bundles
 from radiofm_ml.cli.app import app
-from radiofm_ml.data.recording import find_recordings, open_recording
-from radiofm_ml.engine import open_engine
+from radiofm_ml.engines import open_engine
 from radiofm_ml.fewshot import FewShot
 from radiofm_ml.pipeline import embed_recording
+from radiofm_ml.sigmf.recording import find_recordings, open_recording
 from radiofm_ml.train import shards
 from sigmf_files import write_recording
 from tiny_bundle import SPEC, make_bundle

@@ -4,8 +4,7 @@
 
 import numpy as np
 import pytest
-from radiofm_ml.data import csi
-from radiofm_ml.data.tasks import TaskError, load_task
+from radiofm_ml.tasks import TaskError, csi, load_task
 from scipy.io import savemat
 
 PACKETS = 40

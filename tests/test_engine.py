@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 import torch
-from radiofm_ml import engine
-from radiofm_ml.engine import BundleError, EngineError, cpu_has_bf16, open_engine, torch_threads
+from radiofm_ml.engines import BundleError, EngineError, cpu_has_bf16, open_engine, torch_threads
+from radiofm_ml.engines import torch_engine as engine
 from radiofm_ml.spectrogram import SpectrogramSpec
 from tiny_bundle import SPEC, make_bundle
 
@@ -49,7 +49,7 @@ def test_bf16_keeps_the_embeddings(tmp_path, tiles, config):
 @pytest.mark.skipif(not cpu_has_bf16(), reason="this CPU has no bf16 arithmetic")
 def test_bf16_on_real_recordings(tmp_path, data_dir):
     """Centred, as few-shot classifiers see them: what is left after the part that all tiles share."""
-    from radiofm_ml.data.recording import open_recording
+    from radiofm_ml.sigmf.recording import open_recording
     from radiofm_ml.spectrogram import tiles_from_iq
 
     spec = SpectrogramSpec()

@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from radiofm_ml import geometry
-from radiofm_ml.calibration import Calibration, calibrate
-from radiofm_ml.fewshot import FewShot, StreamMean
-from radiofm_ml.prototypes import MAX_LABELS, MAX_SUPPORT, MAX_UNDO, Prototype, PrototypeError, PrototypeSet
+from radiofm_ml.fewshot import FewShot, StreamMean, geometry
+from radiofm_ml.fewshot.calibration import Calibration, calibrate
+from radiofm_ml.fewshot.prototypes import (
+    MAX_LABELS,
+    MAX_SUPPORT,
+    MAX_UNDO,
+    Prototype,
+    PrototypeError,
+    PrototypeSet,
+)
 from safetensors.numpy import save_file
 from scipy.stats import binom
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import ROOT  # noqa: F401  (OMP_NUM_THREADS)
 from radiofm_ml import bundle as bundles
-from radiofm_ml.calibration import calibrate
 from radiofm_ml.cli.app import app
 from radiofm_ml.evaluate import fewshot_check as checks
 from radiofm_ml.evaluate.fewshot_check import Data, binomial_interval, expected_calibration_error, share
 from radiofm_ml.evaluate.fewshot_data import load
 from radiofm_ml.fewshot import FewShot
+from radiofm_ml.fewshot.calibration import calibrate
 from radiofm_ml.synth.beams import BeamSimulator
 from radiofm_ml.synth.beams.files import write_captures
 from scipy.stats import binomtest

@@ -12,12 +12,11 @@ import pytest
 from PIL import Image
 from radiofm_ml import heads
 from radiofm_ml.cli import main
-from radiofm_ml.data import identification, images
-from radiofm_ml.data.tasks import TaskError, load_task
 from radiofm_ml.evaluate import finetuning
 from radiofm_ml.evaluate.finetuning import choose_by, draw_labels, evaluate
 from radiofm_ml.synth import dataset
 from radiofm_ml.synth.dataset import SceneSettings
+from radiofm_ml.tasks import TaskError, identification, images, load_task
 from radiofm_ml.train.tuning import TuneConfig
 from test_tuning import arrays, rated, stripes
 from tiny_bundle import SPEC, make_bundle

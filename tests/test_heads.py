@@ -9,7 +9,7 @@ import pytest
 import torch
 from radiofm_ml import heads
 from radiofm_ml.heads import Head, HeadError, fit_linear
-from radiofm_ml.rates import RateCode
+from radiofm_ml.heads.rates import RateCode
 from safetensors.numpy import load_file, save_file
 
 

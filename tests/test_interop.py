@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from radiofm_ml import bundle
-from radiofm_ml.boxes import tile_slices
+from radiofm_ml.heads.boxes import tile_slices
 from radiofm_ml.interop.wavesfm import SPECTROGRAM, CheckpointError, convert, import_checkpoint
 from radiofm_ml.spectrogram import occupied_band, rows_from_iq, tiles_from_iq
 from scipy.signal import ShortTimeFFT, get_window
@@ -134,7 +134,7 @@ def test_pretraining_layout_and_mean(conditional):
 def test_engine_and_pictures_from_iq(small):
     """From I/Q to features: the published spectrogram (frequency down, time across), the bundle's tile, and
     the embedding that the engine gives."""
-    from radiofm_ml.engine import open_engine
+    from radiofm_ml.engines import open_engine
 
     state, b = small
     spec = b.spec

@@ -13,7 +13,7 @@ from radiofm_ml import bundle as bundles
 from radiofm_ml import models
 from radiofm_ml.bundle import BundleError
 from radiofm_ml.cli.app import app
-from radiofm_ml.engine import cpu_has_bf16, open_engine
+from radiofm_ml.engines import cpu_has_bf16, open_engine
 from tiny_bundle import make_bundle
 from torch import nn
 from typer.testing import CliRunner

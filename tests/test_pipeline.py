@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from radiofm_ml import embeddings as embeddings_module
-from radiofm_ml.data.annotations import AnnotationWriter
-from radiofm_ml.data.recording import RecordingError, open_recording
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings, EmbeddingsError, band_edges
-from radiofm_ml.engine import open_engine
+from radiofm_ml.engines import open_engine
 from radiofm_ml.fewshot import FewShot
-from radiofm_ml.jobs import JobError, plan
 from radiofm_ml.pipeline import annotate_all, annotate_recording, embed_all, embed_recording, tile_batches
+from radiofm_ml.sigmf.annotations import AnnotationWriter
+from radiofm_ml.sigmf.jobs import JobError, plan
+from radiofm_ml.sigmf.recording import RecordingError, open_recording
 from radiofm_ml.spectrogram import tiles_from_iq
 from sigmf_files import write_recording
 from tiny_bundle import SPEC, make_bundle

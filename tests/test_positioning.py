@@ -5,8 +5,8 @@
 import h5py
 import numpy as np
 import pytest
-from radiofm_ml.data.tasks import TaskError, load_task
 from radiofm_ml.synth.positioning import CARRIER, LIGHT, RayScene, features, write_positioning
+from radiofm_ml.tasks import TaskError, load_task
 from scipy.io import loadmat
 from typer.testing import CliRunner
 

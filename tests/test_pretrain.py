@@ -223,7 +223,7 @@ def test_export_needs_a_run(tmp_path):
 
 
 def test_recordings_of_held_out_sessions_are_left_out(tmp_path, data_dir):
-    from radiofm_ml.data.recording import find_recordings
+    from radiofm_ml.sigmf.recording import find_recordings
 
     sessions = {
         json.loads(p.read_text())["global"]["rfcorpus:session"]

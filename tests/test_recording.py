@@ -18,7 +18,7 @@ import pytest
 import sigmf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from radiofm_ml.data.recording import RecordingError, find_recordings, open_recording, parse_datetime
+from radiofm_ml.sigmf.recording import RecordingError, find_recordings, open_recording, parse_datetime
 from sigmf_files import ramp, write_recording
 
 NUMBERS = ("f32", "f64", "i8", "i16", "i32", "u8", "u16", "u32")

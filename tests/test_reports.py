@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from radiofm_ml.evaluate import reports
 from radiofm_ml.plots import draw_confusion, draw_error_cdf, draw_learning_curves, style
+from radiofm_ml.tasks import metrics
 
 
 def read(path) -> np.ndarray:
@@ -23,28 +24,28 @@ def pixels_of(picture: np.ndarray, colour: str) -> np.ndarray:
 
 def test_scores_of_a_classification():
     truth, decided = [0, 0, 0, 0, 1, 1, 2], [0, 0, 0, 1, 1, 0, 0]
-    counts = reports.confusion_matrix(truth, decided, 4)
+    counts = metrics.confusion_matrix(truth, decided, 4)
     assert counts.tolist() == [[3, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
-    scores = reports.classification_metrics(truth, decided, 4)
+    scores = metrics.classification_metrics(truth, decided, 4)
     assert scores["accuracy"] == pytest.approx(4 / 7)
     assert scores["balanced_accuracy"] == pytest.approx((3 / 4 + 1 / 2 + 0) / 3)  # label 3 never occurs
     assert scores["macro_f1"] == pytest.approx((6 / 9 + 2 / 4 + 0) / 3)
     with pytest.raises(ValueError, match="decided has a label number outside 0..1"):
-        reports.confusion_matrix([0, 1], [0, 2], 2)
+        metrics.confusion_matrix([0, 1], [0, 2], 2)
     with pytest.raises(ValueError, match="3 true labels for 2"):
-        reports.confusion_matrix([0, 1, 1], [0, 1], 2)
+        metrics.confusion_matrix([0, 1, 1], [0, 1], 2)
     with pytest.raises(ValueError, match="no query"):
-        reports.classification_metrics([], [], 2)
+        metrics.classification_metrics([], [], 2)
 
 
 def test_scores_of_a_regression():
-    errors = reports.distances([[0, 0, 0], [1, 2, 2]], [[3, 4, 0], [1, 2, 2]])
+    errors = metrics.distances([[0, 0, 0], [1, 2, 2]], [[3, 4, 0], [1, 2, 2]])
     assert errors.tolist() == [5, 0]
-    assert reports.distances([1.0, -2.0], [0.0, 0.0]).tolist() == [1, 2]
-    scores = reports.error_metrics(np.arange(11.0))
+    assert metrics.distances([1.0, -2.0], [0.0, 0.0]).tolist() == [1, 2]
+    scores = metrics.error_metrics(np.arange(11.0))
     assert scores == {"mean": 5, "median": 5, "p90": 9}
     with pytest.raises(ValueError, match=r"\(2, 3\), the truth is \(2, 1\)"):
-        reports.distances(np.zeros((2, 3)), np.zeros(2))
+        metrics.distances(np.zeros((2, 3)), np.zeros(2))
 
 
 def example_report(folder):
@@ -82,7 +83,7 @@ def test_report_of_a_regression_draws_its_quantiles(tmp_path):
     errors = {"probe": np.linspace(0, 4, 1001), "mean of the labels": np.linspace(0, 8, 1001)}
     file = reports.write_report(tmp_path, {"task": "pos", "kind": "regression", "unit": "m"}, errors=errors,
                                 results=reports.result_rows("probe",
-                                                            [reports.error_metrics(errors["probe"])]))
+                                                            [metrics.error_metrics(errors["probe"])]))
     report = reports.read_report(tmp_path)
     assert len(report["errors"]["probe"]) == 201 and report["errors"]["probe"][100] == pytest.approx(2)
     exact = read(tmp_path / "error_cdf.png")

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from radiofm_ml.boxes import tile_slices
 from radiofm_ml.cli.app import app
-from radiofm_ml.data.recording import open_recording
-from radiofm_ml.data.sample_types import SampleType
+from radiofm_ml.heads.boxes import tile_slices
+from radiofm_ml.sigmf.recording import open_recording
+from radiofm_ml.sigmf.sample_types import SampleType
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.synth import dataset
 from radiofm_ml.synth.channel import place, rational

@@ -10,8 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from radiofm_ml import heads
-from radiofm_ml.boxes import box_band, box_samples, find_boxes, paint, tile_slices
-from radiofm_ml.data.segmentation import (
+from radiofm_ml.evaluate.finetuning import evaluate
+from radiofm_ml.evaluate.segmentation import confusion, scores
+from radiofm_ml.heads.boxes import box_band, box_samples, find_boxes, paint, tile_slices
+from radiofm_ml.heads.running import TILE, open_head
+from radiofm_ml.models.segmentation import build_decoder
+from radiofm_ml.models.vit import ViTConfig
+from radiofm_ml.spectrogram import SpectrogramSpec, rows_from_iq, tiles_from_iq
+from radiofm_ml.synth.lte_nr import write_frames
+from radiofm_ml.tasks import TaskData, TaskError, load_task
+from radiofm_ml.tasks.segmentation import (
     IGNORED,
     LTE_NR,
     HalfPrecision,
@@ -21,14 +29,6 @@ from radiofm_ml.data.segmentation import (
     nearest,
     picture_tiles,
 )
-from radiofm_ml.data.tasks import TaskData, TaskError, load_task
-from radiofm_ml.evaluate.finetuning import evaluate
-from radiofm_ml.evaluate.segmentation import confusion, scores
-from radiofm_ml.head_engine import TILE, open_head
-from radiofm_ml.models.segmentation import build_decoder
-from radiofm_ml.models.vit import ViTConfig
-from radiofm_ml.spectrogram import SpectrogramSpec, rows_from_iq, tiles_from_iq
-from radiofm_ml.synth.lte_nr import write_frames
 from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, tune
 from scipy.io import savemat
 from sigmf_files import write_recording

@@ -282,7 +282,7 @@ def test_bad_tiles_have_the_whole_band():
 
 def test_band_on_real_recordings(data_dir):
     """Signals whose band is known from their standard."""
-    from radiofm_ml.data.recording import find_recordings, open_recording
+    from radiofm_ml.sigmf.recording import find_recordings, open_recording
 
     expected = {"wifi_ofdm": (14e6, 18e6), "ble": (0.8e6, 5e6), "lte_v2x_sidelink": (0.1e6, 20e6)}
     for label, (least, most) in expected.items():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from radiofm_ml import heads
-from radiofm_ml.data.tasks import TaskData, TaskError
+from radiofm_ml.tasks import TaskData, TaskError
 from radiofm_ml.train import tuning
 from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, score, tune
 from tiny_bundle import make_bundle

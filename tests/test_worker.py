@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-_FILE = Path(__file__).resolve().parents[1] / "python" / "radiofm" / "worker.py"
+_FILE = Path(__file__).resolve().parents[1] / "python" / "radiofm" / "common" / "worker.py"
 _spec = importlib.util.spec_from_file_location("radiofm_worker", _FILE)
 worker_module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(worker_module)

@@ -5,7 +5,9 @@
 # The C++ blocks. An import that fails here is an installation fault and must be seen.
 # import any pure python here
 from .beam_source import beam_source  # noqa: F401
-from .iq_to_spectrogram import iq_to_spectrogram, tile_size  # noqa: F401
+from .common import messages  # noqa: F401
+from .common.specs import tile_size  # noqa: F401
+from .iq_to_spectrogram import iq_to_spectrogram  # noqa: F401
 from .protobeam_classifier import protobeam_classifier  # noqa: F401
 from .prototype_classifier import prototype_classifier  # noqa: F401
 from .radiofm_python import *  # noqa: F403

@@ -10,9 +10,9 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from . import backlog, messages
-from .messages import MessageError, get
-from .optional import optional
+from .common import backlog, messages
+from .common.messages import MessageError, get
+from .common.optional import optional
 
 _NAME = "Beam Source"
 SWEEP = -1  # in place of a beam

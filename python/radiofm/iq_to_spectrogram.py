@@ -8,29 +8,13 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from . import messages
-from .messages import MessageError
-from .optional import optional
+from .common import messages
+from .common.messages import MessageError
+from .common.optional import optional
+from .common.specs import spec_of
 from .radiofm_python import stft
 
 _NAME = "IQ to Spectrogram"
-
-
-def spec_of(bundle, block: str):
-    """SpectrogramSpec of a bundle, of its name or path, or as it is. Raises ValueError, ImportError."""
-    if isinstance(bundle, str) and not bundle:
-        raise ValueError(f"{block}: name a bundle")
-    if isinstance(bundle, str) or hasattr(bundle, "reads"):
-        bundle = optional("radiofm_ml.bundle", block).load(bundle, "tiles")
-    spec = getattr(bundle, "spec", bundle)
-    if not hasattr(spec, "samples_per_tile"):
-        raise ValueError(f"{block}: bundle must be a bundle, its name or a SpectrogramSpec, got {bundle!r}")
-    return spec
-
-
-def tile_size(bundle) -> int:
-    """Values in a tile of a bundle: the vector length of streams of tiles, for the companion's ports."""
-    return spec_of(bundle, "tile_size").tile_size
 
 
 class rows_to_tiles(gr.decim_block):
@@ -46,7 +30,7 @@ class rows_to_tiles(gr.decim_block):
                                 out_sig=[(np.float32, spec.tile_size)], decim=spec.rows)
         self._log = gr.logger(self.alias())
         # before torch is loaded, so that its threads wait without spinning
-        self._torch_threads = optional("radiofm_ml.engine", _NAME).torch_threads
+        self._torch_threads = optional("radiofm_ml.engines", _NAME).torch_threads
         self._torch = optional("torch", _NAME)
         self._tiles_from_rows = optional("radiofm_ml.spectrogram", _NAME).tiles_from_rows
         self._spec = spec

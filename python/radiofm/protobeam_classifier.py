@@ -4,10 +4,10 @@
 
 import numpy as np
 
-from . import backlog, messages
-from .origin import origins, read_tags
-from .prototype_block import PrototypeBlock
-from .stream_embedder import PATIENCE, Piece, StreamEmbedder, open_encoder
+from .common import backlog, messages
+from .common.origin import origins, read_tags
+from .common.prototype_block import PrototypeBlock
+from .common.stream_embedder import PATIENCE, Piece, StreamEmbedder, open_encoder
 
 _NAME = "ProtoBeam Classifier"
 
@@ -44,7 +44,7 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
     max_batch    blocks that are embedded at once, at most
     max_latency  seconds that a block waits for others to be embedded with
     max_queue    blocks that may wait
-    engine       'auto' or the name of an engine of ``radiofm_ml.engine``
+    engine       'auto' or the name of an engine of ``radiofm_ml.engines``
     threads      of the engine; 1 leaves the other cores to the flowgraph
 
     Started again, also after lock() and unlock(), it counts from 0; what was taught stays. Raises ValueError

@@ -4,10 +4,10 @@
 
 from gnuradio import gr
 
-from . import backlog, messages
-from .messages import MessageError
-from .optional import optional
-from .prototype_block import PrototypeBlock
+from .common import backlog, messages
+from .common.messages import MessageError
+from .common.optional import optional
+from .common.prototype_block import PrototypeBlock
 
 _NAME = "Prototype Classifier"
 

@@ -14,7 +14,7 @@ import pmt
 import torch
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages
-from radiofm_ml.data.recording import open_recording
+from radiofm_ml.sigmf.recording import open_recording
 from radiofm_ml.spectrogram import SpectrogramSpec, tile_db, tiles_from_iq
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,8 +14,8 @@ import numpy as np
 import pmt
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages
-from gnuradio.radiofm.prototype_messages import parse_state
-from radiofm_ml.engine import open_engine
+from gnuradio.radiofm.common.prototype_messages import parse_state
+from radiofm_ml.engines import open_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))

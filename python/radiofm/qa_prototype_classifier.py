@@ -12,12 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pmt
 from gnuradio import blocks, gr, gr_unittest, zeromq
-from gnuradio.radiofm import backlog, messages, prototype_classifier
-from gnuradio.radiofm.messages import TileInfo, embedding_pdu, parse_prediction
-from gnuradio.radiofm.prototype_messages import parse_state, state_message
-from gnuradio.radiofm.prototype_port import MAX_PENDING, PrototypePort
-from radiofm_ml.calibration import calibrate
+from gnuradio.radiofm import prototype_classifier
+from gnuradio.radiofm.common import backlog, messages
+from gnuradio.radiofm.common.messages import TileInfo, embedding_pdu, parse_prediction
+from gnuradio.radiofm.common.prototype_messages import parse_state, state_message
+from gnuradio.radiofm.common.prototype_port import MAX_PENDING, PrototypePort
 from radiofm_ml.fewshot import FewShot
+from radiofm_ml.fewshot.calibration import calibrate
 
 D = 8
 STRIDE, COUNT = 100, 130  # tiles share their last 30 samples with the next one

@@ -18,12 +18,12 @@ import pmt
 import torch
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages, task_head
-from gnuradio.radiofm.messages import TILE_LAYER, TileInfo, embedding_pdu, parse_prediction, tokens_pdu
+from gnuradio.radiofm.common.messages import TILE_LAYER, TileInfo, embedding_pdu, parse_prediction, tokens_pdu
 from radiofm_ml import heads
-from radiofm_ml.head_engine import open_head
+from radiofm_ml.heads.rates import RateCode
+from radiofm_ml.heads.running import open_head
+from radiofm_ml.heads.tuned import FrontConfig, TunedConfig, TunedHead
 from radiofm_ml.models.lora import LoraConfig
-from radiofm_ml.models.tuned import FrontConfig, TunedConfig, TunedHead
-from radiofm_ml.rates import RateCode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from sigmf_files import write_recording  # noqa: E402

@@ -15,11 +15,11 @@ import numpy as np
 import pmt
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages
-from gnuradio.radiofm.origin import Origin
-from radiofm_ml.data.recording import open_recording
+from gnuradio.radiofm.common.origin import Origin
 from radiofm_ml.embeddings import Embeddings
-from radiofm_ml.engine import open_engine
+from radiofm_ml.engines import open_engine
 from radiofm_ml.pipeline import embed_recording
+from radiofm_ml.sigmf.recording import open_recording
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -409,7 +409,7 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
                 relay.handle(self, message)
 
         reader = slow()
-        radiofm.backlog.register(reader)
+        radiofm.common.backlog.register(reader)
         self.tokens_into(reader, token_layers=[3], max_batch=16)
         self.assertEqual([messages.parse_tokens(m)[0].tile for m in reader.messages], list(range(21)))
         self.assertLessEqual(reader.most, 3)

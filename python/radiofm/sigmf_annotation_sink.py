@@ -10,8 +10,8 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from . import backlog, messages
-from .optional import optional
+from .common import backlog, messages
+from .common.optional import optional
 
 _NAME = "SigMF Annotation Sink"
 _IDLE = 0.25  # seconds after which waiting decisions are looked at
@@ -131,11 +131,11 @@ class _annotator(backlog.Reader, gr.basic_block):
                              f"got {samp_rate}")
         if max_queue < 1:
             raise ValueError(f"{_NAME}: max_queue must be at least 1, got {max_queue}")
-        self._library = optional("radiofm_ml.data.annotations", _NAME)
+        self._library = optional("radiofm_ml.sigmf.annotations", _NAME)
         self._recording = None
         self._options = {"merge": bool(merge), "merge_gap": int(merge_gap)}
         if recording:
-            library = optional("radiofm_ml.data.recording", _NAME)
+            library = optional("radiofm_ml.sigmf.recording", _NAME)
             self._recording = library.open_recording(str(recording))
             self._options |= {"replace": bool(replace), "data": data}
         self._filename, self._record, self._rate = str(filename), bool(record), float(samp_rate) or None

@@ -6,9 +6,9 @@ import numpy as np
 import pmt
 from gnuradio import gr
 
-from . import messages
-from .iq_to_spectrogram import spec_of
-from .optional import optional
+from .common import messages
+from .common.optional import optional
+from .common.specs import spec_of
 
 _NAME = "SigMF Source"
 _BUFFER = 1 << 16  # output items: few calls into Python, still small beside a second of any stream
@@ -41,7 +41,7 @@ class sigmf_source(gr.sync_block):
                  count: int = 0):
         gr.sync_block.__init__(self, name=_NAME, in_sig=None, out_sig=[np.complex64])
         self._log = gr.logger(self.alias())
-        library = optional("radiofm_ml.data.recording", _NAME)
+        library = optional("radiofm_ml.sigmf.recording", _NAME)
         self._recording = library.open_recording(str(filename), int(channel))
         self._later = library.later
         self._repeat = bool(repeat)
@@ -182,5 +182,5 @@ def _spec(pad_to):
     if isinstance(pad_to, str):
         if not pad_to:
             return None
-        optional("radiofm_ml.engine", _NAME)  # first: it says how torch threads wait
+        optional("radiofm_ml.engines", _NAME)  # first: it says how torch threads wait
     return spec_of(pad_to, f"{_NAME}, pad_to")

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 from gnuradio import gr
 
-from . import backlog, messages
-from .messages import TILE_LAYER, MessageError, Prediction, TileInfo
-from .optional import optional
+from .common import backlog, messages
+from .common.messages import TILE_LAYER, MessageError, Prediction, TileInfo
+from .common.optional import optional
 
 _NAME = "Task Head"
 _UNKNOWN = "unknown"
@@ -168,7 +168,7 @@ class task_head(backlog.Reader, gr.basic_block):
             if loaded.input == "embedding":
                 engine = _Plain(loaded)
             else:
-                library = optional("radiofm_ml.head_engine", _NAME)
+                library = optional("radiofm_ml.heads.running", _NAME)
                 engine = library.open_head(str(head), self._bundle, self._threads)
         except ValueError as error:
             raise ValueError(f"{_NAME}: {error}") from None
@@ -238,7 +238,8 @@ def token_layers(heads: list[str]) -> list[int]:
 
 
 class _Plain:
-    """A head on embeddings, which needs no torch, with the face of ``radiofm_ml.head_engine.HeadEngine``."""
+    """A head on embeddings, which needs no torch, with the face of
+    ``radiofm_ml.heads.running.HeadEngine``."""
 
     layers, shapes = (), {}
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import backlog, messages
-from .messages import TILE_LAYER, TileInfo
-from .optional import optional
-from .origin import origins, read_tags
-from .stream_embedder import PATIENCE, Piece, StreamEmbedder, open_encoder
+from .common import backlog, messages
+from .common.messages import TILE_LAYER, TileInfo
+from .common.optional import optional
+from .common.origin import origins, read_tags
+from .common.stream_embedder import PATIENCE, Piece, StreamEmbedder, open_encoder
 
 _NAME = "ViT Embedding Sink"
 
@@ -40,7 +40,7 @@ class vit_embedding_sink(StreamEmbedder):
     max_latency  seconds that a tile waits for others to be embedded with
     max_queue    tiles that may wait
     filename     ``.npz`` to write when the flowgraph ends (as ``radiofm embed`` does); '' for none
-    engine       'auto' or the name of an engine of ``radiofm_ml.engine``
+    engine       'auto' or the name of an engine of ``radiofm_ml.engines``
     threads      of the engine; 1 leaves the other cores to the flowgraph
     token_layers the layers whose tokens go out: k for those before block k, the number of blocks for those
                  behind the last, -1 for the tile; none costs nothing
@@ -57,7 +57,7 @@ class vit_embedding_sink(StreamEmbedder):
         self._spec = encoder.spec
         super().__init__(_NAME, "vit_embedding_sink", encoder, (np.float32, self._spec.tile_size), samp_rate,
                          overload, max_batch, max_latency, max_queue)
-        self._clean_tiles = optional("radiofm_ml.engine", _NAME).clean_tiles
+        self._clean_tiles = optional("radiofm_ml.engines", _NAME).clean_tiles
         self._occupied_band = optional("radiofm_ml.spectrogram", _NAME).occupied_band
         self._embeddings = optional("radiofm_ml.embeddings", _NAME)
         self.set_token_layers(token_layers)

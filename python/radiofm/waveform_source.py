@@ -10,7 +10,7 @@ import numpy as np
 import pmt
 from gnuradio import analog, gr
 
-from . import messages, waveforms
+from .common import messages, waveforms
 
 LABEL = pmt.intern("label")
 NOISE_POWER = 1e-4  # -40 dB of full scale: 30 dB of SNR still fit below it

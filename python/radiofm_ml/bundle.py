@@ -26,7 +26,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
-from radiofm_ml import models
+from radiofm_ml import atomic, models
+from radiofm_ml.arguments import is_whole
 from radiofm_ml.spectrogram import SpectrogramSpec
 
 FORMAT_VERSION = 1
@@ -265,7 +266,7 @@ def _check_iq(iq: dict) -> None:
     for name in iq.keys() - {"block"}:
         raise ValueError(f"iq: unknown key '{name}'")
     block = iq.get("block")
-    if isinstance(block, bool) or not isinstance(block, int) or not 1 <= block <= MAX_BLOCK:
+    if not is_whole(block, 1, MAX_BLOCK):
         raise ValueError(f"iq: block must be a whole number of samples from 1 to {MAX_BLOCK}, got {block!r}")
 
 
@@ -313,7 +314,9 @@ def save(
         "calibration": calibration or {},
         "provenance": provenance or {},
     }
-    (path / "model.safetensors").write_bytes(to_bytes(tensors))
-    (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (path / "README.md").write_text(card, encoding="utf-8")
+    # Both are whole before either takes its place: who has the old ones mapped keeps them.
+    with atomic.replacing(path / FILES[0]) as weights, atomic.replacing(path / FILES[1]) as about:
+        weights.write_bytes(to_bytes(tensors))
+        about.write_text(json.dumps(config, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    atomic.write_text(path / "README.md", card)
     return load(path)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from radiofm_ml.atomic import replacing
+
 SUFFIX = ".npz"
 
 
@@ -121,15 +123,10 @@ class EmbeddingFile:
         """Write the file. Does nothing after ``close`` or ``discard``."""
         if self._rows.closed:
             return
-        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         try:
-            with self._rows, open(part, "wb") as file:
+            with self._rows, replacing(self.path) as part, open(part, "wb") as file:
                 np.savez(file, model=np.array(self.model), **self._columns())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, self.path)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise self._unwritable(error) from None
 
     def _columns(self) -> dict[str, np.ndarray]:

@@ -14,41 +14,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from radiofm_ml import embeddings
-from radiofm_ml.data.annotations import AnnotationWriter
-from radiofm_ml.data.container import META
-from radiofm_ml.data.recording import Recording
 from radiofm_ml.embeddings import Embeddings, band_edges
-from radiofm_ml.engine import Engine, torch_threads
+from radiofm_ml.engines import Engine
 from radiofm_ml.fewshot import UNKNOWN, FewShot
-from radiofm_ml.jobs import Outcome, plan, run
-from radiofm_ml.spectrogram import SpectrogramSpec, occupied_band, tiles_from_iq
+from radiofm_ml.sigmf.annotations import AnnotationWriter
+from radiofm_ml.sigmf.container import META
+from radiofm_ml.sigmf.jobs import Outcome, plan, run
+from radiofm_ml.sigmf.recording import Recording
+from radiofm_ml.sigmf.tiles import tile_batches, tile_frequency
+from radiofm_ml.spectrogram import occupied_band
 
 Progress = Callable[[int, int], None]  # (tiles done, tiles in all)
-
-
-def tile_batches(recording: Recording, spec: SpectrogramSpec,
-                 batch: int = 16) -> Iterator[tuple[int, np.ndarray]]:
-    """Every tile of a recording, the completed last one included, ``batch`` at a time.
-
-    Yields (index of the first, float32 (n, tile_rows, tile_cols)). Raises RecordingError.
-    """
-    n_tiles = spec.n_tiles(recording.n_samples)
-    for first in range(0, n_tiles, batch):
-        tiles = np.empty((min(batch, n_tiles - first), spec.tile_rows, spec.tile_cols), np.float32)
-        for i in range(len(tiles)):
-            iq = recording.read((first + i) * spec.stride, spec.samples_per_tile)
-            iq = np.resize(iq, spec.samples_per_tile)  # repeats a tail cyclically
-            with torch_threads(1):
-                tiles[i] = tiles_from_iq(torch.from_numpy(iq), spec)[0].numpy()
-        yield first, tiles
-
-
-def tile_frequency(recording: Recording, spec: SpectrogramSpec, tile: int) -> float | None:
-    """Centre frequency of a tile: that of the last capture that begins before the next tile does."""
-    return recording.capture_at(min((tile + 1) * spec.stride, recording.n_samples) - 1).frequency
 
 
 def embed_batches(recording: Recording, engine: Engine, batch: int = 16,

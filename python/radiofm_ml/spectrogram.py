@@ -21,6 +21,8 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 import torch
 
+from radiofm_ml.arguments import is_whole
+
 POWER_FLOOR = 1e-20  # -200 dB: below what any float32 chain resolves, and keeps log10 finite
 SKIRT_DB = 20.0  # columns this far below the strongest one are a signal's skirts
 SPUR_DB = 15.0  # a thin line below this is more often a receiver's spur than the signal
@@ -80,7 +82,7 @@ class SpectrogramSpec:
             ("tile_cols", 1),
         ):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+            if not is_whole(value, low):
                 raise ValueError(
                     f"spectrogram spec: {name} must be a whole number of at least {low}, got {value!r}"
                 )

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml import atomic
+
 
 def register(app: typer.Typer) -> None:
     app.command("fewshot-check")(fewshot_check)
@@ -57,7 +59,7 @@ def fewshot_check(
     from radiofm_ml.evaluate import fewshot_check as checks
     from radiofm_ml.evaluate.fewshot_data import load
     from radiofm_ml.fewshot import FewShot
-    from radiofm_ml.geometry import METRICS
+    from radiofm_ml.fewshot.geometry import METRICS
 
     counts = {}
     for name, text in (("shots", shots), ("ways", ways)):
@@ -84,7 +86,7 @@ def fewshot_check(
         out.mkdir(parents=True, exist_ok=True)
         about = {"model": bundle.id, "data": Path(data).name, "across": across, "episodes": episodes,
                  "seed": seed, "embeddings": len(found.x), "rows": rows}
-        (out / "report.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        atomic.write_json(out / "report.json", about, indent=1)
         draw_rates(out / "rates.png", rows, title=f"{bundle.id}, {about['data']}")
         draw_reliability(out / "reliability.png", rows, title=f"{bundle.id}, {about['data']}")
 
@@ -99,7 +101,6 @@ def drift_check(
 
     The lower the rate, the longer it takes: a run without drift lasts up to 5 / rate tiles.
     """
-    import json
 
     from radiofm_ml.cli.progress import track
     from radiofm_ml.evaluate import drift_check as checks
@@ -107,4 +108,4 @@ def drift_check(
     rows = checks.simulate(rate, runs, seed, track)
     checks.print_table(rows, rate)
     if out:
-        out.write_text(json.dumps({"rate": rate, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        atomic.write_json(out, {"rate": rate, "rows": rows}, indent=1)

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from radiofm_ml import atomic
 
 figures = typer.Typer(
     no_args_is_help=True,
@@ -218,5 +219,5 @@ def _run_name(folder: Path, runs: list[Path]) -> str:
 
 def _write(picture: Path, numbers: dict) -> None:
     path = picture.with_suffix(".json")
-    path.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    atomic.write_json(path, numbers, indent=1)
     typer.echo(f"{picture} and {path}")

@@ -86,9 +86,9 @@ def finetune(
 
     from radiofm_ml import bundle as bundles
     from radiofm_ml.cli.progress import bar
-    from radiofm_ml.data.tasks import LOADERS, load_task
     from radiofm_ml.evaluate.finetuning import BASELINES, evaluate
     from radiofm_ml.evaluate.reports import print_results
+    from radiofm_ml.tasks import LOADERS, load_task
     from radiofm_ml.train.tuning import METHODS, TuneConfig
 
     if task == "list":

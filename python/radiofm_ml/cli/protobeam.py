@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml import atomic
+
 protobeam = typer.Typer(
     no_args_is_help=True, help="Beams from raw I/Q that survive a new antenna: train, teach, compare."
 )
@@ -82,7 +84,6 @@ def evaluate(
 
     Once with shots and queries at any gain of the receiver, once at one gain (the mean over the gains).
     """
-    import json
     from dataclasses import replace
 
     import numpy as np
@@ -90,7 +91,7 @@ def evaluate(
     from rich.table import Table
 
     from radiofm_ml.evaluate.beams import CENTRED, GAINS, Plan, embedder, score_embeddings
-    from radiofm_ml.geometry import METRICS
+    from radiofm_ml.fewshot.geometry import METRICS
     from radiofm_ml.train.protobeam import load_run
 
     if metric not in METRICS:
@@ -110,7 +111,7 @@ def evaluate(
                 for n in plan.shots))
     Console().print(table)
     if out:
-        out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        atomic.write_json(out, found, indent=1)
 
 
 @protobeam.command()

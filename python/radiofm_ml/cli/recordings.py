@@ -44,7 +44,7 @@ def embed(
 
     `radiofm embed capture.sigmf-meta capture.npz`
     """
-    from radiofm_ml.engine import open_engine
+    from radiofm_ml.engines import open_engine
     from radiofm_ml.pipeline import embed_all
 
     engine = open_engine(model, threads=threads, reads="tiles")
@@ -88,7 +88,7 @@ def annotate(
 
     `radiofm annotate capture.sigmf-meta -o out/capture.sigmf-meta -p taught.safetensors`
     """
-    from radiofm_ml.engine import open_engine
+    from radiofm_ml.engines import open_engine
     from radiofm_ml.fewshot import FewShot
     from radiofm_ml.pipeline import annotate_all
 
@@ -141,10 +141,10 @@ def enroll(
     from rich.table import Table
 
     from radiofm_ml.cli.progress import track
-    from radiofm_ml.data.recording import find_recordings, open_recording
-    from radiofm_ml.engine import open_engine
+    from radiofm_ml.engines import open_engine
     from radiofm_ml.fewshot import FewShot
     from radiofm_ml.pipeline import embed_recording
+    from radiofm_ml.sigmf.recording import find_recordings, open_recording
 
     engine = open_engine(model, threads=threads, reads="tiles")
     few = FewShot.for_bundle(engine.bundle, prototypes if prototypes.exists() else "", shipped=False)
@@ -205,7 +205,7 @@ class _Report:
 
     def __init__(self, label: str, source: Path, unit: str):
         from radiofm_ml.cli.progress import bar
-        from radiofm_ml.data.recording import find_recordings
+        from radiofm_ml.sigmf.recording import find_recordings
 
         self._total = len(find_recordings(source))
         self._label, self._unit, self._bar = label, unit, bar()

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml import atomic
+
 
 def register(app: typer.Typer) -> None:
     app.command()(pretrain)
@@ -257,9 +259,8 @@ def evaluate(
     result = run(model, data, counts, tuple(range(seeds)), episodes, everything=everything, track=track)
     print_table(result)
     if out:
-        import json
 
-        out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        atomic.write_json(out, result)
 
 
 def readouts(
@@ -289,6 +290,5 @@ def readouts(
         table.add_row(row["read_out"], str(row["projection"] or "none"), f"{row['power']:g}", *numbers)
     Console().print(table)
     if out:
-        import json
 
-        out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        atomic.write_json(out, rows)

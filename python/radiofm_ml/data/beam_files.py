@@ -27,6 +27,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from radiofm_ml.atomic import replacing
+
 BLOCK_LENGTH = 2048
 BLOCKS_PER_FRAME = {"srf": 15, "mrf": 5}  # NI and Pi-Radio arrays, as published
 MEMORY_LIMIT = 4 << 30  # bytes that load_blocks takes without being asked
@@ -347,19 +349,15 @@ def write(path: str | os.PathLike, iq: Iterable[np.ndarray], gains: Sequence, be
         raise ValueError("frames, blocks and block_length must be at least 1")
     run = frames * blocks * block_length
     total = run * len(gains) * len(beams) * max(1, len(angles))
-    partial = path.with_name(path.name + ".partial")
     try:
-        with h5py.File(partial, "w") as file:
+        with replacing(path) as part, h5py.File(part, "w") as file:
             file.attrs.update(attributes or {})
             file.attrs.update({"blocks_per_frame": blocks, "block_length": block_length})
             _write_labels(file, total, run, gains, beams, angles, rx_beam)
             _write_iq(file, total, iq, dtype, on_progress)
-        os.replace(partial, path)
     except OSError as error:
         raise BeamFileError(f"{path}: cannot be written ({_line(error)}); free some space or choose another "
                             "place") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -12,12 +12,12 @@ within one NAME; -1 for none. A shard without this file has neither.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from radiofm_ml.atomic import replacing
 from radiofm_ml.spectrogram import SpectrogramSpec
 
 SHARD_TILES = 1024  # of a full shard
@@ -46,10 +46,8 @@ def unpack(tiles: np.ndarray | torch.Tensor, spec: SpectrogramSpec) -> torch.Ten
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write, then rename: a file that has its name is whole."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
+    with replacing(path, durable=False) as part, part.open("wb") as file:
         np.save(file, array)
-    os.replace(partial, path)
 
 
 def write_shard(path: Path, tiles: np.ndarray, groups: np.ndarray) -> None:

@@ -22,8 +22,6 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from radiofm_ml import geometry
-from radiofm_ml.calibration import log_odds, softmax
 from radiofm_ml.data.beam_blocks import BeamBlocks
 from radiofm_ml.data.beam_files import published_split
 from radiofm_ml.evaluate import reports
@@ -40,8 +38,10 @@ from radiofm_ml.evaluate.beams import (
     train_setup,
     untrained,
 )
+from radiofm_ml.fewshot import geometry
+from radiofm_ml.fewshot.calibration import log_odds, softmax
+from radiofm_ml.fewshot.prototypes import Prototype
 from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
-from radiofm_ml.prototypes import Prototype
 
 SKIP = 4  # every fourth angle is trained on
 OURS, RAW, SUPERVISED = "ours", "data norm", "supervised, on the shots alone"

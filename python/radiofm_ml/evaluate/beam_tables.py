@@ -12,12 +12,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from radiofm_ml import atomic
 from radiofm_ml.evaluate import reports
 from radiofm_ml.evaluate.beams import (
     DEEPBEAM,
@@ -139,9 +139,7 @@ def lookup(table: dict, method: str, gains: str, setup: str, shots: int) -> dict
 def write(folder: Path, table: dict) -> None:
     """Write table, JSON and pictures into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / (TABLE_FILE + ".part")
-    partial.write_text(json.dumps(reports.plain(table), indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, folder / TABLE_FILE)
+    atomic.write_json(folder / TABLE_FILE, reports.plain(table), indent=1)
     draw(folder)
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -29,13 +28,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from radiofm_ml import geometry
+from radiofm_ml import atomic
 from radiofm_ml.data.beam_blocks import BeamBlocks, join
 from radiofm_ml.evaluate.antennas import RecordedAntennas, SimulatedAntennas
-from radiofm_ml.evaluate.reports import confusion_matrix
+from radiofm_ml.fewshot import geometry
+from radiofm_ml.fewshot.prototypes import Prototype
 from radiofm_ml.models.deepbeam import DeepBeam
 from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
-from radiofm_ml.prototypes import Prototype
+from radiofm_ml.tasks.metrics import confusion_matrix
 from radiofm_ml.train import checkpoints, deepbeam, protobeam
 from radiofm_ml.train.beam_augment import BeamAugmentation, VirtualFrontEnd
 from radiofm_ml.train.deepbeam import FineTuneConfig, FitConfig
@@ -381,6 +381,4 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], dict], settings: Mapping
 
 def _run_and_keep(job: Job, work: Callable[[Job], dict], file: Path) -> None:
     torch.set_num_threads(1)
-    written = file.with_suffix(".part")
-    written.write_text(json.dumps(work(job)) + "\n", encoding="utf-8")
-    os.replace(written, file)
+    atomic.write_json(file, work(job), indent=None)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from radiofm_ml.drift import DriftMonitor
+from radiofm_ml.fewshot.drift import DriftMonitor
 
 _BLOCK, _SHARE = DriftMonitor.BLOCK, DriftMonitor.UNKNOWN_SHARE
 

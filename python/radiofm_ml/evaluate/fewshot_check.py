@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from radiofm_ml.fewshot import FewShot
-from radiofm_ml.geometry import WHITEN_SHOTS
+from radiofm_ml.fewshot.geometry import WHITEN_SHOTS
 
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
 BINS = 15

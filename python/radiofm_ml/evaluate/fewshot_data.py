@@ -75,7 +75,7 @@ def _file(path: Path, size: int) -> Data:
 
 def _beams(bundle: bundles.Bundle, path: Path, frames: int) -> Data:
     from radiofm_ml.data.beam_files import BeamFile
-    from radiofm_ml.engine import open_engine
+    from radiofm_ml.engines import open_engine
 
     engine = open_engine(bundle)
     x, labels, clusters = [], [], []

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from radiofm_ml import heads, models
+from radiofm_ml import atomic, heads, models
 from radiofm_ml.bundle import Bundle
-from radiofm_ml.data.tasks import TaskData, TaskError, split_groups
 from radiofm_ml.evaluate import reports
 from radiofm_ml.evaluate.supervised import fit_and_apply
-from radiofm_ml.rates import RateCode
+from radiofm_ml.heads.rates import RateCode
+from radiofm_ml.tasks import TaskData, TaskError, metrics, split_groups
 from radiofm_ml.train.tuning import Frozen, TuneConfig, fit_probe, predict, tune
 
 RUNS = "runs.jsonl"
@@ -220,16 +220,16 @@ def _found(data: TaskData, index: np.ndarray, predicted: np.ndarray) -> dict:
     """Metrics, and the confusion or the quantiles of the errors, of predictions for a test part."""
     truth = data.targets[index]
     if data.kind == "regression":
-        errors = reports.distances(predicted, truth)
-        return {"metrics": reports.error_metrics(errors),
+        errors = metrics.distances(predicted, truth)
+        return {"metrics": metrics.error_metrics(errors),
                 "errors": [float(q) for q in np.quantile(errors, reports.LEVELS)]}
     size = len(data.labels)
     if data.kind == "classification":
         decided = predicted.argmax(1)
-        return {"metrics": reports.classification_metrics(truth, decided, size),
-                "confusion": reports.confusion_matrix(truth, decided, size).tolist(),
+        return {"metrics": metrics.classification_metrics(truth, decided, size),
+                "confusion": metrics.confusion_matrix(truth, decided, size).tolist(),
                 "conditions": [{"condition": condition, "value": value, "examples": int(mask[index].sum()),
-                                "metrics": reports.classification_metrics(
+                                "metrics": metrics.classification_metrics(
                                     truth[mask[index]], decided[mask[index]], size)}
                                for condition, values in data.conditions.items()
                                for value, mask in values.items() if mask[index].any()]}
@@ -276,7 +276,7 @@ class _Log:
         self.path, self.runs = path, {}
         about = json.loads(json.dumps(about))
         if not path.exists():
-            path.write_text(json.dumps(about) + "\n", encoding="utf-8")
+            atomic.write_json(path, about, indent=None)
             return
         lines = path.read_text(encoding="utf-8").splitlines()
         if not lines or json.loads(lines[0]) != about:

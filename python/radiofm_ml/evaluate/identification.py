@@ -25,10 +25,11 @@ import numpy as np
 import torch
 
 from radiofm_ml import bundle as bundles
-from radiofm_ml import geometry, models
-from radiofm_ml.data.recording import open_recording
+from radiofm_ml import models
 from radiofm_ml.evaluate.supervised import train_and_predict
-from radiofm_ml.prototypes import Prototype
+from radiofm_ml.fewshot import geometry
+from radiofm_ml.fewshot.prototypes import Prototype
+from radiofm_ml.sigmf.recording import open_recording
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.train.export import add_projection, encode
 from radiofm_ml.train.shards import held_out

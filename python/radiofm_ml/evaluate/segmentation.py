@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from radiofm_ml.data.segmentation import IGNORED
+from radiofm_ml.tasks.segmentation import IGNORED
 
 
 def confusion(truth: np.ndarray, decided: np.ndarray, classes: int) -> np.ndarray:

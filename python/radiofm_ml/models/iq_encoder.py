@@ -32,6 +32,8 @@ from dataclasses import asdict, dataclass, fields
 import torch
 from torch import nn
 
+from radiofm_ml.arguments import is_whole
+
 NORMALISATIONS = ("none", "rms")
 _TINY = 1e-12
 _LEAST_SCALE = 1e-7
@@ -70,7 +72,7 @@ class IQEncoderConfig:
             if f.name in ("normalise", "level"):
                 continue
             value, low = getattr(self, f.name), 0 if f.name in ("depth", "lags") else 1
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= 65536:
+            if not is_whole(value, low, 65536):
                 raise ValueError(f"{f.name} must be a whole number from {low} to 65536, got {value!r}")
 
     @property

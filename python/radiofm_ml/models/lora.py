@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
+from radiofm_ml.arguments import is_number, is_whole
 from radiofm_ml.models.vit import ViT
 
 
@@ -26,10 +27,9 @@ class LoraConfig:
     stabilised: bool = True
 
     def __post_init__(self):
-        if isinstance(self.rank, bool) or not isinstance(self.rank, int) or not 1 <= self.rank <= 4096:
+        if not is_whole(self.rank, 1, 4096):
             raise ValueError(f"LoRA: rank must be a whole number from 1 to 4096, got {self.rank!r}")
-        number = isinstance(self.alpha, (int, float)) and not isinstance(self.alpha, bool)
-        if not number or not math.isfinite(self.alpha) or self.alpha <= 0:
+        if not is_number(self.alpha) or self.alpha <= 0:
             raise ValueError(f"LoRA: alpha must be a finite number above 0, got {self.alpha!r}")
         if not isinstance(self.stabilised, bool):
             raise ValueError(f"LoRA: stabilised must be true or false, got {self.stabilised!r}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from radiofm_ml.arguments import is_whole
 from radiofm_ml.models.vit import Block, ViTConfig, initialise, sincos_positions
 
 _LIMITS = {"dim": (4, 4096), "depth": (0, 64), "heads": (1, 64), "detail": (0, 256)}
@@ -40,7 +41,7 @@ class PixelDecoderConfig:
     def __post_init__(self):
         for name, (low, high) in _LIMITS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            if not is_whole(value, low, high):
                 raise ValueError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
         if not isinstance(self.pixels, bool):
             raise ValueError(f"pixels must be true or false, got {self.pixels!r}")

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from radiofm_ml.arguments import is_whole
+
 # encoder (dim, depth, heads); 'small' is the published 6.3 M encoder (arXiv 2511.15162), S, M and L those of
 # 2411.09996
 PRESETS = {
@@ -61,7 +63,7 @@ class ViTConfig:
             if f.name in ("mlp_ratio", "read_out", "positions", "norm_eps"):
                 continue
             low = 0 if f.name == "projection" else 1
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= 65536:
+            if not is_whole(value, low, 65536):
                 raise ValueError(f"{f.name} must be a whole number from {low} to 65536, got {value!r}")
         if not isinstance(self.mlp_ratio, (int, float)) or not 0 < self.mlp_ratio <= 16:
             raise ValueError(f"mlp_ratio must be a number up to 16, got {self.mlp_ratio!r}")

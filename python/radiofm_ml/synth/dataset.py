@@ -13,7 +13,6 @@ Shards: ``scenes-00000.npy`` and ``.groups.npy`` as ``data.shards`` describes th
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,8 +25,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from radiofm_ml.boxes import tile_slices
+from radiofm_ml import atomic
 from radiofm_ml.data.shards import SHARD_TILES, find_shards, pack, read_groups, write_shard
+from radiofm_ml.heads.boxes import tile_slices
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.synth.channel import rational
 from radiofm_ml.synth.scene import LARGEST_RATIO, NOISE, Scene, compose, draw_rate, generate
@@ -225,7 +225,7 @@ def write_shards(
             raise ValueError(
                 f"{note}: these shards were made with other parameters; choose another folder or remove it"
             )
-    note.write_text(json.dumps(made_with, indent=2), encoding="utf-8")
+    atomic.write_json(note, made_with)
     per_class = -(-n_tiles // len(settings.labels))
     counts = [min(full, per_class - start) for start in range(0, per_class, full)]
     paths = [folder / f"scenes-{i:05d}.npy" for i in range(len(counts))]
@@ -251,12 +251,10 @@ def _write_shard(folder, spec, seed, settings: SceneSettings, counts: Sequence[i
     made = labelled_tiles(counts[index], spec, seed, settings, first=index * 100_000)
     path = folder / f"scenes-{index:05d}.npy"
     path.unlink(missing_ok=True)  # a smaller one, whose truth is replaced
-    partial_path = path.with_suffix(".partial")
-    with partial_path.open("wb") as file:
+    with atomic.replacing(path.with_suffix(".truth.npz"), durable=False) as part, part.open("wb") as file:
         np.savez(file, snr_db=made.snr_db, rates=made.rates, front_ends=made.front_ends,
                  variants=made.variants, boxes=np.concatenate(made.boxes),
                  box_counts=np.array([len(b) for b in made.boxes], np.int32))  # fmt: skip
-    os.replace(partial_path, path.with_suffix(".truth.npz"))
     write_shard(path, made.tiles, np.stack([made.labels, made.groups], 1))
 
 

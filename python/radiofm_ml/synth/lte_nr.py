@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from radiofm_ml.boxes import paint
-from radiofm_ml.data.segmentation import LTE_NR, LTE_NR_VALUES
+from radiofm_ml.data.layouts import LTE_NR, LTE_NR_VALUES
+from radiofm_ml.heads.boxes import paint
 from radiofm_ml.spectrogram import SpectrogramSpec, rows_from_iq
 from radiofm_ml.synth.channel import channel
 from radiofm_ml.synth.frontend import FrontEnd, white_noise

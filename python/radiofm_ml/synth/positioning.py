@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from radiofm_ml.data.positioning import BINS, SCENES
+from radiofm_ml.atomic import replacing
+from radiofm_ml.data.layouts import BINS, SCENES
 
 LIGHT = 299_792_458.0
 CARRIER, BANDWIDTH = 3.5e9, 100e6
@@ -143,20 +145,17 @@ def write_positioning(folder: str | os.PathLike, positions: int, seed: int = 0,
     rng = np.random.default_rng([seed, 1])
     places = draw_positions(scene, positions, rng)
     paths = [folder / f"dataset_SNR{snr}_outdoor.mat" for snr in snr_db]
-    parts = [path.with_name(path.name + ".part") for path in paths]
-    files = [_create(part, places) for part in parts]
-    try:
-        for number in track(range(positions), "ray tracing"):
-            response = scene.response(places[number])
-            for file, snr in zip(files, snr_db, strict=True):
-                file["features"][number] = features(response, snr, rng)
-    finally:
-        for file in files:
-            file.close()
-    for part, path in zip(parts, paths, strict=True):
-        with part.open("r+b") as file:
-            file.write(MATLAB_HEADER)
-        os.replace(part, path)
+    with ExitStack() as whole:
+        parts = [whole.enter_context(replacing(path)) for path in paths]
+        with ExitStack() as opened:
+            files = [opened.enter_context(_create(part, places)) for part in parts]
+            for number in track(range(positions), "ray tracing"):
+                response = scene.response(places[number])
+                for file, snr in zip(files, snr_db, strict=True):
+                    file["features"][number] = features(response, snr, rng)
+        for part in parts:
+            with part.open("r+b") as file:
+                file.write(MATLAB_HEADER)
     return paths
 
 

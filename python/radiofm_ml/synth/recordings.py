@@ -6,17 +6,16 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from radiofm_ml import __version__
-from radiofm_ml.data import metadata_schema
-from radiofm_ml.data.annotations import EXTENSION
-from radiofm_ml.data.sample_types import SampleType
+from radiofm_ml import __version__, atomic
+from radiofm_ml.sigmf import metadata_schema
+from radiofm_ml.sigmf.annotations import EXTENSION
+from radiofm_ml.sigmf.sample_types import SampleType
 from radiofm_ml.synth.dataset import SceneSettings, scenes
 from radiofm_ml.synth.scene import Box, Scene
 
@@ -97,17 +96,15 @@ def _write(path: Path, scene: Scene, front_end: int, session: str, sample_type: 
     data = sample_type.from_complex(x * np.float32(_PEAK / peak if peak else 0.0))
     for target, content in (
         (path.with_suffix(".sigmf-data"), data.tobytes()),
-        (path, json.dumps(meta, indent=2).encode() + b"\n"),
+        (path, json.dumps(meta, indent=2, allow_nan=False).encode() + b"\n"),
     ):
-        part = target.with_name(target.name + ".part")
-        part.write_bytes(content)
-        os.replace(part, target)
+        atomic.write_bytes(target, content)
 
 
 def _write_index(folder: Path) -> None:
     """List every recording of the folder."""
-    part = folder / "index.csv.part"
-    with part.open("w", encoding="utf-8", newline="") as file:
+    index = folder / "index.csv"
+    with atomic.replacing(index) as part, part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["label", "session", "file", "sample_rate"])
         for path in sorted(folder.glob("*.sigmf-meta")):
@@ -115,4 +112,3 @@ def _write_index(folder: Path) -> None:
             if info.get("radiofm:synthetic"):
                 table.writerow([info["radiofm:label"], info["radiofm:session"],
                                 path.with_suffix(".sigmf-data").name, info["core:sample_rate"]])  # fmt: skip
-    os.replace(part, folder / "index.csv")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from radiofm_ml import bundle as bundles
-from radiofm_ml.calibration import calibrate
 from radiofm_ml.data.beam_blocks import BeamBlocks
+from radiofm_ml.fewshot.calibration import calibrate
 from radiofm_ml.train.protobeam import embed, load_run
 
 SHOTS = (1, 2, 4, 8, 16, 32)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +12,8 @@ from typing import TextIO
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+
+from radiofm_ml import atomic
 
 RUN, CHECKPOINT, LOG = "run.json", "checkpoint.safetensors", "log.jsonl"
 
@@ -23,7 +24,7 @@ def keep_settings(note: Path, settings: Mapping) -> None:
     if note.exists() and json.loads(note.read_text(encoding="utf-8")) != json.loads(json.dumps(settings)):
         raise ValueError(f"{note}: this folder holds a run with other settings; choose another folder or "
                          "remove it")
-    note.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    atomic.write_json(note, settings)
 
 
 def save(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -31,9 +32,8 @@ def save(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer,
     tensors = {f"model.{k}": v.cpu().contiguous() for k, v in model.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors.update({f"optimizer.{index}.{k}": v.cpu().contiguous() for k, v in state.items()})
-    partial = folder / "checkpoint.partial"
-    save_file(tensors, partial, metadata={"step": str(step)})
-    os.replace(partial, folder / CHECKPOINT)
+    with atomic.replacing(folder / CHECKPOINT) as part:
+        save_file(tensors, part, metadata={"step": str(step)})
 
 
 def resume(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:

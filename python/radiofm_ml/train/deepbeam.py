@@ -26,7 +26,7 @@ import torch
 from safetensors import SafetensorError
 from torch.nn import functional as F
 
-from radiofm_ml.engine import cpu_has_bf16
+from radiofm_ml.engines import cpu_has_bf16
 from radiofm_ml.models.deepbeam import DeepBeam
 from radiofm_ml.train import checkpoints
 

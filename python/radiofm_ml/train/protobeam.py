@@ -35,7 +35,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from radiofm_ml.data.beam_blocks import BeamBlocks
-from radiofm_ml.engine import cpu_has_bf16
+from radiofm_ml.engines import cpu_has_bf16
 from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
 from radiofm_ml.train import checkpoints
 from radiofm_ml.train.beam_augment import (

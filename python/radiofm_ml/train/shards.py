@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from radiofm_ml import atomic
 from radiofm_ml.data.shards import SHARD_TILES, pack, write_shard
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.synth.streams import place, random_stream
@@ -87,7 +88,7 @@ def prepare(
         raise ValueError(
             f"{note}: these shards were made with another spec or seed; choose another folder or remove it"
         )
-    note.write_text(json.dumps(made_with, indent=2))
+    atomic.write_json(note, made_with)
     paths = [folder / f"synthetic-{i:05d}.npy" for i in range(-(-n_tiles // SHARD_TILES))]
     for i in track([i for i, path in enumerate(paths) if not path.exists()], "synthesising"):
         write_shard(paths[i], *synthetic_shard(i, spec, seed))
@@ -95,7 +96,7 @@ def prepare(
         done = folder / "recordings.json"  # written last: the shards are complete
         if not done.exists():
             shards = _recordings_shards(folder, recordings, spec, views, seed, track)
-            done.write_text(json.dumps({"shards": shards, "folder": str(recordings)}), encoding="utf-8")
+            atomic.write_json(done, {"shards": shards, "folder": str(recordings)}, indent=None)
         made = json.loads(done.read_text(encoding="utf-8"))
         if made["folder"] != str(recordings):
             raise ValueError(
@@ -107,7 +108,7 @@ def prepare(
 
 def _recordings_shards(out: Path, folder: Path, spec, views: int, seed: int, track) -> int:
     """Write shards of about ``SHARD_TILES`` tiles; their number. A source is a recording."""
-    from radiofm_ml.data.recording import find_recordings, open_recording
+    from radiofm_ml.sigmf.recording import find_recordings, open_recording
 
     tiles, groups, shards = [], [], 0
 

@@ -26,14 +26,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from radiofm_ml.data.tasks import TaskData, TaskError
-from radiofm_ml.engine import cpu_has_bf16
-from radiofm_ml.evaluate.reports import confusion_matrix
+from radiofm_ml.engines import cpu_has_bf16
 from radiofm_ml.heads import Head, fit_linear
+from radiofm_ml.heads.rates import RateCode
+from radiofm_ml.heads.tuned import Front, FrontConfig, TunedConfig, TunedHead
 from radiofm_ml.models.lora import LoraConfig
-from radiofm_ml.models.tuned import Front, FrontConfig, TunedConfig, TunedHead
 from radiofm_ml.models.vit import READ_OUTS, ViT
-from radiofm_ml.rates import RateCode
+from radiofm_ml.tasks import TaskData, TaskError
+from radiofm_ml.tasks.metrics import confusion_matrix
 
 METHODS = ("probe", "mlp", "published-lp", "last-k", "lora", "full", "scratch")
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the probe, chosen on the validation part
@@ -63,7 +63,7 @@ class TuneConfig:
     drop_path      probability with which a residual branch of the last block is left out for an example, from
                    0 at the first on (arXiv 1603.09382); only in blocks that are the head's own
     warm_start     begin with the fitted probe in place of a random last layer (LP-FT, arXiv 2202.10054)
-    know_rate      the head sees a tile's sample rate beside the read-out (``radiofm_ml.rates``), which the
+    know_rate      the head sees a tile's sample rate beside the read-out (``heads.rates``), which the
                    task must state
     validation     share of the training groups held out to choose by, where every class has ten examples
     decoder        segmentation: the decoder's configuration (``models.segmentation``)

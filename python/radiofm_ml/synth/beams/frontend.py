@@ -15,6 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from radiofm_ml.arguments import is_whole
 from radiofm_ml.synth.beams import constants as c
 from radiofm_ml.synth.beams.array import STATES
 
@@ -74,7 +75,7 @@ def key(name: str | int) -> tuple[int, int]:
     """A seed for each front end: named and numbered ones never share one. Raises ValueError."""
     if isinstance(name, str) and name in NAMED:
         return 0, NAMED.index(name)
-    if isinstance(name, (int, np.integer)) and not isinstance(name, bool) and name >= 0:
+    if is_whole(name, 0):
         return 1, int(name)
     raise ValueError(f"front_end must be one of {', '.join(NAMED)} or a number from 0, got {name!r}")
 

@@ -4,17 +4,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from radiofm_ml.synth.beams import constants as c
-from radiofm_ml.synth.beams import simulator as s
+from radiofm_ml.synth.beams import receiver as r
 from radiofm_ml.synth.beams.link import link
 from radiofm_ml.synth.beams.waveform import draw_symbols
-
-if TYPE_CHECKING:
-    from radiofm_ml.synth.beams.simulator import BeamSimulator
 
 _FRAME = c.BLOCKS_PER_FRAME * c.BLOCK
 
@@ -27,14 +22,14 @@ class BeamStream:
     along. So they do not depend on how ``samples`` is called, either. Bad values raise ValueError when set.
     """
 
-    def __init__(self, simulator: BeamSimulator, rng: np.random.Generator):
+    def __init__(self, simulator, rng: np.random.Generator):
         self._geometry, self._codebook, self._seed = simulator.geometry, simulator.codebook, simulator.seed
         self._rng = rng
         self._link, self._front_end = simulator.link, simulator.front_end
         self._beam, self._gain = simulator.beams[0], simulator.rx_gain_db
         self._angle = 0.0
-        self._size = s.fft_length(_FRAME)
-        self._chance: s.Chance | None = None
+        self._size = r.fft_length(_FRAME)
+        self._chance: r.Chance | None = None
         self._frame: np.ndarray | None = None  # rendered with the present settings, or None
         self._used = _FRAME  # samples of the present frame that are out
         self._out = 0
@@ -78,7 +73,7 @@ class BeamStream:
         self._set(self._beam, self._gain, value)
 
     def _set(self, beam: int, gain: float, angle: float) -> None:
-        angle = s.check_setting(beam, gain, angle, self._codebook)
+        angle = r.check_setting(beam, gain, angle, self._codebook)
         self._beam, self._gain, self._angle, self._frame = int(beam), float(gain), angle, None
 
     def samples(self, n: int) -> np.ndarray:
@@ -89,25 +84,25 @@ class BeamStream:
             if self._used == _FRAME:
                 self._chance, self._frame, self._used = self._next(), None, 0
             if self._frame is None:
-                self._frame = s.receive(self._chance, self._link, self._beam, self._gain, self._angle)[0]
+                self._frame = r.receive(self._chance, self._link, self._beam, self._gain, self._angle)[0]
             take = min(n - done, _FRAME - self._used)
             out[done:done + take] = self._frame[self._used:self._used + take]
             done, self._used = done + take, self._used + take
         self._out += n
         return out
 
-    def _next(self) -> s.Chance:
+    def _next(self) -> r.Chance:
         """What is random in the next frame: symbols, oscillators and drift go on from the last."""
         last, rng = self._chance, self._rng
         count = self._size // c.SAMPLES_PER_SYMBOL
         states = len(self._link.paths.delay) + 2
-        chance = s.draw(1, _FRAME, rng.standard_normal((1, states)), rng)
+        chance = r.draw(1, _FRAME, rng.standard_normal((1, states)), rng)
         if last is not None:
             overlap = count - _FRAME // c.SAMPLES_PER_SYMBOL
             fresh = draw_symbols((1, count - overlap), rng)
             chance.symbols = np.concatenate([last.symbols[:, count - overlap:], fresh], axis=1)
             chance.walk += last.walk[:, -1:] - chance.walk[:, :1]
-            chance.start = last.start + 2 * np.pi * s.frequency_drift(last) * _FRAME
+            chance.start = last.start + 2 * np.pi * r.frequency_drift(last) * _FRAME
             chance.sample = last.sample + _FRAME
             keep = np.exp(-c.FRAME_SECONDS / c.DRIFT_SECONDS)
             chance.drift = keep * last.drift + np.sqrt(1 - keep**2) * chance.drift

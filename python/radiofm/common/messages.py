@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""What the blocks say to one another: keys, and the PDUs built from them and read back.
+
+Names are GNU Radio's own where it has them (``gnuradio/pdu.h``); the contracts are in docs/messages.md.
+Every ``parse_*`` raises ``MessageError`` with one sentence, so that a handler refuses a message with a
+reason instead of throwing.
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import pmt
+
+from ..radiofm_python import _pdu
+
+EMBEDDINGS, PREDICTIONS = pmt.mp("embeddings"), pmt.mp("predictions")
+TOKENS = pmt.mp("tokens")
+PROTOTYPES, PROTOTYPES_OUT, STATUS = pmt.mp("prototypes"), pmt.mp("prototypes_out"), pmt.mp("status")
+
+RX_TIME, RX_FREQ, RX_RATE = pmt.intern("rx_time"), pmt.intern("rx_freq"), pmt.intern("rx_rate")
+PAD = pmt.intern("radiofm_pad")  # stream tag: absolute offset of the first padding sample
+
+TILE_LAYER = -1  # in a tokens PDU: the tile itself, before the encoder
+
+
+class MessageError(ValueError):
+    """A message that does not keep its contract; the text says how."""
+
+
+@dataclass
+class TileInfo:
+    """Where a tile came from; what is None was not known and is left out of the PDU."""
+
+    sample_start: int = 0
+    sample_count: int = 0
+    sample_rate: float | None = None
+    rx_freq: float | None = None
+    rx_time: tuple[int, float] | None = None
+    model: str = ""
+    tile: int = 0
+    dropped: int = 0
+    freq_lower_edge: float | None = None
+    freq_upper_edge: float | None = None
+
+
+@dataclass
+class Prediction:
+    """A decision about a tile (classification: labels and scores; regression: value and unit)."""
+
+    info: TileInfo = field(default_factory=TileInfo)
+    task: str = ""
+    label: str = ""
+    confidence: float = 0.0
+    unknown: bool = False
+    labels: tuple[str, ...] = ()
+    scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    unit: str | None = None
+
+
+def to_pmt_vector(values) -> pmt.pmt_base:
+    """f32vector of a one-dimensional array."""
+    return _pdu.f32vector(np.asarray(values, np.float32))
+
+
+# A PDU is made for every tile: what stays the same from one to the next is kept, as the tail of the dict.
+# PMTs are never changed once they are out.
+@lru_cache(maxsize=64)
+def _constant(sample_count, sample_rate, rx_freq, model: str):
+    meta = pmt.make_dict()
+    for key, value in (("sample_rate", sample_rate), ("rx_freq", rx_freq)):
+        if value is not None:
+            meta = pmt.acons(pmt.intern(key), pmt.from_double(float(value)), meta)
+    meta = pmt.acons(pmt.intern("sample_count"), pmt.from_uint64(int(sample_count)), meta)
+    return pmt.acons(pmt.intern("model"), pmt.intern(model), meta)
+
+
+@lru_cache(maxsize=64)
+def _constant_decision(sample_count, sample_rate, rx_freq, model: str, task: str, labels: tuple, unit):
+    meta = _constant(sample_count, sample_rate, rx_freq, model)
+    names = pmt.make_vector(len(labels), pmt.PMT_NIL)
+    for i, label in enumerate(labels):
+        pmt.vector_set(names, i, pmt.intern(label))
+    meta = pmt.acons(pmt.intern("labels"), names, meta)
+    if unit is not None:
+        meta = pmt.acons(pmt.intern("unit"), pmt.intern(unit), meta)
+    return pmt.acons(pmt.intern("task"), pmt.intern(task), meta)
+
+
+def _info_dict(info: TileInfo, constant=None):
+    """The keys of ``info``, in front of ``constant`` if that is given."""
+    if constant is None:
+        constant = _constant(info.sample_count, info.sample_rate, info.rx_freq, info.model)
+    return _pdu.tile_dict(constant, info.sample_start, info.tile, info.dropped, info.freq_lower_edge,
+                          info.freq_upper_edge, info.rx_time)
+
+
+def embedding_pdu(info: TileInfo, embedding) -> pmt.pmt_base:
+    """(dict . f32vector[D])"""
+    return pmt.cons(_info_dict(info), to_pmt_vector(embedding))
+
+
+def tokens_pdu(info: TileInfo, layers: dict[int, np.ndarray]) -> pmt.pmt_base:
+    """(dict . f32vector): the matrices of ``layers``, one after the other."""
+    meta = _info_dict(info)
+    for key, values in (("layers", layers), ("rows", [len(m) for m in layers.values()]),
+                        ("columns", [m.shape[1] for m in layers.values()])):
+        meta = pmt.dict_add(meta, pmt.intern(key), pmt.init_s32vector(len(layers), list(values)))
+    return pmt.cons(meta, to_pmt_vector(np.concatenate([m.ravel() for m in layers.values()])))
+
+
+def prediction_pdu(prediction: Prediction) -> pmt.pmt_base:
+    """(dict . f32vector): scores in the order of ``labels``, or a regression's value."""
+    info = prediction.info
+    meta = _info_dict(info, _constant_decision(
+        info.sample_count, info.sample_rate, info.rx_freq, info.model, prediction.task,
+        tuple(prediction.labels), prediction.unit))
+    return _pdu.decision(meta, prediction.label, prediction.confidence, bool(prediction.unknown),
+                         np.asarray(prediction.scores))
+
+
+def time_to_pmt(seconds: int, fraction: float) -> pmt.pmt_base:
+    """{uint64 seconds, double fraction}, as UHD writes rx_time."""
+    return _pdu.time_tuple(int(seconds), float(fraction))
+
+
+def time_from_pmt(value) -> tuple[int, float]:
+    if not (pmt.is_tuple(value) and pmt.length(value) >= 2):
+        raise MessageError("rx_time must be a tuple {uint64 seconds, double fraction}")
+    seconds, fraction = pmt.tuple_ref(value, 0), pmt.tuple_ref(value, 1)
+    if not (pmt.is_integer(seconds) or pmt.is_uint64(seconds)) or not pmt.is_real(fraction):
+        raise MessageError("rx_time must be a tuple {uint64 seconds, double fraction}")
+    return number(seconds, int), number(fraction, float)
+
+
+def move_time(time: tuple[int, float], seconds: float) -> tuple[int, float]:
+    """``time`` plus ``seconds``, the fraction kept in 0..1."""
+    whole = math.floor(seconds)
+    fraction = time[1] + (seconds - whole)
+    carry = math.floor(fraction)
+    return time[0] + whole + carry, fraction - carry
+
+
+def number(value, kind):
+    """int or float of a PMT number; MessageError otherwise."""
+    if pmt.is_uint64(value):
+        return kind(pmt.to_uint64(value))
+    if pmt.is_integer(value):
+        return kind(pmt.to_long(value))
+    if pmt.is_real(value) and kind is float:
+        return pmt.to_double(value)
+    raise MessageError(
+        f"must be {'a whole number' if kind is int else 'a number'}, got {pmt.write_string(value)[:60]}"
+    )
+
+
+def text(value) -> str:
+    """str of a PMT symbol; MessageError otherwise."""
+    if pmt.is_symbol(value):
+        return pmt.symbol_to_string(value)
+    raise MessageError(f"must be a symbol, got {pmt.write_string(value)[:60]}")
+
+
+def vector(value) -> np.ndarray:
+    """float32 array of a PMT f32 or f64 vector with finite values; MessageError otherwise."""
+    if pmt.is_f32vector(value):
+        values = _pdu.f32values(value)
+    elif pmt.is_f64vector(value):
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+            values = np.asarray(pmt.f64vector_elements(value), np.float32)
+    else:
+        raise MessageError("must be an f32vector")
+    if not np.isfinite(values).all():
+        raise MessageError("holds NaN or infinite values")
+    return values
+
+
+def boolean(value) -> bool:
+    if pmt.is_bool(value):
+        return pmt.to_bool(value)
+    raise MessageError(f"must be true or false, got {pmt.write_string(value)[:60]}")
+
+
+def is_dict(value) -> bool:
+    """True for a PMT dict. (pmt.is_dict is also true for any pair and for the empty list.)"""
+    if not pmt.is_dict(value):
+        return False
+    while pmt.is_pair(value):
+        if not pmt.is_pair(pmt.car(value)):
+            return False
+        value = pmt.cdr(value)
+    return pmt.is_null(value)
+
+
+def get(meta, key: str, read, default=None, required: bool = False):
+    """``read`` (number, text, vector …) of ``meta[key]``; MessageError names the key."""
+    value = pmt.dict_ref(meta, pmt.intern(key), pmt.PMT_NIL)
+    if pmt.is_null(value):
+        if required:
+            raise MessageError(f"key '{key}' is missing")
+        return default
+    try:
+        return read(value)
+    except MessageError as error:
+        raise MessageError(f"key '{key}' {error}") from None
+
+
+def _int(value) -> int:
+    result = number(value, int)
+    if result < 0:
+        raise MessageError("must not be negative")
+    return result
+
+
+def _float(value) -> float:
+    return number(value, float)
+
+
+def parse_info(meta) -> TileInfo:
+    return TileInfo(
+        sample_start=get(meta, "sample_start", _int, required=True),
+        sample_count=get(meta, "sample_count", _int, required=True),
+        sample_rate=get(meta, "sample_rate", _float),
+        rx_freq=get(meta, "rx_freq", _float),
+        rx_time=get(meta, "rx_time", time_from_pmt),
+        model=get(meta, "model", text, ""),
+        tile=get(meta, "tile", _int, 0),
+        dropped=get(meta, "dropped", _int, 0),
+        freq_lower_edge=get(meta, "freq_lower_edge", _float),
+        freq_upper_edge=get(meta, "freq_upper_edge", _float),
+    )
+
+
+def _open_pdu(message, what: str):
+    if not pmt.is_pair(message) or not is_dict(pmt.car(message)):
+        raise MessageError(f"{what} must be a PDU (dict . f32vector)")
+    try:
+        return pmt.car(message), vector(pmt.cdr(message))
+    except MessageError as error:
+        raise MessageError(f"{what}: the payload {error}") from None
+
+
+def parse_embedding(message, size: int | None = None) -> tuple[TileInfo, np.ndarray]:
+    """TileInfo and float32 (D,) of an embedding PDU."""
+    meta, values = _open_pdu(message, "an embedding")
+    if size is not None and len(values) != size:
+        raise MessageError(f"an embedding must have {size} values, got {len(values)}")
+    return parse_info(meta), values
+
+
+def parse_tokens(message) -> tuple[TileInfo, dict[int, np.ndarray]]:
+    """TileInfo and the matrices float32 (rows, columns) by layer of a tokens PDU."""
+    meta, values = _open_pdu(message, "a tokens PDU")
+    layers, rows, columns = (get(meta, key, _int_vector, required=True)
+                             for key in ("layers", "rows", "columns"))
+    if not len(layers) == len(rows) == len(columns) or len(set(layers)) != len(layers):
+        raise MessageError("keys 'layers', 'rows' and 'columns' must be of one length, no layer there twice")
+    shapes = list(zip(rows, columns, strict=True))
+    if min(rows + columns, default=0) < 0 or sum(map(math.prod, shapes)) != len(values):
+        raise MessageError(f"the payload has {len(values)} values, 'rows' and 'columns' say otherwise")
+    found, at = {}, 0
+    for layer, shape in zip(layers, shapes, strict=True):
+        found[layer] = values[at:at + math.prod(shape)].reshape(shape)
+        at += math.prod(shape)
+    return parse_info(meta), found
+
+
+def _int_vector(value) -> list[int]:
+    if not pmt.is_s32vector(value):
+        raise MessageError("must be an s32vector")
+    return pmt.s32vector_elements(value)
+
+
+def parse_prediction(message) -> Prediction:
+    """Prediction of a prediction PDU."""
+    meta, scores = _open_pdu(message, "a prediction")
+    labels = get(meta, "labels", _labels, ())
+    if labels and len(labels) != len(scores):
+        raise MessageError(
+            f"a prediction with {len(labels)} labels must carry as many scores, got {len(scores)}"
+        )
+    return Prediction(
+        parse_info(meta),
+        get(meta, "task", text, ""),
+        get(meta, "label", text, required=True),
+        get(meta, "confidence", _float, 0.0),
+        get(meta, "unknown", boolean, False),
+        labels,
+        scores,
+        get(meta, "unit", text),
+    )
+
+
+def _labels(value) -> tuple[str, ...]:
+    if not pmt.is_vector(value):
+        raise MessageError("must be a vector of symbols")
+    return tuple(text(pmt.vector_ref(value, i)) for i in range(pmt.length(value)))
+
+
+def status(command: str, ok: bool, reason: str = "", **values) -> pmt.pmt_base:
+    """Answer on port ``status``: {command, ok, reason, ...}; int, float, bool and str values."""
+    return scalars({"command": command, "ok": ok, "reason": reason, **values})
+
+
+def scalars(values: dict) -> pmt.pmt_base:
+    """PMT dict of int, float, bool and str values."""
+    meta = pmt.make_dict()
+    for key, value in values.items():
+        meta = pmt.dict_add(meta, pmt.intern(key), _scalar(value))
+    return meta
+
+
+def _scalar(value):
+    if isinstance(value, bool):
+        return pmt.from_bool(value)
+    if isinstance(value, int):
+        return pmt.from_uint64(value) if value >= 0 else pmt.from_long(value)
+    if isinstance(value, float):
+        return pmt.from_double(value)
+    return pmt.intern(str(value))

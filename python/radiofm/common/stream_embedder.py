@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""What blocks that embed a stream have in common: an encoder on a thread of its own, behind a bounded
+queue."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from gnuradio import gr
+
+from . import backlog, messages
+from .messages import TileInfo
+from .optional import optional
+from .origin import Origin
+from .worker import BatchWorker
+
+PATIENCE = 0.001, 0.05  # seconds that the block's thread waits for the worker before it looks for more items
+_BUFFER = 2 << 20  # bytes that fit into the buffer before us, about
+
+
+class Piece(NamedTuple):
+    """A tile or a block of samples that waits to be embedded."""
+
+    index: int  # number in the stream
+    start: int  # its first sample
+    values: np.ndarray
+    origin: Origin
+
+
+def open_encoder(name: str, bundle, reads: str, engine: str, threads: int):
+    """Engine of a bundle whose encoder reads 'tiles' or 'iq'. Raises ValueError, ImportError."""
+    engines = optional("radiofm_ml.engines", name)  # before torch: see there
+    if not bundle:
+        raise ValueError(f"{name}: name a bundle")
+    return engines.open_engine(bundle, engine, threads, reads=reads)
+
+
+class StreamEmbedder(gr.basic_block):
+    """Base of a sink whose items are embedded on a thread of its own.
+
+    A subclass gives ``_take(items)``, which queues new items as pieces and says how many items it took, and
+    ``_embed(batch)``, which works on the worker's thread; ``_flush`` if it keeps some of what it took. In the
+    end everything that was taken is embedded and sent before the flowgraph ends.
+    """
+
+    def __init__(self, name: str, thread: str, engine, item, samp_rate: float, overload: str, max_batch: int,
+                 max_latency: float, max_queue: int):
+        """item: type of an input item, as GNU Radio's Python blocks take it; thread: name of the worker's."""
+        self._name, self._engine = name, engine
+        try:
+            self._worker = BatchWorker(self._embed, max_batch=max_batch, max_latency=max_latency,
+                                       capacity=max_queue, overload=overload, on_error=self._failed,
+                                       name=thread)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        gr.basic_block.__init__(self, name=name, in_sig=[item], out_sig=None)
+        self._log = gr.logger(self.alias())
+        self.set_samp_rate(samp_rate)
+        self._said = set()
+        self._reset()
+        self.message_port_register_out(messages.EMBEDDINGS)
+        self.message_port_register_out(messages.STATUS)
+        self._buffered = max(8, _BUFFER // np.dtype(item).itemsize)
+        self.set_output_multiple(self._buffered)  # what the buffer before us is made for; see start
+
+    def _reset(self) -> None:
+        """For a new run: all counts from 0."""
+        self._origin, self._next = Origin(), 0  # of the newest piece that was queued; first item not taken
+        self._posted, self._bad = 0, 0
+        self._patience = PATIENCE[0]
+        self._said.clear()
+        self._stopping = False
+
+    # -- life -----------------------------------------------------------------------------------------
+    def start(self):
+        self.set_output_multiple(1)  # else the last items would never come
+        self._reset()
+        self._worker.start()
+        backlog.begin_sending(self)
+        return True
+
+    def stop(self):
+        self._stopping = True
+        self._worker.stop()
+        self.set_output_multiple(self._buffered)
+        backlog.end_sending(self)
+        return True
+
+    # -- the block's thread ---------------------------------------------------------------------------
+    def forecast(self, noutput_items, ninputs):
+        return [1] * ninputs
+
+    def general_work(self, input_items, output_items):
+        """Queue the new items. The last one stays in the buffer until all are embedded and sent: while there
+        is something to read, the scheduler neither ends this block nor tells those behind that it did."""
+        items = input_items[0]
+        try:
+            held = self._next - self.nitems_read(0)
+            if len(items) > held:
+                # look again soon if the buffer fills fast, else seldom: each look costs the worker time
+                factor = 0.5 if len(items) - held > self._buffered // 4 else 2.0
+                self._patience = min(max(self._patience * factor, PATIENCE[0]), PATIENCE[1])
+                taken = self._take(items[held:])
+                self._next += taken
+                self.consume(0, min(held + taken, len(items) - 1))
+            elif self._flush() and self._worker.wait_idle(self._patience):
+                self.consume(0, len(items))
+        except Exception as error:  # an exception here would leave a flowgraph that never ends
+            self._failed(error)
+            self._next = self.nitems_read(0) + len(items)
+            self.consume(0, len(items))
+        return 0
+
+    def _take(self, items: np.ndarray) -> int:
+        """Queue items, the first of them number ``_next``; how many were taken. Waits a little at most."""
+        raise NotImplementedError
+
+    def _flush(self) -> bool:
+        """Queue what was taken and kept; whether all of it is."""
+        return True
+
+    # -- the worker's thread --------------------------------------------------------------------------
+    def _embed(self, batch: list[Piece]) -> None:
+        """Embed and send pieces, and add their number to ``_posted``."""
+        raise NotImplementedError
+
+    def _stack(self, batch: list[Piece]) -> np.ndarray:
+        """The values of a batch, (n, values). Odd ones are counted."""
+        values = np.stack([piece.values for piece in batch])
+        # their energy is finite unless one of them is not, or overflows: seldom must each be looked at
+        if not np.isfinite(np.vdot(values, values).real):
+            bad = int(np.count_nonzero(~np.isfinite(values).all(1)))
+            if bad:
+                self._say("bad values", "there are NaN or infinite values; they are embedded all the same")
+                self._bad += bad
+        return values
+
+    def _info(self, piece: Piece, count: int, posted: int) -> TileInfo:
+        """count: samples that the piece was computed from, with padding; posted: PDUs before this one's."""
+        origin = piece.origin
+        if origin.padding is not None:
+            count = max(0, min(count, origin.padding - piece.start))
+        rate = origin.rate or self._rate
+        return TileInfo(piece.start, count, rate, origin.frequency, origin.time_of(piece.start, rate),
+                        self._engine.bundle.id, piece.index, piece.index - posted)
+
+    # -- complaints -----------------------------------------------------------------------------------
+    def _say(self, about: str, text: str) -> None:
+        """Log once a run."""
+        if about not in self._said:
+            self._said.add(about)
+            self._log.warn(f"{text} (said once)")
+
+    def _failed(self, error: Exception) -> None:
+        """Log once a run, and say so on ``status``."""
+        reason = str(error) or type(error).__name__
+        self._say(type(error).__name__, reason)
+        self.message_port_pub(messages.STATUS, messages.status("embed", False, reason))
+
+    # -- settings and counters ------------------------------------------------------------------------
+    def set_samp_rate(self, samp_rate: float) -> None:
+        """For what is to come, until an ``rx_rate`` tag does. 0 if not known. Raises ValueError."""
+        if not (math.isfinite(samp_rate) and samp_rate >= 0):
+            raise ValueError(f"{self._name}: samp_rate must be at least 0 (0 if not known), got {samp_rate}")
+        self._rate = float(samp_rate) or None
+
+    def set_overload(self, overload: str) -> None:
+        self._worker.set_overload(overload)
+
+    def set_max_batch(self, max_batch: int) -> None:
+        self._worker.set_max_batch(max_batch)
+
+    def set_max_latency(self, max_latency: float) -> None:
+        self._worker.set_max_latency(max_latency)
+
+    def set_max_queue(self, max_queue: int) -> None:
+        self._worker.set_capacity(max_queue)
+
+    def samp_rate(self) -> float:
+        return self._rate or 0.0
+
+    def overload(self) -> str:
+        return self._worker.overload
+
+    def max_batch(self) -> int:
+        return self._worker.max_batch
+
+    def max_latency(self) -> float:
+        return self._worker.max_latency
+
+    def max_queue(self) -> int:
+        return self._worker.capacity
+
+    def engine(self) -> str:
+        """The engine in use, such as 'torch-bf16'."""
+        return self._engine.name
+
+    def embedding_size(self) -> int:
+        return self._engine.embedding_size
+
+    def embedded(self) -> int:
+        """Pieces embedded in this run."""
+        return self._worker.processed
+
+    def dropped(self) -> int:
+        """Pieces dropped in this run: there was no time for them, or the flowgraph was stopped."""
+        return self._worker.dropped
+
+    def failed(self) -> int:
+        """Pieces of this run that the engine failed on."""
+        return self._worker.failed
+
+    def waiting(self) -> int:
+        """Pieces that wait now."""
+        return self._worker.waiting

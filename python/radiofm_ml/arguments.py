@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""What a number is: for everything that checks its arguments or what a file says.
+
+True and False are no numbers here, although Python counts with them.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+
+
+def is_whole(value, low: float = -math.inf, high: float = math.inf) -> bool:
+    """Is it a whole number (Python's or NumPy's) from ``low`` to ``high``?"""
+    return isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
+
+
+def is_number(value, low: float = -math.inf, high: float = math.inf) -> bool:
+    """Is it a finite number (Python's or NumPy's) from ``low`` to ``high``?"""
+    return (isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+            and low <= value <= high)
+
+
+def whole(name: str, value, low: int, high: int | None = None) -> int:
+    """``value`` as an int. Raises ValueError that names it, unless it is a whole number from low to high."""
+    if not is_whole(value, low, math.inf if high is None else high):
+        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} must be a whole number {bounds}, got {value!r}")
+    return int(value)

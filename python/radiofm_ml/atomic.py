@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Files that are there as a whole or not at all: written beside their place, then moved into it.
+
+A reader sees the old content or the new one, also after a crash of the program; one that has the old file
+open or mapped keeps it. The file's mode stays what it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def part_path(path: str | os.PathLike) -> Path:
+    """Where the new content of a file is written: beside it, hidden, of this process and thread alone."""
+    path = Path(path)
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.part")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike, *, durable: bool = True) -> Iterator[Path]:
+    """A path to write the new content of ``path`` to; it takes its place when the block ends without an
+    exception, and is removed otherwise.
+
+    durable: wait until the content is on the disk, so that it outlasts a power cut, too. It can take seconds;
+    False for files that are written many times a minute.
+
+    Raises OSError.
+    """
+    path = Path(path)
+    part = part_path(path)
+    try:
+        yield part
+        if path.exists():
+            shutil.copymode(path, part)
+        if durable:
+            _sync(part)
+        os.replace(part, path)
+        if durable:
+            _sync(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike, content: bytes, *, durable: bool = True) -> None:
+    """Give a file this content. Raises OSError; what the file held is kept then."""
+    with replacing(path, durable=durable) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: str | os.PathLike, content: str, *, durable: bool = True) -> None:
+    """As ``write_bytes``, in UTF-8."""
+    write_bytes(path, content.encode("utf-8"), durable=durable)
+
+
+def write_json(path: str | os.PathLike, content, *, indent: int | None = 2, durable: bool = True) -> None:
+    """As ``write_text``. Raises ValueError for NaN and infinite numbers, which JSON does not have."""
+    write_text(path, json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n",
+               durable=durable)
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

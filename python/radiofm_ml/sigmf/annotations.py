@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Decisions written as SigMF annotations while they are made.
+
+The metadata file is replaced as a whole, atomically, so it is valid at every moment, also when the program
+is killed.
+What the ``radiofm:`` fields say is in docs/radiofm.sigmf-ext.md.
+"""
+
+from __future__ import annotations
+
+import bisect
+import copy
+import json
+import math
+import os
+import re
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from radiofm_ml import __version__, atomic
+from radiofm_ml.sigmf import metadata_schema
+from radiofm_ml.sigmf.container import ARCHIVES, META, base_name, parse_metadata
+from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, place_dataset, same_file
+from radiofm_ml.sigmf.recording import Capture, Recording
+
+__all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "output_path"]
+
+GENERATOR = f"gr-radiofm {__version__}"
+UNKNOWN = "unknown"  # core:label of what the classifier took for none of its labels
+EXTENSION = {"name": "radiofm", "version": "1.0.0", "optional": True}
+_MAX_HZ = 1e12  # the schema's bound on frequencies
+
+
+@dataclass
+class _Decision:
+    """An annotation of ours, growing while equal decisions follow one another."""
+
+    start: int
+    count: int
+    label: str
+    unknown: bool
+    nearest: str
+    model: str
+    task: str
+    comment: str
+    run: int  # which stretch of constant centre frequency it lies in
+    lower: float | None
+    upper: float | None
+    weight: int = 0  # samples that ``confidence`` is the mean over
+    confidence: float = 0.0
+    decisions: int = 1
+    line: str = ""  # its JSON, until it changes
+
+    def same_kind(self, other: _Decision) -> bool:
+        same = (self.label, self.unknown, self.model, self.task, self.comment, self.run) == \
+            (other.label, other.unknown, other.model, other.task, other.comment, other.run)
+        if None in (self.lower, other.lower):
+            return same and self.lower is other.lower
+        return same and self.overlaps(other)
+
+    def overlaps(self, other: _Decision) -> bool:
+        """In frequency, or touching; a band that is not known overlaps any."""
+        return None in (self.lower, other.lower) or (
+            self.lower <= other.upper and other.lower <= self.upper)
+
+    def absorb(self, other: _Decision) -> None:
+        self.count = max(self.count, other.start + other.count - self.start)
+        if self.lower is not None:
+            self.lower, self.upper = min(self.lower, other.lower), max(self.upper, other.upper)
+        if other.weight:
+            self.weight += other.weight
+            self.confidence += (other.confidence - self.confidence) * other.weight / self.weight
+        if self.nearest != other.nearest:
+            self.nearest = ""
+        self.decisions += other.decisions
+        self.line = ""
+
+
+class AnnotationWriter:
+    """Writes a ``.sigmf-meta`` that grows by one annotation at a time.
+
+    path        the file to write (``.sigmf-meta``; the suffix may be left out). May be the recording's own.
+    recording   the recording that is annotated: its metadata are kept, ``add`` takes its sample indexes,
+                annotations end where it ends
+    info        instead of ``recording``: the ``global`` object of a recording that is being written beside
+                ``path`` (``core:datatype`` at least); captures come through ``add_capture``
+    merge       equal decisions that follow one another within ``merge_gap`` samples, or overlap, become one
+                annotation: its confidence the mean by samples, its band the union. Decisions of different
+                models or tasks do not interrupt one another, nor do those beside them in frequency.
+    replace     drop the annotations that are there. Otherwise they are kept, but for those of an earlier
+                run (``core:generator`` equal but for the version), which are always replaced.
+    data        how the file finds its samples when it does not lie beside them under the same name, see
+                ``place_dataset``
+    flush_seconds, flush_count   write at the latest after so much time, or so many decisions
+
+    Use as a context manager, or call ``start`` and ``close``. Nothing is touched before ``start``. Safe to
+    use from several threads. Raises AnnotationError: one line that names the file and the cure.
+    """
+
+    def __init__(self, path: str | os.PathLike, recording: Recording | None = None, *,
+                 info: dict | None = None, merge: bool = True, merge_gap: int = 0, replace: bool = False,
+                 data: str = "auto", generator: str = GENERATOR, flush_seconds: float = 2.0,
+                 flush_count: int = 1000):
+        if (recording is None) == (info is None):
+            raise ValueError("give the recording that is annotated, or the info of one that is being written")
+        if merge_gap < 0 or flush_seconds <= 0 or flush_count < 1:
+            raise ValueError("merge_gap must be at least 0, flush_seconds above 0, flush_count at least 1")
+        self.path = output_path(path)
+        self.generator = generator
+        self._recording, self._data = recording, data
+        self._merge, self._merge_gap = merge, merge_gap
+        self._flush_seconds, self._flush_count = flush_seconds, flush_count
+        self._lock = threading.RLock()
+        self._decisions: list[_Decision] = []
+        self._growing: dict[tuple[str, str], list[_Decision]] = {}  # by model and task: those that may go on
+        self._pending, self._open = 0, False
+        self._written, self._cost = 0.0, 0.0  # when, and how long the last write took
+
+        if recording is not None:
+            self._global = copy.deepcopy(recording.meta["global"])
+            self._captures = copy.deepcopy(recording.meta["captures"])
+        else:
+            self._global = {"core:version": metadata_schema.VERSION, **copy.deepcopy(info)}
+            self._captures = []
+        self._offset = int(self._global.get("core:offset", 0))
+        rate = self._global.get("core:sample_rate")
+        self._sample_rate = None if rate is None else float(rate)
+        self._declare_extension()
+        self._set_runs(recording.captures if recording is not None else [])
+        self._kept = [] if replace else self._foreign_annotations()
+        self._check()
+        if recording is not None:
+            check_placement(recording, self.path, data)
+
+    # -- use ----------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Write the file for the first time, and see to it that it finds its samples."""
+        with self._lock:
+            if self._recording is not None:
+                place_dataset(self._global, self._recording, self.path, self._data)
+            self._open = True
+            self.flush()
+
+    def add(self, sample_start: int, sample_count: int, label: str, *, freq_lower: float | None = None,
+            freq_upper: float | None = None, confidence: float | None = None, unknown: bool = False,
+            model: str = "", task: str = "", comment: str = "") -> int:
+        """Annotate samples [sample_start, sample_start + sample_count), counted from the dataset's first.
+
+        freq_lower, freq_upper: edges in Hz at the centre frequency of the last of these samples; without
+        them, the whole band. Where the centre frequency changes the annotation is cut, and the edges move
+        with it. unknown: the decision was "none of the labels"; it is labelled 'unknown', and ``label`` is
+        kept as the nearest. Returns how many annotations it made or extended: 0 if the recording ends
+        before ``sample_start``. Raises ValueError for values that an annotation cannot hold.
+        """
+        _check_decision(sample_start, sample_count, label, freq_lower, freq_upper, confidence)
+        nearest = label if unknown and label != UNKNOWN else ""
+        label = UNKNOWN if unknown else label
+        with self._lock:
+            end = sample_start + sample_count
+            if self._recording is not None:
+                end = min(end, self._recording.n_samples)
+            pieces = self._cut(sample_start, end, freq_lower, freq_upper)
+            for start, stop, run, lower, upper in pieces:
+                count = stop - start
+                self._append(_Decision(start, count, label, unknown, nearest, model, task, comment, run,
+                                       lower, upper, 0 if confidence is None else count, confidence or 0.0))
+            self._pending += bool(pieces)
+            self.poll()
+            return len(pieces)
+
+    def add_capture(self, sample_start: int, frequency: float | None = None,
+                    time: tuple[int, float] | None = None) -> None:
+        """A new capture segment of a recording that is being written (``info``).
+
+        time: (seconds since 1970, fraction). One at the same sample as the last replaces it. Raises
+        ValueError if it lies before the last one.
+        """
+        if self._recording is not None:
+            raise ValueError("captures are added to a recording that is being written, not to a finished one")
+        with self._lock:
+            entry: dict = {"core:sample_start": int(sample_start) + self._offset}
+            if frequency is not None:
+                entry["core:frequency"] = float(frequency)
+            if time is not None:
+                entry["core:datetime"] = format_datetime(time)
+            starts = [c["core:sample_start"] for c in self._captures]
+            if starts and entry["core:sample_start"] < starts[-1]:
+                raise ValueError(f"capture at sample {sample_start} lies before the last one")
+            if starts and entry["core:sample_start"] == starts[-1]:
+                self._captures.pop()
+            self._captures.append(entry)
+            self._set_runs([Capture(c["core:sample_start"] - self._offset, c.get("core:frequency"))
+                            for c in self._captures])
+            self._pending += 1
+
+    def set_sample_rate(self, sample_rate: float) -> None:
+        """Rate of the recording that is being written; gives decisions without edges theirs from now on."""
+        with self._lock:
+            self._sample_rate = float(sample_rate)
+            self._global["core:sample_rate"] = float(sample_rate)
+            self._pending += 1
+
+    def poll(self) -> None:
+        """Write if something is new and it is time; for callers that wait for the next decision."""
+        with self._lock:
+            if not (self._open and self._pending):
+                return
+            age = time.monotonic() - self._written
+            if age >= 10 * self._cost and (age >= self._flush_seconds or self._pending >= self._flush_count):
+                self.flush()
+
+    def flush(self) -> None:
+        """Write now. On failure (AnnotationError) the file stays as it was and nothing is lost in memory."""
+        with self._lock:
+            began = time.monotonic()
+            try:
+                _replace_file(self.path, self._dump())
+                self._pending = 0
+            finally:  # a file that takes long to write, or cannot be written, is tried less often
+                self._written = time.monotonic()
+                self._cost = self._written - began
+
+    def close(self) -> None:
+        """Write what is pending. A later ``add`` is kept but not written until ``start``."""
+        with self._lock:
+            if self._open:
+                if self._pending:
+                    self.flush()
+                self._open = False
+
+    def __enter__(self) -> AnnotationWriter:
+        self.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Annotations of ours so far."""
+        return len(self._decisions)
+
+    # -- inside -------------------------------------------------------------------------------------
+    def _append(self, new: _Decision) -> None:
+        growing = self._growing.setdefault((new.model, new.task), [])
+        # One ends where it is too long ago, and where something else has taken its place in the band.
+        growing[:] = [old for old in growing if new.start <= old.start + old.count + self._merge_gap
+                      and (old.same_kind(new) or old.start + old.count >= new.start + new.count
+                           or not old.overlaps(new))]
+        for old in growing:
+            if self._merge and old.start <= new.start and old.same_kind(new):
+                old.absorb(new)
+                return
+        self._decisions.append(new)
+        growing.append(new)
+
+    def _cut(self, start: int, end: int, lower: float | None, upper: float | None) -> list[tuple]:
+        """(start, end, run, lower, upper) of every piece at one centre frequency."""
+        if end <= start:
+            return []
+        first, last = (max(0, bisect.bisect_right(self._run_starts, s) - 1) for s in (start, end - 1))
+        reference = self._run_frequencies[last]
+        pieces = []
+        for run in range(first, last + 1):
+            frequency = self._run_frequencies[run]
+            stop = self._run_starts[run + 1] if run < last else end
+            if lower is None or (run != last and None in (reference, frequency)):
+                edges = self._whole_band(frequency)
+            elif run == last:
+                edges = float(lower), float(upper)
+            else:
+                edges = lower + frequency - reference, upper + frequency - reference
+            pieces.append((max(start, self._run_starts[run]), stop, run, *edges))
+        return pieces
+
+    def _whole_band(self, frequency: float | None) -> tuple[float | None, float | None]:
+        if self._sample_rate is None:
+            return None, None
+        centre = frequency or 0.0  # by the standard: relative to baseband where the centre is not known
+        return centre - self._sample_rate / 2, centre + self._sample_rate / 2
+
+    def _set_runs(self, captures: list[Capture]) -> None:
+        runs = [captures[0] if captures else Capture(0)]
+        for capture in captures[1:]:
+            if capture.frequency != runs[-1].frequency:
+                runs.append(capture)
+        self._run_starts = [0, *(c.sample_start for c in runs[1:])]
+        self._run_frequencies = [c.frequency for c in runs]
+
+    def _declare_extension(self) -> None:
+        others = [e for e in self._global.get("core:extensions", []) if e["name"] != EXTENSION["name"]]
+        self._global["core:extensions"] = [*others, dict(EXTENSION)]
+
+    def _foreign_annotations(self) -> list[dict]:
+        """Annotations to keep: of the recording, and those that others have put into the output since."""
+        if self._recording is None:
+            return []
+        kept = list(self._recording.meta["annotations"])
+        if self.path.exists() and not same_file(self.path, self._recording.path):
+            there = self._read_output()
+            known = self._global.get("core:sha512"), there["global"].get("core:sha512")
+            if None in known or known[0] == known[1]:
+                texts = {json.dumps(a, sort_keys=True) for a in kept}
+                kept += [a for a in there["annotations"] if json.dumps(a, sort_keys=True) not in texts]
+        return [a for a in kept if _tool(a.get("core:generator", "")) != _tool(self.generator)]
+
+    def _read_output(self) -> dict:
+        try:
+            meta = parse_metadata(self.path.read_bytes(), str(self.path))
+            metadata_schema.check(meta)
+            return meta
+        except (OSError, ValueError) as error:  # RecordingError is a ValueError
+            text = str(error).removeprefix(f"{self.path}: ")
+            raise AnnotationError(f"{self.path}: is there, but is not SigMF metadata ({text}); "
+                                  "move it away or choose another name") from None
+
+    def _check(self) -> None:
+        """Refuse to begin with what would not be valid SigMF."""
+        try:
+            metadata_schema.check({"global": self._global, "captures": self._captures,
+                                   "annotations": self._kept})
+        except ValueError as error:
+            raise AnnotationError(f"{self.path}: would break the SigMF schema: {error}; correct it") from None
+
+    def _dump(self) -> str:
+        """The file's text: one line a capture or annotation."""
+        entries = [(a["core:sample_start"], _json(a)) for a in self._kept]
+        for decision in self._decisions:
+            decision.line = decision.line or _json(self._annotation(decision))
+            entries.append((decision.start + self._offset, decision.line))
+        entries.sort(key=lambda entry: entry[0])
+        text = json.dumps(self._global, indent=2, allow_nan=False).replace("\n", "\n  ")
+        return "".join(('{\n  "global": ', text, ',\n  "captures": ', _lines(map(_json, self._captures)),
+                        ',\n  "annotations": ', _lines(line for _, line in entries), "\n}\n"))
+
+    def _annotation(self, d: _Decision) -> dict:
+        entry: dict = {"core:sample_start": d.start + self._offset, "core:sample_count": d.count}
+        if d.lower is not None:
+            entry |= {"core:freq_lower_edge": d.lower, "core:freq_upper_edge": d.upper}
+        entry |= {"core:label": d.label, "core:generator": self.generator}
+        if d.comment:
+            entry["core:comment"] = d.comment
+        if d.weight:
+            entry["radiofm:confidence"] = round(d.confidence, 6)
+        entry |= {"radiofm:unknown": d.unknown, "radiofm:decisions": d.decisions}
+        for key, value in (("nearest", d.nearest), ("model", d.model), ("task", d.task)):
+            if value:
+                entry[f"radiofm:{key}"] = value
+        return entry
+
+
+def output_path(path: str | os.PathLike) -> Path:
+    """The ``.sigmf-meta`` file that ``path`` names for writing. Raises AnnotationError."""
+    path = Path(path)
+    if path.name.lower().endswith(ARCHIVES):
+        raise AnnotationError(f"{path}: annotations are not written into archives; name a {META} file")
+    path = base_name(path)
+    path = path.with_name(path.name + META)
+    if path.is_symlink():
+        path = path.resolve()  # or the link would be replaced, not the file
+    if not path.parent.is_dir():
+        raise AnnotationError(f"{path}: folder {path.parent} does not exist; create it")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise AnnotationError(f"{path}: cannot be written here; choose another name or folder")
+    return path
+
+
+def format_datetime(moment: tuple[int, float]) -> str:
+    """ISO 8601 in UTC, to the nanosecond, of (seconds since 1970, fraction)."""
+    seconds, nanoseconds = divmod(int(moment[0]) * 10**9 + round(moment[1] * 1e9), 10**9)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
+
+
+def _check_decision(start, count, label, lower, upper, confidence) -> None:
+    if start < 0 or count < 1 or start + count > 2**63 - 1:
+        raise ValueError(f"samples {start} + {count} are no stretch of a recording")
+    if not isinstance(label, str):
+        raise ValueError(f"a label is text, got {label!r}")
+    if (lower is None) != (upper is None):
+        raise ValueError("give both frequency edges or neither")
+    if lower is not None and not (-_MAX_HZ <= lower <= upper <= _MAX_HZ):
+        raise ValueError(f"frequency edges must be finite and ascending, got {lower} and {upper}")
+    if confidence is not None and not math.isfinite(confidence):
+        raise ValueError(f"confidence must be finite, got {confidence}")
+
+
+def _tool(generator) -> str:
+    """A generator's name without its version."""
+    return re.sub(r"[\s/]+v?\d[\w.+-]*$", "", str(generator)).strip()
+
+
+def _lines(entries) -> str:
+    text = ",\n    ".join(entries)
+    return f"[\n    {text}\n  ]" if text else "[]"
+
+
+def _json(value) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def _replace_file(path: Path, text: str) -> None:
+    try:  # it is written over and over: not waiting for the disk, which can take seconds
+        atomic.write_text(path, text, durable=False)
+    except OSError as error:
+        raise AnnotationError(f"{path}: cannot be written: {error.strerror}; what it held is kept") from None

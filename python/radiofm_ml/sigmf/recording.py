@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""SigMF recordings, read in pieces as complex64 at full scale 1.0.
+
+Sample indexes here count from 0 at the first sample of the dataset. SigMF's own are absolute: they begin
+at ``core:offset``, which ``Recording.offset`` keeps and ``annotations.AnnotationWriter`` adds again.
+"""
+
+from __future__ import annotations
+
+import bisect
+import calendar
+import copy
+import logging
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from radiofm_ml.sigmf import metadata_schema
+from radiofm_ml.sigmf.container import (
+    META,
+    Container,
+    NoSamplesError,
+    RecordingError,
+    archive_members,
+    base_name,
+    find_container,
+    is_archive,
+)
+from radiofm_ml.sigmf.sample_types import SampleType
+
+__all__ = ["Annotation", "Capture", "Recording", "RecordingError", "find_recordings", "later",
+           "open_recording", "parse_datetime"]
+
+_log = logging.getLogger(__name__)
+_BLOCK = 1 << 18  # samples read from the file at once
+_DATETIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)?")
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A capture segment: what held from ``sample_start`` until the next one.
+
+    sample_start  index of its first sample
+    frequency     centre frequency in Hz, None where not stated
+    time          (whole seconds since 1970, fraction) at ``sample_start``, None where not stated
+    meta          the segment as it stands in the metadata
+    """
+
+    sample_start: int
+    frequency: float | None = None
+    time: tuple[int, float] | None = None
+    meta: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def datetime(self) -> datetime | None:
+        """``time`` as a datetime in UTC (to the microsecond, which is all it can hold)."""
+        if self.time is None:
+            return None
+        epoch = datetime(1970, 1, 1, tzinfo=UTC)
+        return epoch + timedelta(seconds=self.time[0], microseconds=round(self.time[1] * 1e6))
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """An annotation of the metadata. Edges in Hz; ``label`` is '' and the rest None where not stated."""
+
+    sample_start: int
+    sample_count: int
+    label: str = ""
+    freq_lower: float | None = None
+    freq_upper: float | None = None
+    generator: str | None = None
+    meta: dict = field(default_factory=dict, repr=False)
+
+
+class Recording:
+    """One channel of a SigMF recording. Made by ``open_recording``; safe to read from several threads.
+
+    path          metadata file or archive it was opened from
+    data_path     file that holds the samples (the archive, for an archive)
+    meta          the metadata, validated, sorted by sample_start
+    n_samples     whole samples that are there
+    sample_rate   in samples per second, None where not stated
+    datatype      ``core:datatype``
+    num_channels  interleaved channels; ``channel`` is the one that ``read`` gives
+    offset        ``core:offset``: the absolute index of sample 0
+    captures      list of Capture; the first one always starts at sample 0
+    annotations   list of Annotation
+    warnings      what was odd about the recording, a sentence each (also logged)
+    bad_samples   samples read so far that were NaN or infinite and became zero
+    """
+
+    def __init__(self, container: Container, channel: int = 0):
+        self.path = container.path
+        self.data_path = container.data_path
+        self.archived = container.archived
+        self.channel = channel
+        self.warnings: list[str] = []
+        self.bad_samples = 0
+        self._container = container
+        self._file: BinaryIO | None = None
+        self._fd = -1
+
+        self.sample_type = self._sample_type(container.metadata)
+        self.meta = self._validated(container.metadata)
+        info = self.meta["global"]
+        self.datatype = self.sample_type.name
+        self.num_channels = int(info.get("core:num_channels", 1))
+        self.offset = int(info.get("core:offset", 0))
+        rate = info.get("core:sample_rate")
+        self.sample_rate = None if rate is None else float(rate)
+        if not 0 <= channel < self.num_channels:
+            raise RecordingError(f"{self.path}: has no channel {channel}; choose 0..{self.num_channels - 1}")
+        self._segments = self._lay_out()
+        self._segment_starts = [start for start, _, _ in self._segments]
+        self.n_samples = sum(count for _, count, _ in self._segments)
+        if self.n_samples == 0:
+            raise RecordingError(f"{self.path}: holds no samples; record it again")
+        self.captures = self._read_captures()
+        self._capture_starts = [c.sample_start for c in self.captures]
+        self.annotations = self._read_annotations()
+
+    # -- samples ------------------------------------------------------------------------------------
+    def read(self, start: int = 0, count: int | None = None) -> np.ndarray:
+        """Samples [start, start + count), fewer at the end of the recording; all from ``start`` on if None.
+
+        Returns complex64 (n,), full scale 1.0 for fixed-point types (see ``SampleType``), as stored for
+        floats; NaN and infinite samples are zero. Raises RecordingError if the file can no longer be
+        read, ValueError for a negative start or count.
+        """
+        if start < 0 or (count is not None and count < 0):
+            raise ValueError(f"start and count must not be negative, got {start}, {count}")
+        start = min(start, self.n_samples)
+        stop = self.n_samples if count is None else min(start + count, self.n_samples)
+        out = np.empty(stop - start, np.complex64)
+        self.read_into(start, out)
+        return out
+
+    def read_into(self, start: int, out: np.ndarray) -> None:
+        """Fill ``out`` (complex64, contiguous) with the samples from ``start`` on, which must all exist."""
+        if start < 0 or start + len(out) > self.n_samples:
+            raise ValueError(f"samples {start} to {start + len(out)} of {self.n_samples} do not all exist")
+        done = 0
+        while done < len(out):
+            index = bisect.bisect_right(self._segment_starts, start + done) - 1
+            first, length, position = self._segments[index]
+            skip = start + done - first
+            n = min(len(out) - done, length - skip, _BLOCK)
+            self._read_piece(position + skip * self._frame_size, out[done:done + n])
+            done += n
+
+    def close(self) -> None:
+        """Let go of the file; the next read opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def __repr__(self) -> str:
+        return (f"Recording({str(self.path)!r}, {self.datatype}, {self.n_samples} samples, "
+                f"rate {self.sample_rate}, {len(self.captures)} capture(s))")
+
+    # -- metadata -----------------------------------------------------------------------------------
+    def capture_at(self, sample: int) -> Capture:
+        """The capture segment that ``sample`` lies in."""
+        return self.captures[max(0, bisect.bisect_right(self._capture_starts, sample) - 1)]
+
+    def time_at(self, sample: int) -> tuple[int, float] | None:
+        """(seconds since 1970, fraction) of ``sample``; None where its capture or the rate says nothing."""
+        capture = self.capture_at(sample)
+        return later(capture.time, sample - capture.sample_start, self.sample_rate)
+
+    @property
+    def name(self) -> str:
+        """The recording's base name."""
+        return base_name(self.path).name
+
+    @property
+    def label(self) -> str | None:
+        """What the recording is a recording of: a global ``<extension>:label``, else the one label that
+        all its annotations share, else None."""
+        for key, value in self.meta["global"].items():
+            if key.endswith(":label") and isinstance(value, str):
+                return value
+        labels = {a.label for a in self.annotations}
+        return labels.pop() or None if len(labels) == 1 else None
+
+    @property
+    def dataset_bytes(self) -> int:
+        """Size of the dataset as it is stored, headers included."""
+        return self._stored_size()
+
+    def dataset_pieces(self) -> Iterator[np.ndarray]:
+        """The dataset as it is stored, in pieces of uint8. Raises RecordingError."""
+        size = self._stored_size()
+        for position in range(0, size, 1 << 20):
+            piece = np.empty(min(1 << 20, size - position), np.uint8)
+            self._read_bytes(position, piece)
+            yield piece
+
+    # -- reading ------------------------------------------------------------------------------------
+    @property
+    def _frame_size(self) -> int:
+        return self.sample_type.size * self.num_channels
+
+    def _read_piece(self, position: int, out: np.ndarray) -> None:
+        raw = np.empty((len(out), self.num_channels, self.sample_type.components), self.sample_type.component)
+        self._read_bytes(position, raw.reshape(-1).view(np.uint8))
+        bad = self.sample_type.to_complex(raw[:, self.channel], out)
+        if bad and not self.bad_samples:
+            self._warn("holds NaN or infinite samples; they are read as zero")
+        self.bad_samples += bad
+
+    def _read_bytes(self, position: int, target: np.ndarray) -> None:
+        """pread, not a memory map: a file that shrinks meanwhile is an error then, not a bus error."""
+        self._open()
+        view, position = memoryview(target), position + self._container.offset
+        while view:
+            try:
+                n = os.preadv(self._fd, [view], position)
+            except OSError as error:
+                raise RecordingError(f"{self.data_path}: cannot be read: {error.strerror}") from None
+            if n == 0:
+                raise RecordingError(f"{self.data_path}: shrank while it was read; wait until it is complete")
+            view, position = view[n:], position + n
+
+    def _open(self) -> None:
+        if self._file is None:
+            try:
+                self._file = self._container.open()
+            except OSError as error:
+                raise RecordingError(f"{self.data_path}: cannot be opened: {error.strerror}") from None
+            self._fd = self._file.fileno()
+
+    def _stored_size(self) -> int:
+        """Bytes of the dataset that are really there (an archive may be cut off)."""
+        if not self.archived:
+            return self._container.size
+        self._open()
+        return min(self._container.size, os.fstat(self._fd).st_size - self._container.offset)
+
+    # -- checks -------------------------------------------------------------------------------------
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+        _log.warning("%s: %s", self.path, text)
+
+    def _sample_type(self, metadata: dict) -> SampleType:
+        info = metadata.get("global")
+        if not isinstance(info, dict):
+            raise RecordingError(f"{self.path}: is not SigMF metadata (no 'global' object); write it again")
+        if "core:datatype" not in info:
+            raise RecordingError(f"{self.path}: does not say its core:datatype; add it, e.g. \"ci16_le\"")
+        try:
+            sample_type = SampleType.parse(info["core:datatype"])
+        except ValueError as error:
+            raise RecordingError(f"{self.path}: {error}") from None
+        if sample_type.endian_missing:
+            self._warn(f"datatype {sample_type.name!r} does not say _le or _be; read as little-endian")
+        return sample_type
+
+    def _validated(self, metadata: dict) -> dict:
+        """A sorted copy that keeps the standard's schema, or RecordingError naming the key."""
+        meta = copy.deepcopy(metadata)
+        info = meta["global"]
+        if "core:version" not in info:
+            self._warn("does not say its core:version")
+            info["core:version"] = metadata_schema.VERSION
+        if isinstance(info.get("core:extensions"), dict):  # before SigMF 1.0: {name: version}
+            info["core:extensions"] = [{"name": str(name), "version": str(version), "optional": True}
+                                       for name, version in info["core:extensions"].items()]
+        for section in ("captures", "annotations"):
+            self._sort(meta.setdefault(section, []), section)
+        try:
+            metadata_schema.check(meta)
+        except ValueError as error:
+            raise RecordingError(f"{self.path}: breaks the SigMF schema at {error}; correct it") from None
+        return meta
+
+    def _sort(self, items: list, section: str) -> None:
+        try:
+            starts = [item["core:sample_start"] for item in items]
+            if starts == sorted(starts):
+                return
+        except (TypeError, KeyError, AttributeError):
+            return  # for the schema to refuse
+        if section == "captures" and any(c.get("core:header_bytes") for c in items):
+            raise RecordingError(f"{self.path}: captures are out of order and have header_bytes, so that "
+                                 "the samples cannot be found; sort them by core:sample_start")
+        self._warn(f"{section} are out of order; sorted by core:sample_start")
+        items.sort(key=lambda item: item["core:sample_start"])
+
+    def _lay_out(self) -> list[tuple[int, int, int]]:
+        """Where the samples lie: (first sample, samples, byte position) of every unbroken stretch.
+
+        A capture's header_bytes stand before its first sample; trailing_bytes end the dataset.
+        """
+        stored = self._stored_size()
+        if stored < self._container.size:
+            self._warn(f"the archive ends {self._container.size - stored} bytes before its dataset does")
+        end = max(0, stored - int(self.meta["global"].get("core:trailing_bytes", 0)))
+        segments, at, position = [], 0, 0
+        for capture in [*self.meta["captures"], None]:
+            if capture is not None and not capture.get("core:header_bytes"):
+                continue
+            count = max(0, end - position) // self._frame_size
+            if capture is not None:
+                count = min(count, max(0, int(capture["core:sample_start"]) - self.offset) - at)
+            if count > 0:
+                segments.append((at, count, position))
+                at, position = at + count, position + count * self._frame_size
+            if end - position < self._frame_size:
+                break
+            if capture is not None:
+                position += int(capture["core:header_bytes"])
+        if segments and end != position:
+            self._warn(f"ends within a sample or header, {end - position} bytes after the last whole sample")
+        return segments
+
+    def _read_captures(self) -> list[Capture]:
+        captures: list[Capture] = []
+        for entry in self.meta["captures"]:
+            start = int(entry["core:sample_start"]) - self.offset
+            if start >= self.n_samples:
+                self._warn(f"a capture begins at sample {start}, past the end at {self.n_samples}; "
+                           "it and those after it are ignored")
+                break
+            time = self._time(entry.get("core:datetime"))
+            if start < 0:  # began in an earlier part of a split recording
+                start, time = 0, later(time, -start, self.sample_rate)
+            if captures and captures[-1].sample_start == start:
+                captures.pop()  # an empty segment
+            frequency = entry.get("core:frequency")
+            captures.append(Capture(start, None if frequency is None else float(frequency), time, entry))
+        if not captures or captures[0].sample_start > 0:
+            captures.insert(0, Capture(0))
+        return captures
+
+    def _time(self, text: str | None) -> tuple[int, float] | None:
+        if text is None:
+            return None
+        try:
+            return parse_datetime(text)
+        except ValueError:
+            self._warn(f"core:datetime {text[:40]!r} is not like 2026-01-31T12:00:00.5Z; left out")
+            return None
+
+    def _read_annotations(self) -> list[Annotation]:
+        annotations = []
+        for entry in self.meta["annotations"]:
+            start = int(entry["core:sample_start"]) - self.offset
+            count = entry.get("core:sample_count")
+            if count is None:  # by the standard: up to the end of its capture
+                after = bisect.bisect_right(self._capture_starts, start)
+                count = (self._capture_starts + [self.n_samples])[after] - start
+            if start < 0:  # began in an earlier part of a split recording
+                start, count = 0, count + start
+            annotations.append(Annotation(
+                start, max(0, int(count)), entry.get("core:label", ""), entry.get("core:freq_lower_edge"),
+                entry.get("core:freq_upper_edge"), entry.get("core:generator"), entry))
+        return annotations
+
+
+def open_recording(path: str | os.PathLike, channel: int = 0) -> Recording:
+    """Open a SigMF recording.
+
+    path: the ``.sigmf-meta`` or ``.sigmf-data`` file or their base name, a ``.sigmf`` archive (also .gz, .xz,
+    .zip), or archive/name for one of several recordings in it; channel: which interleaved channel to read.
+    Raises RecordingError: one line that names the file and the cure.
+    """
+    return Recording(find_container(path), channel)
+
+
+def find_recordings(path: str | os.PathLike) -> list[Path]:
+    """Recordings in a folder and its sub folders, sorted; of a single recording, itself.
+
+    Each is a metadata file or an archive (archive/name where it holds several), as ``open_recording`` takes
+    it. Metadata without samples are left out, so is an archive beside a pair of the same name.
+    Raises RecordingError if ``path`` does not exist.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [find_container(path).path]
+    found = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        for name in names:
+            file = Path(folder, name)
+            if name.startswith("."):
+                continue
+            if name.endswith(META):
+                if not _without_samples(file):
+                    found.append(file)
+            elif is_archive(file) and base_name(file).name + META not in names:
+                found += _in_archive(file)
+    return sorted(found)
+
+
+def _without_samples(meta: Path) -> bool:
+    try:
+        find_container(meta)
+    except NoSamplesError:
+        return True
+    except RecordingError:
+        pass  # opening it will say what is wrong
+    return False
+
+
+def _in_archive(path: Path) -> list[Path]:
+    try:
+        names = archive_members(path)
+    except RecordingError:
+        return [path]
+    return [path / name for name in names] if len(names) > 1 else [path]
+
+
+def parse_datetime(text: str) -> tuple[int, float]:
+    """(whole seconds since 1970, fraction) of an ISO 8601 time, to all its digits. Raises ValueError."""
+    match = _DATETIME.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"not an ISO 8601 date and time: {text!r}")
+    year, month, day, hour, minute, second = (int(g) for g in match.groups()[:6])
+    datetime(year, month, day, hour, minute, min(second, 59))  # raises for a 13th month and the like
+    if second > 60:
+        raise ValueError(f"not a second: {second}")
+    seconds = calendar.timegm((year, month, day, hour, minute, second))
+    zone = match[8]
+    if zone and zone not in "Zz":
+        minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+        seconds -= 60 * minutes if zone[0] == "+" else -60 * minutes
+    return seconds, float(f"0.{match[7]}") if match[7] else 0.0
+
+
+def later(time: tuple[int, float] | None, samples: int, rate: float | None) -> tuple[int, float] | None:
+    """``time`` (seconds, fraction) plus ``samples`` at ``rate``; None where either is not known.
+
+    Divided into whole seconds first, so that no digit is lost.
+    """
+    if time is None or samples == 0:
+        return time
+    if rate is None:
+        return None
+    whole, rest = divmod(samples, rate)
+    fraction = time[1] + rest / rate
+    carry = math.floor(fraction)
+    return time[0] + int(whole) + carry, fraction - carry

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""How well decisions fit the truth: of classes, and of numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def confusion_matrix(truth, decided, n_labels: int) -> np.ndarray:
+    """Counts, int64 (n_labels, n_labels): row = truth, column = decision. truth, decided: label numbers."""
+    truth, decided = np.asarray(truth, np.int64).ravel(), np.asarray(decided, np.int64).ravel()
+    for name, values in (("truth", truth), ("decided", decided)):
+        if len(values) and not 0 <= values.min() <= values.max() < n_labels:
+            raise ValueError(f"{name} has a label number outside 0..{n_labels - 1}")
+    if len(truth) != len(decided):
+        raise ValueError(f"{len(truth)} true labels for {len(decided)} decisions")
+    return np.bincount(truth * n_labels + decided, minlength=n_labels**2).reshape(n_labels, n_labels)
+
+
+def classification_metrics(truth, decided, n_labels: int) -> dict[str, float]:
+    """accuracy; balanced_accuracy: the mean recall of the labels that occur in ``truth``; macro_f1, of the
+    same labels."""
+    counts = confusion_matrix(truth, decided, n_labels)
+    rows = counts.sum(1)
+    present = rows > 0
+    if not present.any():
+        raise ValueError("no query to score")
+    right = np.diag(counts)
+    f1 = 2 * right / np.maximum(rows + counts.sum(0), 1)
+    return {"accuracy": float(right.sum() / rows.sum()),
+            "balanced_accuracy": float((right[present] / rows[present]).mean()),
+            "macro_f1": float(f1[present].mean())}
+
+
+def distances(predicted, truth) -> np.ndarray:
+    """Euclidean errors (N,) of predicted (N, M) against truth (N, M), in their unit."""
+    predicted, truth = (np.asarray(v, np.float64).reshape(len(v), -1) for v in (predicted, truth))
+    if predicted.shape != truth.shape:
+        raise ValueError(f"predictions are {predicted.shape}, the truth is {truth.shape}")
+    return np.linalg.norm(predicted - truth, axis=1)
+
+
+def error_metrics(errors) -> dict[str, float]:
+    """mean, median and p90 (90th percentile) of errors (N,)."""
+    errors = np.asarray(errors, np.float64).ravel()
+    if not len(errors):
+        raise ValueError("no query to score")
+    return {"mean": float(errors.mean()), "median": float(np.median(errors)),
+            "p90": float(np.quantile(errors, 0.9))}

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""The house: each floor imports only what is below it, nothing goes round in a circle, and GNU Radio stays
+in the blocks. CONTRIBUTING.md draws it."""
+
+import ast
+import re
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = ROOT / "python"
+
+# From the ground up. A package or module stands on one floor; those of one floor do not know each other.
+FLOORS = [
+    {"arguments", "atomic", "spectrogram"},
+    {"models"},
+    {"bundle", "embeddings"},
+    {"engines", "fewshot", "data"},
+    {"sigmf", "heads"},
+    {"synth"},
+    {"tasks"},
+    {"train"},
+    {"plots"},
+    {"evaluate", "interop", "pipeline"},
+    {"cli"},
+]
+GROUND = {"arguments", "atomic"}  # that anyone on their own floor may use, too
+
+
+def imports(file: Path, package: str, known: set[str]) -> set[str]:
+    """Modules of ``known`` that a file imports anywhere in it, also in functions and for types only."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[:len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base]).strip(".")
+            found |= {name if (name := f"{base}.{alias.name}") in known else base for alias in node.names}
+    return found & known
+
+
+def modules(top: Path, name: str) -> dict[str, Path]:
+    found = {}
+    for file in top.rglob("*.py"):
+        parts = (name, *file.relative_to(top).with_suffix("").parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+def graph(top: Path, name: str) -> dict[str, set[str]]:
+    found = modules(top, name)
+    return {module: imports(file, module if file.name == "__init__.py" else module.rpartition(".")[0],
+                            set(found)) - {module}
+            for module, file in found.items()}
+
+
+LIBRARY = graph(PYTHON / "radiofm_ml", "radiofm_ml")
+BLOCKS = {module: found for module, found in graph(PYTHON / "radiofm", "radiofm").items()
+          if not module.startswith("radiofm.qa_")}
+
+
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def upward(arrows: dict[str, set[str]]) -> list[str]:
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    wrong = []
+    for module, found in arrows.items():
+        here = (module.split(".") + [""])[1]
+        for other in found:
+            there = (other.split(".") + [""])[1]
+            if not here or not there or here == there or there in GROUND:
+                continue  # the package itself (its version), a room's own modules, what stands below all
+            if here not in floor or there not in floor or floor[there] >= floor[here]:
+                wrong.append(f"{module} -> {other}")
+    return sorted(wrong)
+
+
+def test_no_circle():
+    assert circle(LIBRARY) == [] and circle(BLOCKS) == []
+
+
+def test_no_arrow_upward():
+    assert upward(LIBRARY) == []
+
+
+def test_every_room_has_a_floor():
+    rooms = {module.split(".")[1] for module in LIBRARY if "." in module}
+    assert rooms == set().union(*FLOORS)
+
+
+def test_the_test_sees_circles_and_arrows_upward():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert upward({"radiofm_ml.models.vit": {"radiofm_ml.train.pretrain"}}) == [
+        "radiofm_ml.models.vit -> radiofm_ml.train.pretrain"]
+    assert upward({"radiofm_ml.sigmf.tiles": {"radiofm_ml.heads"}})  # neighbours
+    assert upward({"radiofm_ml.new": {"radiofm_ml.models"}})  # without a floor
+    assert "radiofm_ml.heads.tuned" in LIBRARY["radiofm_ml.heads.files"]  # imported in a function
+
+
+def test_library_knows_no_gnuradio():
+    for file in (PYTHON / "radiofm_ml").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else (
+                [node.module or ""] if isinstance(node, ast.ImportFrom) else [])
+            assert not {name.split(".")[0] for name in names} & {"gnuradio", "pmt"}, file
+
+
+def test_a_block_knows_no_other_block():
+    for module, found in BLOCKS.items():
+        if module == "radiofm":
+            continue
+        others = {other for other in found if not other.startswith("radiofm.common")} - {"radiofm"}
+        assert not others, f"{module} imports {', '.join(others)}: what they share belongs into common/"
+
+
+@pytest.mark.parametrize("file", sorted(p.name for p in (ROOT / "lib").glob("*")
+                                        if p.suffix in (".h", ".cc") and "_impl" not in p.name
+                                        and not p.name.startswith("qa_")))
+def test_algorithms_know_no_gnuradio(file):
+    assert not re.search(r"#include\s*<(gnuradio|pmt)/", (ROOT / "lib" / file).read_text(encoding="utf-8"))
