@@ -525,6 +525,7 @@ def test_many_threads(recording, tmp_path):
 
 DYING = """
 import os, signal, sys
+from radiofm_ml import atomic
 from radiofm_ml.sigmf import annotations
 from radiofm_ml.sigmf.recording import open_recording
 
@@ -546,7 +547,7 @@ for k in range(100):
     writer.add(k, 1, str(k))
 writer.flush()
 writer.add(1000, 1, "never written")
-annotations.open = Dying
+atomic.open = Dying
 writer.flush()
 """
 

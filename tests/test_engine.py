@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 import torch
+from radiofm_ml import engines as engine
 from radiofm_ml.engines import BundleError, EngineError, cpu_has_bf16, open_engine, torch_threads
-from radiofm_ml.engines import torch_engine as engine
 from radiofm_ml.spectrogram import SpectrogramSpec
 from tiny_bundle import SPEC, make_bundle
 

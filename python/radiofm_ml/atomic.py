@@ -50,8 +50,8 @@ def replacing(path: str | os.PathLike, *, durable: bool = True) -> Iterator[Path
 
 def write_bytes(path: str | os.PathLike, content: bytes, *, durable: bool = True) -> None:
     """Give a file this content. Raises OSError; what the file held is kept then."""
-    with replacing(path, durable=durable) as part:
-        part.write_bytes(content)
+    with replacing(path, durable=durable) as part, open(part, "wb") as file:
+        file.write(content)
 
 
 def write_text(path: str | os.PathLike, content: str, *, durable: bool = True) -> None:
