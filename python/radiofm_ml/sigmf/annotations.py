@@ -24,12 +24,11 @@ from radiofm_ml import __version__, atomic
 from radiofm_ml.sigmf import metadata_schema
 from radiofm_ml.sigmf.container import ARCHIVES, META, base_name, parse_metadata
 from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, place_dataset, same_file
-from radiofm_ml.sigmf.recording import Capture, Recording
+from radiofm_ml.sigmf.recording import UNKNOWN, Capture, Recording
 
 __all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "output_path"]
 
 GENERATOR = f"gr-radiofm {__version__}"
-UNKNOWN = "unknown"  # core:label of what the classifier took for none of its labels
 EXTENSION = {"name": "radiofm", "version": "1.0.0", "optional": True}
 _MAX_HZ = 1e12  # the schema's bound on frequencies
 
@@ -308,9 +307,7 @@ class AnnotationWriter:
 
     def _read_output(self) -> dict:
         try:
-            meta = parse_metadata(self.path.read_bytes(), str(self.path))
-            metadata_schema.check(meta)
-            return meta
+            return metadata_schema.tidied(parse_metadata(self.path.read_bytes(), str(self.path)))[0]
         except (OSError, ValueError) as error:  # RecordingError is a ValueError
             text = str(error).removeprefix(f"{self.path}: ")
             raise AnnotationError(f"{self.path}: is there, but is not SigMF metadata ({text}); "

@@ -2,37 +2,27 @@
 # Copyright 2026 gr-radiofm authors
 """Where a recording's metadata and sample bytes are: SigMF pair, dataset file of another format, archive.
 
-Nothing is ever unpacked by name: the data of a plain ``.sigmf`` tar is read where it lies in the archive,
-that of a compressed archive from a nameless temporary file.
+The data of a plain ``.sigmf`` tar is read where it lies in the archive, that of a compressed archive from a
+nameless temporary file.
 """
 
 from __future__ import annotations
 
 import json
-import lzma
 import os
-import shutil
-import tarfile
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from radiofm_ml import files
+from radiofm_ml.sigmf.archives import open_archive
+from radiofm_ml.sigmf.errors import NoSamplesError, RecordingError, one_line, shown
+
 META, DATA, ARCHIVE = ".sigmf-meta", ".sigmf-data", ".sigmf"
 ARCHIVES = (ARCHIVE, ".sigmf.gz", ".sigmf.xz", ".sigmf.zip")
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error)
-
-
-class RecordingError(ValueError):
-    """A recording that cannot be read; one line that names the file and the cure."""
-
-
-class NoSamplesError(RecordingError):
-    """Metadata that were distributed without their samples, on purpose."""
+MAX_METADATA = 1 << 29  # bytes: more is no metadata, but takes all the memory to find out
+MAX_DEPTH = 64  # of objects and lists inside one another
 
 
 @dataclass(frozen=True)
@@ -77,28 +67,52 @@ def find_container(path: str | os.PathLike) -> Container:
     Raises RecordingError.
     """
     path = Path(path)
-    if is_archive(path) and path.is_file():
-        return _from_archive(path, None)
+    if "\0" in str(path):
+        raise RecordingError(f"{path}: no file has a name with a zero byte; check the name")
+    try:
+        return _find(path)
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _find(path: Path) -> Container:
+    if path.name in ("", ".."):
+        raise RecordingError(f"{path}: is a folder; name a recording in it")
     for parent in path.parents:
-        if is_archive(parent) and parent.is_file():
+        if is_archive(parent) and _is_there(parent):
             return _from_archive(parent, str(PurePosixPath(path.relative_to(parent))))
+    if is_archive(path) and _is_there(path):
+        return _from_archive(path, None)
     meta = _meta_path(path)
-    if meta.is_file():
+    if _is_there(meta):
         return _from_pair(meta)
     archive = path.with_name(path.name + ARCHIVE)
-    if archive.is_file():
+    if _is_there(archive):
         return _from_archive(archive, None)
     if path.is_dir():
         raise RecordingError(f"{path}: is a folder; name a recording in it")
-    if path.exists():
+    if _is_there(path):
         raise RecordingError(f"{path}: has no metadata; a file {meta.name} must lie beside it")
     raise RecordingError(f"{path}: no such recording; check the name")
 
 
+def _is_there(path: Path) -> bool:
+    """Is it a file? A folder is not. Raises OSError for a FIFO or device, which nobody must open."""
+    try:
+        files.check_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except files.NotAFileError:
+        if path.is_dir():
+            return False
+        raise
+    return True
+
+
 def archive_members(path: Path) -> list[str]:
     """Names (without suffix) of the recordings in an archive. Raises RecordingError."""
-    with _open_archive(path) as archive:
-        return [name[:-len(META)] for name in archive.files if name.endswith(META)]
+    with open_archive(path) as archive:
+        return [name[:-len(META)] for name in archive.sizes if name.endswith(META)]
 
 
 # -- pairs ------------------------------------------------------------------------------------------
@@ -113,16 +127,28 @@ def _meta_path(path: Path) -> Path:
 
 def _from_pair(meta: Path) -> Container:
     try:
-        metadata = parse_metadata(meta.read_bytes(), str(meta))
+        content = files.read_regular(meta, MAX_METADATA)
     except OSError as error:
-        raise RecordingError(f"{meta}: cannot be read: {error.strerror}") from None
+        raise RecordingError(f"{meta}: cannot be read: {error.strerror or error}") from None
+    metadata = parse_metadata(content, str(meta))
     data = meta.with_name(_dataset_name(metadata, meta.name[:-len(META)], str(meta)))
-    if not data.is_file():
-        if _global(metadata).get("core:metadata_only"):
-            raise NoSamplesError(f"{meta}: was distributed without its samples (core:metadata_only); "
-                                 "name the recording it was made from")
-        raise RecordingError(f"{meta}: its data file {data.name} is missing; put it beside the metadata")
-    return Container(meta, metadata, data, 0, data.stat().st_size, lambda: open(data, "rb"))
+    try:
+        if not _is_there(data):
+            raise _no_data(meta, metadata, data)
+        size = data.stat().st_size
+    except OSError as error:
+        raise RecordingError(f"{meta}: its data file {data.name} cannot be read: "
+                             f"{error.strerror or error}") from None
+    return Container(meta, metadata, data, 0, size, lambda: files.open_regular(data))
+
+
+def _no_data(meta: Path, metadata: dict, data: Path) -> RecordingError:
+    if data.is_dir():
+        return RecordingError(f"{meta}: its data file {data.name} is a folder; put the samples there")
+    if _global(metadata).get("core:metadata_only"):
+        return NoSamplesError(f"{meta}: was distributed without its samples (core:metadata_only); "
+                              "name the recording it was made from")
+    return RecordingError(f"{meta}: its data file {data.name} is missing; put it beside the metadata")
 
 
 def _dataset_name(metadata: dict, base: str, where: str) -> str:
@@ -130,8 +156,11 @@ def _dataset_name(metadata: dict, base: str, where: str) -> str:
     name = _global(metadata).get("core:dataset")
     if name is None:
         return base + DATA
-    if not isinstance(name, str) or not name or name in (".", "..") or set(name) & set("/\\\0"):
-        raise RecordingError(f"{where}: core:dataset must name a file in the same folder, not {name!r}")
+    if (not isinstance(name, str) or not name or name in (".", "..") or set(name) & set("/\\")
+            or not name.isprintable() or len(os.fsencode(name)) > 255):
+        raise RecordingError(f"{where}: core:dataset must name a file in the same folder, not {shown(name)}")
+    if name.endswith(META):
+        raise RecordingError(f"{where}: core:dataset names metadata, {shown(name)}, not samples; correct it")
     return name
 
 
@@ -141,23 +170,34 @@ def _global(metadata: dict) -> dict:
 
 
 def parse_metadata(content: bytes, where: str) -> dict:
-    """The JSON object in ``content``. Raises RecordingError that names ``where``."""
-    def refuse(constant):
-        raise ValueError(f"{constant} is not a JSON number")
-
+    """The JSON object in ``content``. NaN and Infinity, which JSON does not have, are read as Python writes
+    them. Raises RecordingError that names ``where``."""
     try:
-        metadata = json.loads(content.decode("utf-8-sig"), parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise RecordingError(f"{where}: is not valid JSON ({error}); write the metadata again") from None
+        metadata = json.loads(content.decode("utf-8-sig"))
+        _check_depth(metadata)
+    except (ValueError, RecursionError, MemoryError) as error:
+        reason = shown(one_line(str(error) or type(error).__name__), 200).strip("'\"")
+        raise RecordingError(f"{where}: is not valid JSON ({reason}); write the metadata again") from None
     if not isinstance(metadata, dict):
         raise RecordingError(f"{where}: is not SigMF metadata (a JSON object); write the metadata again")
     return metadata
 
 
+def _check_depth(value) -> None:
+    """Raises ValueError for what is nested so deep that those who walk through it would not come back."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inside = [v for v in level if isinstance(v, (dict, list))]
+        if not inside:
+            return
+        level = [v for c in inside for v in (c.values() if isinstance(c, dict) else c)]
+    raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+
+
 # -- archives ---------------------------------------------------------------------------------------
 def _from_archive(path: Path, member: str | None) -> Container:
-    with _open_archive(path) as archive:
-        metas = [name for name in archive.files if name.endswith(META)]
+    with open_archive(path) as archive:
+        metas = [name for name in archive.sizes if name.endswith(META)]
         if not metas:
             raise RecordingError(f"{path}: holds no recording; an archive needs a .sigmf-meta member")
         first = path / metas[0][:-len(META)]
@@ -165,135 +205,23 @@ def _from_archive(path: Path, member: str | None) -> Container:
             wanted = str(base_name(Path(member))) + META
             metas = [name for name in metas if name == wanted]
             if not metas:
-                raise RecordingError(f"{path}: holds no recording {member!r}; it holds e.g. {first}")
+                raise RecordingError(f"{path}: holds no recording {shown(member)}; it holds e.g. {first}")
         if len(metas) > 1:
             raise RecordingError(f"{path}: holds {len(metas)} recordings; name one, e.g. {first}")
         where = f"{path}/{metas[0]}"
-        metadata = parse_metadata(archive.read(metas[0], where), where)
+        metadata = parse_metadata(archive.read(metas[0], MAX_METADATA), where)
         folder, _, name = metas[0].rpartition("/")
         data = _dataset_name(metadata, name[:-len(META)], where)
         data = f"{folder}/{data}" if folder else data
-        if data not in archive.files:
+        if data not in archive.sizes:
             raise RecordingError(f"{path}: has no member {data}; add the dataset to the archive")
-        size = archive.files[data]
-        offset = archive.offset(data)
+        size, offset = archive.sizes[data], archive.offset(data)
         found = path if member is None else path / member
         if offset is not None:
-            return Container(found, metadata, path, offset, size, lambda: open(path, "rb"), True)
-        return Container(found, metadata, path, 0, size, lambda: _unpack(path, data, size), True)
+            return Container(found, metadata, path, offset, size, lambda: files.open_regular(path), True)
+        return Container(found, metadata, path, 0, size, lambda: _unpacked(path, data), True)
 
 
-def _unpack(path: Path, member: str, size: int) -> BinaryIO:
-    """The member of a compressed archive, as a temporary file that is gone when it is closed."""
-    if size > shutil.disk_usage(tempfile.gettempdir()).free:
-        raise RecordingError(f"{path}: unpacks to {size} bytes, more than {tempfile.gettempdir()} has free; "
-                             "unpack it elsewhere, or name a roomier folder in TMPDIR")
-    target = tempfile.TemporaryFile()
-    try:
-        with _open_archive(path) as archive:
-            archive.copy(member, target)
-    except BaseException:
-        target.close()
-        raise
-    return target
-
-
-def _open_archive(path: Path):
-    try:
-        if zipfile.is_zipfile(path) and path.name.lower().endswith(".zip"):
-            return _Zip(path)
-        return _Tar(path)
-    except FileNotFoundError:
-        raise RecordingError(f"{path}: no such archive; check the name") from None
-    except OSError as error:
-        raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, *_DAMAGED):
-        raise RecordingError(f"{path}: is not an archive (tar, zip) or damaged; fetch it again") from None
-
-
-def _wanted(name: str) -> bool:
-    return not name.rpartition("/")[2].startswith("._")  # macOS's shadow files carry the same suffixes
-
-
-class _Archive:
-    """Regular files of an archive by name. ``files``: size in bytes of each."""
-
-    files: dict[str, int]
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def read(self, name: str, where: str) -> bytes:
-        with _readable(where), self._member(name) as member:
-            return member.read()
-
-    def copy(self, name: str, target: BinaryIO) -> None:
-        with _readable(f"{self.path}/{name}"), self._member(name) as member:
-            shutil.copyfileobj(member, target, 1 << 20)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._file.close()
-
-
-@contextmanager
-def _readable(where: str):
-    """Turns what a damaged archive raises into a RecordingError."""
-    try:
-        yield
-    except (OSError, RuntimeError, *_DAMAGED) as error:  # RuntimeError: an encrypted zip
-        raise RecordingError(f"{where}: cannot be read from the archive ({error}); fetch it again") from None
-
-
-class _Tar(_Archive):
-    def __init__(self, path: Path):
-        super().__init__(path)
-        try:
-            self._file, self._plain = tarfile.open(path, "r:"), True
-        except tarfile.ReadError:
-            self._file, self._plain = tarfile.open(path, "r:*"), False
-        try:
-            self._members = {m.name.removeprefix("./"): m for m in self._entries()
-                             if m.isreg() and _wanted(m.name)}
-        except BaseException:
-            self._file.close()
-            raise
-        self.files = {name: member.size for name, member in self._members.items()}
-
-    def _entries(self):
-        found = False
-        while True:
-            try:
-                entry = self._file.next()
-            except tarfile.ReadError:
-                if not (found and self._plain):
-                    raise
-                return  # cut off inside the last member: what is there of it can still be read
-            if entry is None:
-                return
-            found = True
-            yield entry
-
-    def offset(self, name: str) -> int | None:
-        """Where the member's bytes begin in the archive file; None if they do not lie there as they are."""
-        member = self._members[name]
-        return member.offset_data if self._plain and not member.issparse() else None
-
-    def _member(self, name: str):
-        return self._file.extractfile(self._members[name])
-
-
-class _Zip(_Archive):
-    def __init__(self, path: Path):
-        super().__init__(path)
-        self._file = zipfile.ZipFile(path)
-        self.files = {i.filename: i.file_size for i in self._file.infolist()
-                      if not i.is_dir() and _wanted(i.filename)}
-
-    def offset(self, name: str) -> None:
-        return None
-
-    def _member(self, name: str):
-        return self._file.open(name)
+def _unpacked(path: Path, member: str) -> BinaryIO:
+    with open_archive(path) as archive:
+        return archive.unpack(member)

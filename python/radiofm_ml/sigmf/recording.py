@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import bisect
 import calendar
-import copy
 import logging
 import math
 import os
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,34 +23,42 @@ from typing import BinaryIO
 
 import numpy as np
 
-from radiofm_ml.sigmf import metadata_schema
+from radiofm_ml.sigmf import foreign, metadata_schema
 from radiofm_ml.sigmf.container import (
     META,
     Container,
-    NoSamplesError,
-    RecordingError,
     archive_members,
     base_name,
     find_container,
     is_archive,
 )
+from radiofm_ml.sigmf.errors import NoSamplesError, RecordingError, one_line, shown
 from radiofm_ml.sigmf.sample_types import SampleType
 
 __all__ = ["Annotation", "Capture", "Recording", "RecordingError", "find_recordings", "later",
            "open_recording", "parse_datetime"]
 
 _log = logging.getLogger(__name__)
-_BLOCK = 1 << 18  # samples read from the file at once
-_DATETIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:?\d\d)?")
+_BLOCK = 1 << 21  # bytes read from the file at once
+_DATETIME = re.compile(
+    r"(\d{4})-?(\d\d)-?(\d\d)[Tt_ ]\s*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?"
+    r"\s*([Zz]|UTC|GMT|[+-][01]\d(?::?[0-5]\d)?)?", re.ASCII)
+UNKNOWN = "unknown"  # a label that says there is none
 
 
 @dataclass(frozen=True)
 class Capture:
     """A capture segment: what held from ``sample_start`` until the next one.
 
+    By the standard what a segment states holds in that segment only, and edges are relative to baseband where
+    the centre frequency is not known; time, though, goes on by the samples.
+
     sample_start  index of its first sample
-    frequency     centre frequency in Hz, None where not stated
-    time          (whole seconds since 1970, fraction) at ``sample_start``, None where not stated
+    frequency     centre frequency in Hz; 0 (baseband) where only other segments state one; None where none
+                  does
+    time          (whole seconds since 1970, fraction) at ``sample_start``: as stated, else from the segments
+                  before, moved on by the samples between, lost ones (``core:global_index``) included; None
+                  where they do not tell it
     meta          the segment as it stands in the metadata
     """
 
@@ -70,7 +78,10 @@ class Capture:
 
 @dataclass(frozen=True)
 class Annotation:
-    """An annotation of the metadata. Edges in Hz; ``label`` is '' and the rest None where not stated."""
+    """An annotation of the metadata, the part of it that lies in the dataset.
+
+    ``label`` without white space around it, '' where not stated; edges in Hz, both or neither.
+    """
 
     sample_start: int
     sample_count: int
@@ -80,9 +91,15 @@ class Annotation:
     generator: str | None = None
     meta: dict = field(default_factory=dict, repr=False)
 
+    @property
+    def is_named(self) -> bool:
+        """Does the label say what it is? Not where it is empty or 'unknown'; such a one teaches nothing."""
+        return bool(self.label) and self.label.casefold() != UNKNOWN
+
 
 class Recording:
-    """One channel of a SigMF recording. Made by ``open_recording``; safe to read from several threads.
+    """One channel of a SigMF recording. Made by ``open_recording``; safe to read, and to close, from several
+    threads.
 
     path          metadata file or archive it was opened from
     data_path     file that holds the samples (the archive, for an archive)
@@ -106,8 +123,8 @@ class Recording:
         self.warnings: list[str] = []
         self.bad_samples = 0
         self._container = container
-        self._file: BinaryIO | None = None
-        self._fd = -1
+        self._lock = threading.Lock()  # of _opened and bad_samples
+        self._opened: _OpenFile | None = None
 
         self.sample_type = self._sample_type(container.metadata)
         self.meta = self._validated(container.metadata)
@@ -119,6 +136,7 @@ class Recording:
         self.sample_rate = None if rate is None else float(rate)
         if not 0 <= channel < self.num_channels:
             raise RecordingError(f"{self.path}: has no channel {channel}; choose 0..{self.num_channels - 1}")
+        self._refuse_foreign()
         self._segments = self._lay_out()
         self._segment_starts = [start for start, _, _ in self._segments]
         self.n_samples = sum(count for _, count, _ in self._segments)
@@ -127,6 +145,7 @@ class Recording:
         self.captures = self._read_captures()
         self._capture_starts = [c.sample_start for c in self.captures]
         self.annotations = self._read_annotations()
+        self._say_what_is_special()
 
     # -- samples ------------------------------------------------------------------------------------
     def read(self, start: int = 0, count: int | None = None) -> np.ndarray:
@@ -153,15 +172,14 @@ class Recording:
             index = bisect.bisect_right(self._segment_starts, start + done) - 1
             first, length, position = self._segments[index]
             skip = start + done - first
-            n = min(len(out) - done, length - skip, _BLOCK)
+            n = min(len(out) - done, length - skip, max(1, _BLOCK // self._frame_size))
             self._read_piece(position + skip * self._frame_size, out[done:done + n])
             done += n
 
     def close(self) -> None:
-        """Let go of the file; the next read opens it again."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Let go of the file, as soon as nobody reads from it; the next read opens it again."""
+        with self._lock:
+            self._opened = None
 
     def __enter__(self) -> Recording:
         return self
@@ -199,7 +217,7 @@ class Recording:
             if key.endswith(":label") and isinstance(value, str):
                 return value
         labels = {a.label for a in self.annotations}
-        return labels.pop() or None if len(labels) == 1 else None
+        return labels.pop() if len(labels) == 1 and self.annotations[0].is_named else None
 
     @property
     def dataset_bytes(self) -> int:
@@ -223,42 +241,47 @@ class Recording:
         raw = np.empty((len(out), self.num_channels, self.sample_type.components), self.sample_type.component)
         self._read_bytes(position, raw.reshape(-1).view(np.uint8))
         bad = self.sample_type.to_complex(raw[:, self.channel], out)
-        if bad and not self.bad_samples:
-            self._warn("holds NaN or infinite samples; they are read as zero")
-        self.bad_samples += bad
+        if bad:
+            with self._lock:
+                first, self.bad_samples = not self.bad_samples, self.bad_samples + bad
+            if first:
+                self._warn("holds NaN or infinite samples; they are read as zero")
 
     def _read_bytes(self, position: int, target: np.ndarray) -> None:
         """pread, not a memory map: a file that shrinks meanwhile is an error then, not a bus error."""
-        self._open()
+        opened = self._open()
         view, position = memoryview(target), position + self._container.offset
         while view:
             try:
-                n = os.preadv(self._fd, [view], position)
+                n = os.preadv(opened.handle, [view], position)
             except OSError as error:
                 raise RecordingError(f"{self.data_path}: cannot be read: {error.strerror}") from None
             if n == 0:
                 raise RecordingError(f"{self.data_path}: shrank while it was read; wait until it is complete")
             view, position = view[n:], position + n
 
-    def _open(self) -> None:
-        if self._file is None:
-            try:
-                self._file = self._container.open()
-            except OSError as error:
-                raise RecordingError(f"{self.data_path}: cannot be opened: {error.strerror}") from None
-            self._fd = self._file.fileno()
+    def _open(self) -> _OpenFile:
+        """Who reads keeps what this returns until it is done: it is closed when nobody has it any more."""
+        with self._lock:
+            if self._opened is None:
+                try:
+                    self._opened = _OpenFile(self._container.open())
+                except OSError as error:
+                    reason = error.strerror or error
+                    raise RecordingError(f"{self.data_path}: cannot be opened: {reason}") from None
+            return self._opened
 
     def _stored_size(self) -> int:
         """Bytes of the dataset that are really there (an archive may be cut off)."""
         if not self.archived:
             return self._container.size
-        self._open()
-        return min(self._container.size, os.fstat(self._fd).st_size - self._container.offset)
+        there = os.fstat(self._open().handle).st_size - self._container.offset
+        return max(0, min(self._container.size, there))
 
     # -- checks -------------------------------------------------------------------------------------
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
-        _log.warning("%s: %s", self.path, text)
+        _log.warning("%s", one_line(f"{self.path}: {text}"))
 
     def _sample_type(self, metadata: dict) -> SampleType:
         info = metadata.get("global")
@@ -276,29 +299,46 @@ class Recording:
 
     def _validated(self, metadata: dict) -> dict:
         """A sorted copy that keeps the standard's schema, or RecordingError naming the key."""
-        meta = copy.deepcopy(metadata)
-        info = meta["global"]
-        if "core:version" not in info:
-            self._warn("does not say its core:version")
-            info["core:version"] = metadata_schema.VERSION
-        if isinstance(info.get("core:extensions"), dict):  # before SigMF 1.0: {name: version}
-            info["core:extensions"] = [{"name": str(name), "version": str(version), "optional": True}
-                                       for name, version in info["core:extensions"].items()]
-        for section in ("captures", "annotations"):
-            self._sort(meta.setdefault(section, []), section)
         try:
-            metadata_schema.check(meta)
+            meta, notes = metadata_schema.tidied(metadata)
+            for section in ("captures", "annotations"):
+                self._sort(meta[section], section)
         except ValueError as error:
             raise RecordingError(f"{self.path}: breaks the SigMF schema at {error}; correct it") from None
+        for note in notes:
+            self._warn(note)
+        try:
+            metadata_schema.check_extensions(meta)
+        except ValueError as error:
+            raise RecordingError(f"{self.path}: {error}") from None
         return meta
 
+    def _refuse_foreign(self) -> None:
+        """RecordingError where the dataset is a file of another format, or compressed."""
+        if any(c.get("core:header_bytes") for c in self.meta["captures"][:1]):
+            return  # another format, and where its samples begin is stated
+        head = np.empty(min(foreign.HEAD, self._stored_size()), np.uint8)
+        self._read_bytes(0, head)
+        if not self.archived:
+            self.close()
+        if kind := foreign.kind_of(head.tobytes()):
+            cure = ("unpack it" if kind.startswith("compressed") else
+                    "convert it, or state where its samples begin (core:header_bytes)")
+            what = f"{self.path}: the dataset in it" if self.archived else f"{self.data_path}:"
+            raise RecordingError(f"{what} is {kind}, not samples; {cure}")
+
+    def _say_what_is_special(self) -> None:
+        if self.num_channels > 1:
+            self._warn(f"has {self.num_channels} interleaved channels; channel {self.channel} is read, "
+                       "the others are not")
+        if not self.sample_type.is_complex:
+            self._warn("holds real samples: the negative half of its spectrum mirrors the positive one, "
+                       "and a band may be found in either")
+
     def _sort(self, items: list, section: str) -> None:
-        try:
-            starts = [item["core:sample_start"] for item in items]
-            if starts == sorted(starts):
-                return
-        except (TypeError, KeyError, AttributeError):
-            return  # for the schema to refuse
+        starts = [item["core:sample_start"] for item in items]
+        if starts == sorted(starts):
+            return
         if section == "captures" and any(c.get("core:header_bytes") for c in items):
             raise RecordingError(f"{self.path}: captures are out of order and have header_bytes, so that "
                                  "the samples cannot be found; sort them by core:sample_start")
@@ -333,23 +373,60 @@ class Recording:
         return segments
 
     def _read_captures(self) -> list[Capture]:
+        entries = self._entries_inside()
+        tuned = any("core:frequency" in entry for _, entry in entries)
+        baseband = 0.0 if tuned else None
         captures: list[Capture] = []
+        for (start, entry), time in zip(entries, self._times(entries), strict=True):
+            if start < 0:  # began in an earlier part of a split recording
+                start, time = 0, later(time, -start, self.sample_rate)
+            if captures and captures[-1].sample_start == start:
+                captures.pop()  # an empty segment
+            captures.append(Capture(start, float(entry["core:frequency"]) if "core:frequency" in entry
+                                    else baseband, time, entry))
+        if not captures or captures[0].sample_start > 0:
+            captures.insert(0, Capture(0, baseband))
+        silent = [c.sample_start for c in captures if "core:frequency" not in c.meta]
+        if tuned and silent:
+            self._warn(f"does not state core:frequency for {len(silent)} of {len(captures)} capture segments "
+                       f"(from sample {silent[0]}); frequencies are relative to baseband there")
+        return captures
+
+    def _entries_inside(self) -> list[tuple[int, dict]]:
+        """(first sample, from the dataset's first on, entry) of the captures, less those behind its end."""
+        entries = []
         for entry in self.meta["captures"]:
             start = int(entry["core:sample_start"]) - self.offset
             if start >= self.n_samples:
                 self._warn(f"a capture begins at sample {start}, past the end at {self.n_samples}; "
                            "it and those after it are ignored")
                 break
+            entries.append((start, entry))
+        return entries
+
+    def _times(self, entries: list[tuple[int, dict]]) -> list[tuple[int, float] | None]:
+        """The time at which each capture begins. Samples that ``core:global_index`` says were lost count."""
+        times, clock, lost, index, before = [], None, [], 0, None
+        for start, entry in entries:
+            index = start + self.offset if before is None else index + start - before
+            stated = entry.get("core:global_index", index)
+            if stated < index and before is not None:
+                self._warn(f"core:global_index goes back at sample {start}; taken for no gap")
+            else:
+                if stated > index and before is not None:
+                    lost.append((start, stated - index))
+                index = stated
+            before = start
             time = self._time(entry.get("core:datetime"))
-            if start < 0:  # began in an earlier part of a split recording
-                start, time = 0, later(time, -start, self.sample_rate)
-            if captures and captures[-1].sample_start == start:
-                captures.pop()  # an empty segment
-            frequency = entry.get("core:frequency")
-            captures.append(Capture(start, None if frequency is None else float(frequency), time, entry))
-        if not captures or captures[0].sample_start > 0:
-            captures.insert(0, Capture(0))
-        return captures
+            if time is not None:
+                clock = time, index
+            elif clock is not None:
+                time = later(clock[0], index - clock[1], self.sample_rate)
+            times.append(time)
+        if lost:
+            self._warn(f"{sum(n for _, n in lost)} samples were lost while it was recorded "
+                       f"(core:global_index; first before sample {lost[0][0]}); times allow for them")
+        return times
 
     def _time(self, text: str | None) -> tuple[int, float] | None:
         if text is None:
@@ -357,23 +434,47 @@ class Recording:
         try:
             return parse_datetime(text)
         except ValueError:
-            self._warn(f"core:datetime {text[:40]!r} is not like 2026-01-31T12:00:00.5Z; left out")
+            self._warn(f"core:datetime {shown(text)} is not like 2026-01-31T12:00:00.5Z; left out")
             return None
 
     def _read_annotations(self) -> list[Annotation]:
-        annotations = []
+        annotations, outside, edgeless, descending = [], 0, 0, 0
         for entry in self.meta["annotations"]:
             start = int(entry["core:sample_start"]) - self.offset
             count = entry.get("core:sample_count")
             if count is None:  # by the standard: up to the end of its capture
                 after = bisect.bisect_right(self._capture_starts, start)
-                count = (self._capture_starts + [self.n_samples])[after] - start
+                count = max(0, (self._capture_starts + [self.n_samples])[after] - start)
+            if start >= self.n_samples or (start < 0 and start + count <= 0):
+                outside += 1
+                continue
             if start < 0:  # began in an earlier part of a split recording
                 start, count = 0, count + start
-            annotations.append(Annotation(
-                start, max(0, int(count)), entry.get("core:label", ""), entry.get("core:freq_lower_edge"),
-                entry.get("core:freq_upper_edge"), entry.get("core:generator"), entry))
+            lower, upper = entry.get("core:freq_lower_edge"), entry.get("core:freq_upper_edge")
+            if (lower is None) != (upper is None):
+                edgeless, lower, upper = edgeless + 1, None, None
+            elif lower is not None and lower > upper:
+                descending, lower, upper = descending + 1, upper, lower
+            label = entry.get("core:label", "").strip()
+            annotations.append(Annotation(start, int(count), label, lower, upper, entry.get("core:generator"),
+                                          entry))
+        for number, text in ((outside, "lie outside the samples; left out"),
+                             (edgeless, "state one frequency edge only; taken for none"),
+                             (descending, "have their frequency edges the wrong way round; exchanged")):
+            if number:
+                self._warn(f"{number} of {len(self.meta['annotations'])} annotations {text}")
         return annotations
+
+
+class _OpenFile:
+    """An open file that closes when the last one who holds it lets it go."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.handle = file.fileno()
+
+    def __del__(self):
+        self._file.close()
 
 
 def open_recording(path: str | os.PathLike, channel: int = 0) -> Recording:
@@ -390,17 +491,17 @@ def find_recordings(path: str | os.PathLike) -> list[Path]:
     """Recordings in a folder and its sub folders, sorted; of a single recording, itself.
 
     Each is a metadata file or an archive (archive/name where it holds several), as ``open_recording`` takes
-    it. Metadata without samples are left out, so is an archive beside a pair of the same name.
+    it. Metadata without samples are left out, so is an archive beside a pair of the same name. Linked folders
+    are entered, each folder once. Nothing that a file holds makes this fail: opening it says what is wrong.
     Raises RecordingError if ``path`` does not exist.
     """
     path = Path(path)
-    if not path.is_dir():
+    if not _is_folder(path):
         return [find_container(path).path]
     found = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = [f for f in folders if not f.startswith(".")]
+    for folder, names in _folders(path):
         for name in names:
-            file = Path(folder, name)
+            file = folder / name
             if name.startswith("."):
                 continue
             if name.endswith(META):
@@ -409,6 +510,28 @@ def find_recordings(path: str | os.PathLike) -> list[Path]:
             elif is_archive(file) and base_name(file).name + META not in names:
                 found += _in_archive(file)
     return sorted(found)
+
+
+def _folders(top: Path) -> Iterator[tuple[Path, list[str]]]:
+    """(folder, names of its files) of a folder and those in it, each once. Linked ones come last."""
+    seen, waiting = set(), [top]
+    while waiting:
+        for folder, folders, names in os.walk(waiting.pop(0)):
+            real = os.path.realpath(folder)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(f for f in folders if not f.startswith("."))
+            waiting += [Path(folder, f) for f in folders if os.path.islink(os.path.join(folder, f))]
+            yield Path(folder), names
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _without_samples(meta: Path) -> bool:
@@ -434,16 +557,17 @@ def parse_datetime(text: str) -> tuple[int, float]:
     match = _DATETIME.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"not an ISO 8601 date and time: {text!r}")
-    year, month, day, hour, minute, second = (int(g) for g in match.groups()[:6])
+    year, month, day, hour, minute, second = (int(g or 0) for g in match.groups()[:6])
     datetime(year, month, day, hour, minute, min(second, 59))  # raises for a 13th month and the like
     if second > 60:
         raise ValueError(f"not a second: {second}")
     seconds = calendar.timegm((year, month, day, hour, minute, second))
     zone = match[8]
-    if zone and zone not in "Zz":
-        minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+    if zone and zone[0] in "+-":
+        minutes = int(zone[1:3]) * 60 + int(zone[3:].lstrip(":") or 0)
         seconds -= 60 * minutes if zone[0] == "+" else -60 * minutes
-    return seconds, float(f"0.{match[7]}") if match[7] else 0.0
+    fraction = float(f"0.{match[7]}") if match[7] else 0.0
+    return (seconds, fraction) if fraction < 1 else (seconds + 1, 0.0)  # 0.99999999999999999 is 1.0
 
 
 def later(time: tuple[int, float] | None, samples: int, rate: float | None) -> tuple[int, float] | None:
