@@ -257,6 +257,61 @@ def test_recordings_without_annotations(tmp_path):
         load(tmp_path, SPEC)
 
 
+def annotated(folder, name="r", rate=64e3, captures=None, annotations=(), seed=3, **info):
+    iq = np.random.default_rng(seed).normal(size=(3 * SPEC.stride + 40, 2)).astype(np.float32)
+    info = info if rate is None else {"sample_rate": rate, **info}
+    return write_recording(folder / name, iq.view(np.complex64)[:, 0], captures=captures,
+                           annotations=list(annotations), **info)
+
+
+@pytest.mark.parametrize(("kwargs", "why"), [
+    ({"annotations": [annotation(0, 900, None, None, "fm")]}, "state no core:freq_lower_edge and"),
+    ({"annotations": [{"core:sample_start": 0, "core:freq_lower_edge": 1e3, "core:label": "fm"}]},
+     "state no core:freq_lower_edge and"),
+    ({"annotations": [annotation(0, 900, 0, 8e3, "fm")], "rate": None}, "states no core:sample_rate"),
+    ({"annotations": [annotation(0, 900, 0, 8e3, "fm")],
+      "captures": [{"core:sample_start": 0, "core:frequency": 1e8}]}, "lie outside its band"),
+    ({"annotations": [annotation(0, 900, 0, 8e3, " unknown ")]}, "labelled 'unknown'"),
+])
+def test_annotations_that_cannot_be_learnt_from_are_named(tmp_path, caplog, kwargs, why):
+    """Also beside good ones: these are used, and it is said which are not."""
+    path = annotated(tmp_path, **kwargs)
+    for name in (tmp_path, path):
+        with pytest.raises(TaskError, match=f"r.sigmf-meta: .*{why}"):
+            load(name, SPEC)
+    for i in range(2):
+        annotated(tmp_path, f"good{i}", annotations=[annotation(0, 900, 0, 8e3, "fm")])
+    caplog.clear()
+    assert load(tmp_path, SPEC).facts["recordings"] == 2
+    assert any("r.sigmf-meta" in r.message and why in r.message for r in caplog.records)
+
+
+def test_tiles_in_which_nothing_counts_are_not_trained_on(recordings):
+    data = load_task("segmentation", recordings, SPEC)
+    for part in data.splits.values():
+        assert len(part) and (data.targets[part] != IGNORED).any((1, 2)).all()
+
+
+def test_a_signal_that_is_unknown_is_no_class(tmp_path):
+    for i in range(2):
+        annotated(tmp_path, f"r{i}", annotations=[annotation(0, SPEC.stride, -8e3, 0, "fm "),
+                                                  annotation(0, SPEC.stride, 8e3, 16e3, "Unknown"),
+                                                  annotation(SPEC.stride, SPEC.stride, 8e3, 16e3, None)])
+    data = load(tmp_path, SPEC)
+    assert data.labels == ("noise", "fm", "signal")
+    assert (data.targets[0][:31, 25:32] == 1).all() and (data.targets[0][:31, 41:48] == IGNORED).all()
+    assert (data.targets[1][2:31, 41:48] == 2).all()
+    occupied = load_occupancy(tmp_path, SPEC)
+    assert (occupied.targets[0][:31, 41:48] == 1).all()
+
+
+def test_a_broken_recording_is_named(tmp_path):
+    annotated(tmp_path, "good", annotations=[annotation(0, 900, 0, 8e3, "fm")])
+    (tmp_path / "bad.sigmf-meta").write_text("{")
+    with pytest.raises(TaskError, match="bad.sigmf-meta: is not valid JSON"):
+        load(tmp_path, SPEC)
+
+
 # -- the decoder ----------------------------------------------------------------------------------------
 VIT = ViTConfig(tile_rows=32, tile_cols=64, patch_rows=8, patch_cols=8, dim=64, depth=3, heads=4)
 

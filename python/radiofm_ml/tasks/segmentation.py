@@ -10,13 +10,15 @@ is two tiles of 128x256; a picture that is no whole number of tiles is resized, 
 the metadata name a ``frontEnd``, frames of one are kept together in the split, else each frame is on its own.
 
 **Annotated recordings**: every tile of a recording, the annotations painted in (``boxes.paint``), larger ones
-first. Pixels of an annotation without edges in frequency do not count where nothing else is painted.
+first. Pixels of an annotation without edges in frequency, and of one labelled 'unknown', do not count where
+nothing else is painted ('unknown' is a signal all the same where only noise and signal are told apart).
 Recordings of one receiver (``core:hw``), and those that do not say, of one file, are kept together in the
 split.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -25,10 +27,18 @@ import torch
 
 from radiofm_ml.data.layouts import LTE_NR, LTE_NR_VALUES
 from radiofm_ml.heads.boxes import paint
-from radiofm_ml.sigmf.recording import Recording, RecordingError, find_recordings, open_recording
+from radiofm_ml.sigmf.recording import (
+    UNKNOWN,
+    Recording,
+    RecordingError,
+    find_recordings,
+    open_recording,
+)
 from radiofm_ml.sigmf.tiles import tile_batches, tile_frequency
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_rows
 from radiofm_ml.tasks import TaskData, TaskError, split_groups
+
+_log = logging.getLogger(__name__)
 
 IGNORED = 255  # target of a pixel that does not count
 NOISE, SIGNAL = "noise", "signal"
@@ -189,52 +199,83 @@ def load_recordings(path: Path, spec: SpectrogramSpec, seed: int = 0,
                     labels: tuple[str, ...] | None = None) -> TaskData:
     """Tiles of annotated SigMF recordings, in a folder or one of them.
 
-    labels: 'noise' and one name for whatever is annotated; None for the annotations' own. Raises TaskError.
+    labels: 'noise' and one name for whatever is annotated; None for the annotations' own. A recording whose
+    annotations have no place in the spectrum is left out with a warning; a tile in which nothing counts is in
+    no part of the split. Raises TaskError.
     """
     found = find_recordings(path) if Path(path).is_dir() else [Path(path)]
-    try:
-        parts = [_recording_tiles(open_recording(file), spec) for file in found]
-    except RecordingError as error:
-        raise TaskError(str(error)) from None
-    parts = [part for part in parts if part is not None]
+    parts, reasons = [], []
+    for file in found:
+        try:
+            with open_recording(file) as recording:
+                if not recording.annotations:
+                    continue
+                if reason := _useless(recording, occupancy=labels is not None):
+                    reasons.append(f"{file}: {reason}")
+                    _log.warning("%s; left out", reasons[-1])
+                else:
+                    parts.append(_recording_tiles(recording, spec))
+        except RecordingError as error:
+            raise TaskError(str(error)) from None
     if not parts:
-        raise TaskError(f"{path}: holds no annotated recording; name a folder of .sigmf-meta files with "
+        raise TaskError(reasons[0] if reasons else
+                        f"{path}: holds no annotated recording; name a folder of .sigmf-meta files with "
                         "annotations")
     names = labels or (NOISE, *sorted({name for part in parts for name in part[2]} - {NOISE}))
     targets = np.concatenate([_painted(part, names, spec) for part in parts])
     groups = np.array([part[3] for part in parts for _ in part[0]])
     tiles = np.concatenate([part[0] for part in parts])
-    train, test = split_groups(groups, TEST_SHARE, seed)
+    counts = (targets != IGNORED).any((1, 2))
+    train, test = (part[counts[part]] for part in split_groups(groups, TEST_SHARE, seed))
     return TaskData("occupancy" if labels else "signals", "segmentation", HalfPrecision(tiles[:, None]),
                     targets, names, groups, {"train": train, "test": test}, tiles=True,
                     facts={"recordings": len(parts), "tiles": len(tiles), "split": "by receiver (core:hw)"})
 
 
+def _useless(recording: Recording, occupancy: bool) -> str:
+    """Why nothing can be learnt from the recording's annotations, '' if it can."""
+    wanted = [a for a in recording.annotations if occupancy or a.label.casefold() != UNKNOWN]
+    if not wanted:
+        return f"all its annotations are labelled '{UNKNOWN}'; say what they are"
+    placed = [a for a in wanted if a.freq_lower is not None]
+    if not placed:
+        return ("its annotations state no core:freq_lower_edge and core:freq_upper_edge, so that they have "
+                "no place in the spectrum; add both")
+    rate = recording.sample_rate
+    if rate is None:
+        return "states no core:sample_rate, so that its annotations have no place in the spectrum; add it"
+    if not any(abs(edge - centre) <= rate / 2 or a.freq_lower < centre < a.freq_upper
+               for a in placed for centre in [recording.capture_at(a.sample_start).frequency or 0.0]
+               for edge in (a.freq_lower, a.freq_upper)):
+        centre = recording.capture_at(placed[0].sample_start).frequency or 0.0
+        return ("the frequency edges of all its annotations lie outside its band "
+                f"({centre - rate / 2:.10g} to {centre + rate / 2:.10g} Hz); correct them")
+    return ""
+
+
 def _recording_tiles(recording: Recording, spec: SpectrogramSpec):
-    """(tiles float16, annotations of each tile, their labels, group); None without annotations."""
-    with recording:
-        if not recording.annotations:
-            return None
-        tiles = np.concatenate([made.astype(np.float16) for _, made in tile_batches(recording, spec)])
-        group = recording.meta["global"].get("core:hw") or recording.path.name
-        rate = recording.sample_rate or 1.0
-        inside = [[] for _ in tiles]
-        for a in recording.annotations:
-            end = a.sample_start + a.sample_count
-            first = max(0, (a.sample_start - spec.samples_per_tile) // spec.stride)
-            for k in range(first, min(len(tiles), end // spec.stride + 1)):
-                centre = tile_frequency(recording, spec, k) or 0.0
-                edges = None
-                if a.freq_lower is not None and a.freq_upper is not None and recording.sample_rate:
-                    edges = (a.freq_lower - centre) / rate, (a.freq_upper - centre) / rate
-                inside[k].append((a.sample_start - k * spec.stride, a.sample_count, edges, a.label))
-        return tiles, inside, {a.label or SIGNAL for a in recording.annotations}, group
+    """(tiles float16, annotations of each tile, names of their labels, group)."""
+    tiles = np.concatenate([made.astype(np.float16) for _, made in tile_batches(recording, spec)])
+    group = recording.meta["global"].get("core:hw") or recording.path.name
+    rate = recording.sample_rate
+    inside = [[] for _ in tiles]
+    for a in recording.annotations:
+        end = a.sample_start + a.sample_count
+        first = max(0, (a.sample_start - spec.samples_per_tile) // spec.stride)
+        for k in range(first, min(len(tiles), end // spec.stride + 1)):
+            centre = tile_frequency(recording, spec, k) or 0.0
+            edges = None if a.freq_lower is None else (
+                (a.freq_lower - centre) / rate, (a.freq_upper - centre) / rate)
+            inside[k].append((a.sample_start - k * spec.stride, a.sample_count, edges, a.label or SIGNAL))
+    labels = {a.label or SIGNAL for a in recording.annotations if a.label.casefold() != UNKNOWN}
+    return tiles, inside, labels, group
 
 
 def _painted(part, names: tuple[str, ...], spec: SpectrogramSpec) -> np.ndarray:
     """uint8 (tiles, tile_rows, tile_cols)."""
     targets = np.zeros((len(part[0]), spec.tile_rows, spec.tile_cols), np.uint8)
     index = {name: i for i, name in enumerate(names)}
+    other = 1 if names == (NOISE, SIGNAL) else IGNORED  # an 'unknown' may be any of several
 
     def area(annotation):
         _, count, edges, _ = annotation
@@ -242,7 +283,7 @@ def _painted(part, names: tuple[str, ...], spec: SpectrogramSpec) -> np.ndarray:
 
     for picture, inside in zip(targets, part[1], strict=True):
         for start, count, edges, label in sorted(inside, key=area, reverse=True):
-            value = index.get(label or SIGNAL, 1 if label != NOISE else 0)
+            value = index.get(label, other)
             lower, upper = (-0.5, 0.5) if edges is None else edges
             if upper > -0.5 and lower < 0.5:
                 paint(picture, start, count, lower, upper, IGNORED if edges is None else value, spec)
