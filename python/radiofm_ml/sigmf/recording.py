@@ -491,17 +491,17 @@ def find_recordings(path: str | os.PathLike) -> list[Path]:
     """Recordings in a folder and its sub folders, sorted; of a single recording, itself.
 
     Each is a metadata file or an archive (archive/name where it holds several), as ``open_recording`` takes
-    it. Metadata without samples are left out, so is an archive beside a pair of the same name. Linked folders
-    are entered, each folder once. Nothing that a file holds makes this fail: opening it says what is wrong.
+    it. Metadata without samples are left out, so is an archive beside a pair of the same name.
     Raises RecordingError if ``path`` does not exist.
     """
     path = Path(path)
-    if not _is_folder(path):
+    if not path.is_dir():
         return [find_container(path).path]
     found = []
-    for folder, names in _folders(path):
+    for folder, folders, names in os.walk(path):
+        folders[:] = [f for f in folders if not f.startswith(".")]
         for name in names:
-            file = folder / name
+            file = Path(folder, name)
             if name.startswith("."):
                 continue
             if name.endswith(META):
@@ -510,28 +510,6 @@ def find_recordings(path: str | os.PathLike) -> list[Path]:
             elif is_archive(file) and base_name(file).name + META not in names:
                 found += _in_archive(file)
     return sorted(found)
-
-
-def _folders(top: Path) -> Iterator[tuple[Path, list[str]]]:
-    """(folder, names of its files) of a folder and those in it, each once. Linked ones come last."""
-    seen, waiting = set(), [top]
-    while waiting:
-        for folder, folders, names in os.walk(waiting.pop(0)):
-            real = os.path.realpath(folder)
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            folders[:] = sorted(f for f in folders if not f.startswith("."))
-            waiting += [Path(folder, f) for f in folders if os.path.islink(os.path.join(folder, f))]
-            yield Path(folder), names
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that no file can have
-        return False
 
 
 def _without_samples(meta: Path) -> bool:
