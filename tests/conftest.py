@@ -3,6 +3,7 @@
 """Fixtures shared by the library tests."""
 
 import os
+import signal
 from pathlib import Path
 
 # Small networks only: a second OpenMP thread costs more, by waiting, than it brings.
@@ -20,3 +21,16 @@ def data_dir() -> Path:
     if not (folder / "iq" / "index.csv").is_file():
         pytest.skip(f"no real recordings in {folder}; set RADIOFM_DATA to run this test")
     return folder
+
+
+@pytest.fixture
+def in_time():
+    """A test that waits for ever fails after a minute."""
+    def late(*_):
+        raise TimeoutError("it waits for ever")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

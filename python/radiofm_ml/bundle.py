@@ -28,6 +28,7 @@ from safetensors.torch import save as to_bytes
 
 from radiofm_ml import atomic, models
 from radiofm_ml.arguments import is_whole
+from radiofm_ml.files import check_regular
 from radiofm_ml.spectrogram import SpectrogramSpec
 
 FORMAT_VERSION = 1
@@ -180,8 +181,12 @@ def load(ref: str | os.PathLike | Bundle, reads: str | None = None) -> Bundle:
 
 def _open(path: Path) -> Bundle:
     for file in FILES:
-        if not (path / file).is_file():
-            raise BundleError(f"{path / file}: missing; a bundle holds {' and '.join(FILES)}")
+        try:
+            check_regular(path / file)
+        except FileNotFoundError:
+            raise BundleError(f"{path / file}: missing; a bundle holds {' and '.join(FILES)}") from None
+        except OSError as error:
+            raise BundleError(f"{path / file}: cannot be read: {error.strerror or error}") from None
     config = _read_config(path / "config.json")
     try:
         with safe_open(path / "model.safetensors", "pt") as weights:
@@ -210,7 +215,9 @@ _KEYS = {
 def _read_config(file: Path) -> dict:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{file}: not valid JSON: {error}") from None
     if not isinstance(config, dict):
         raise BundleError(f"{file}: must hold a JSON object")

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from radiofm_ml.atomic import replacing
+from radiofm_ml.files import check_regular
 
 SUFFIX = ".npz"
 
@@ -67,6 +68,7 @@ class Embeddings:
     def load(cls, path: str | os.PathLike) -> Embeddings:
         """Read what ``save`` wrote. Raises EmbeddingsError."""
         try:
+            check_regular(path)
             with np.load(path, allow_pickle=False) as arrays:
                 loaded = cls(*(arrays[name].astype(kind) for name, kind in _COLUMNS), str(arrays["model"]))
             size = (len(loaded.embedding),)

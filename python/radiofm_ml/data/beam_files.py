@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 
 from radiofm_ml.atomic import replacing
+from radiofm_ml.files import check_regular
 
 BLOCK_LENGTH = 2048
 BLOCKS_PER_FRAME = {"srf": 15, "mrf": 5}  # NI and Pi-Radio arrays, as published
@@ -82,6 +83,7 @@ class BeamFile:
         self.path = Path(path)
         self.name = parse_name(path)
         try:
+            check_regular(self.path)
             self._file = h5py.File(self.path, "r")
         except FileNotFoundError:
             raise BeamFileError(f"{self.path}: no such file") from None

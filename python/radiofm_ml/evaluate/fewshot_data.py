@@ -12,6 +12,7 @@ import numpy as np
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml.evaluate.fewshot_check import Data
+from radiofm_ml.files import check_regular
 
 RECEPTIONS_SEED = 9_000_700  # receptions that neither training nor calibration has heard
 _FRAMES_IN_CLUSTER = 10
@@ -58,6 +59,7 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
 
 def _file(path: Path, size: int) -> Data:
     try:
+        check_regular(path)
         with np.load(path, allow_pickle=False) as arrays:
             found = {key: arrays[key] for key in ("embedding", "label", "group", "cluster") if key in arrays}
         x, labels = np.asarray(found["embedding"], np.float32), found["label"]

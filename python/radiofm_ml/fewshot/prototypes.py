@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from radiofm_ml import atomic
+from radiofm_ml import atomic, files
 from radiofm_ml.arguments import is_whole, whole
 
 FORMAT = "radiofm-prototypes"
@@ -328,6 +328,7 @@ def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
     """Header and tensors of a file, shapes and dtypes checked; PrototypeError otherwise."""
     safetensors = _safetensors()
     try:
+        files.check_regular(path)
         with safetensors.safe_open(path, "np") as file:
             header = json.loads((file.metadata() or {}).get(_JSON, "null"))
             if not isinstance(header, dict) or header.get("format") != FORMAT:

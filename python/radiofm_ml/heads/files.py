@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from radiofm_ml.atomic import replacing
+from radiofm_ml.files import check_regular
 from radiofm_ml.heads.head import Head, HeadError
 from radiofm_ml.heads.rates import RateCode
 
@@ -79,8 +80,13 @@ def load(ref: str | os.PathLike) -> Head | TunedHead:
     """
     path = folder(ref)
     for name in FILES:
-        if not (path / name).is_file():
-            raise HeadError(f"{path / name}: missing; a head is a folder with {' and '.join(FILES)}")
+        try:
+            check_regular(path / name)
+        except (FileNotFoundError, NotADirectoryError):
+            raise HeadError(f"{path / name}: missing; a head is a folder with "
+                            f"{' and '.join(FILES)}") from None
+        except OSError as error:
+            raise HeadError(f"{path / name}: cannot be read: {error.strerror or error}") from None
     config = _read_config(path / FILES[1])
     tensors = _read_tensors(path / FILES[0])
     if config["input"] == "embedding":
@@ -139,7 +145,9 @@ INPUTS = ("embedding", "tokens", "tile")
 def _read_config(file: Path) -> dict:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except OSError as error:
+        raise HeadError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
         raise HeadError(f"{file}: not valid JSON: {error}") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise HeadError(f"{file}: key 'format' must be '{FORMAT}'")

@@ -33,6 +33,7 @@ from pathlib import Path
 import torch
 
 from radiofm_ml import bundle as bundles
+from radiofm_ml.files import check_regular
 from radiofm_ml.models.vit import ViT, ViTConfig, sincos_positions
 from radiofm_ml.spectrogram import MSM_PUBLISHED
 
@@ -67,6 +68,7 @@ def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
 
     Nothing of the file is executed: torch's reader for weights only, which takes tensors and plain values.
     """
+    check_regular(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # plain values: the published options
             content = torch.load(path, map_location="cpu", weights_only=True)

@@ -12,6 +12,7 @@ import bz2
 import struct
 import tarfile
 import zlib
+from collections.abc import Callable
 
 HEAD = 1 << 16  # bytes from the beginning of the file that are looked at
 
@@ -86,11 +87,12 @@ def _zip(head: bytes) -> bool:
         return True  # empty
     if not head.startswith(b"PK\3\4") or len(head) < 31:
         return False
-    version, flags, method, _, _, _, packed, size, name, extra = struct.unpack("<HHHHHIIIHH", head[4:30])
-    if not 0 < version & 0xFF <= 63 or not 0 < name <= 4096 or not head[30:30 + min(name, 64)].strip(b"\0"):
+    version, flags, method, _, _, crc, packed, size, name, extra = struct.unpack("<HHHHH4sIIHH", head[4:30])
+    if not 0 < version & 0xFF <= 63 or not 0 < name <= 4096 or min(head[30:30 + name]) < 0x20:
         return False
     if method == 8 and not flags & 1:  # not encrypted
-        return _unpacks(zlib.decompressobj(-15), head[30 + name + extra:])
+        return _unpacks(zlib.decompressobj(-15), head[30 + name + extra:],
+                        lambda rest: rest.removeprefix(b"PK\7\x08")[:4] if flags & 8 else crc)
     return method in (0, 1, 6, 9, 12, 14, 93, 95, 98, 99) and (method != 0 or packed == size)
 
 
@@ -147,13 +149,20 @@ def _crc(content: bytes, stored: bytes) -> bool:
     return len(stored) == 4 and zlib.crc32(content) == int.from_bytes(stored, "little")
 
 
-def _unpacks(unpacker, packed: bytes) -> bool:
-    """Does it unpack without an error, to its end or as far as ``packed`` goes, and that far enough?"""
-    found = 0
+def _unpacks(unpacker, packed: bytes, checksum: Callable[[bytes], bytes] | None = None) -> bool:
+    """Does it unpack without an error: to its end, or as far as ``packed`` goes and that far enough?
+
+    checksum: of a format that the unpacker does not check itself, the CRC of what was unpacked, given what
+    follows it.
+    """
+    content = bytearray()
     try:
         for start in range(0, len(packed), 64):  # little at a time: it may be a bomb
-            found += len(unpacker.decompress(packed[start:start + 64]))
-            if unpacker.eof or found > 1 << 22:
+            content += unpacker.decompress(packed[start:start + 64])
+            if unpacker.eof:
+                rest = unpacker.unused_data + packed[start + 64:]
+                return len(content) > 0 and (checksum is None or _crc(content, checksum(rest)))
+            if len(content) > 1 << 22:
                 return True
     except (zlib.error, OSError, EOFError, ValueError):
         return False

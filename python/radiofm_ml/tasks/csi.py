@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from radiofm_ml.files import check_regular
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.tasks import TaskData, TaskError, split_groups
 from radiofm_ml.tasks.npz import read_arrays
@@ -62,6 +63,7 @@ class CsiFiles:
 
 def _open_mat(path: Path, read: Callable):
     try:
+        check_regular(path)
         return read(str(path))
     except NotImplementedError:
         raise TaskError(f"{path}: is a MATLAB v7.3 file; save it with -v7, like the published ones") from None

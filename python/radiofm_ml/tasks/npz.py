@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from radiofm_ml.files import check_regular
 from radiofm_ml.tasks import TaskError
 
 
 def read_arrays(path: Path, keys: Iterable[str] | None = None) -> dict[str, np.ndarray]:
     """The named arrays of an archive, or all of them. Nothing is unpickled. Raises TaskError."""
     try:
+        check_regular(path)
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is one array, not an archive")

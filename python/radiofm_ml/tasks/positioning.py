@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from radiofm_ml.data.layouts import ANTENNAS, BINS, SCENES, PositioningScene
+from radiofm_ml.files import check_regular
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.tasks import TaskData, TaskError, split_groups
 
@@ -106,6 +107,7 @@ def open_positioning(path: Path) -> _File:
     snr, scene = int(named[1]), named[2]
     h5py = _h5py()
     try:
+        check_regular(path)
         content = h5py.File(path, "r")
     except OSError as error:
         raise TaskError(f"{path}: not a whole MATLAB v7.3 (HDF5) file ({_line(error)}); fetch it again, or "
