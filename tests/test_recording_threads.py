@@ -64,8 +64,8 @@ def test_closed_while_others_read(tmp_path):
     done = threading.Event()
 
     def read(k):
-        for i in range(20):
-            check(recording, x, (7919 * i + k) % 50_000, 250_000)
+        for i in range(500):
+            check(recording, x, (7919 * i + k) % 250_000, 10)
 
     def close():
         while not done.is_set():

@@ -117,6 +117,33 @@ class qa_sigmf_source(gr_unittest.TestCase):
         self.assertEqual(times[20_000][0], 1_000_000_025)
         self.assertAlmostEqual(times[20_000][1], 0.748, delta=1e-9)
 
+    def test_tags_mean_what_the_recording_says(self):
+        """Whoever keeps the last tag knows at every sample what the library knows of the file."""
+        from radiofm_ml.sigmf.recording import open_recording
+
+        captures = [
+            {"core:sample_start": 1000, "core:frequency": 1e8, "core:datetime": "2001-09-09T01:46:40Z"},
+            {"core:sample_start": 3000}, {"core:sample_start": 4000, "core:global_index": 9000},
+            {"core:sample_start": 5000, "core:frequency": 2e8},
+            {"core:sample_start": 6000, "core:frequency": 3e8, "core:datetime": "2001-09-09T02:00:00Z"},
+            {"core:sample_start": 7000, "core:global_index": 15_000}]
+        for info in ({}, {"offset": 500}):
+            meta = write_recording(self.path / "y", self.x, captures, sample_rate=RATE, **info)
+            for stretch in ({}, {"start": 2500, "count": 5000}, {"start": 7100}):
+                tags = self.play(meta, **stretch)[1]
+                with open_recording(meta) as recording:
+                    for sample in range(stretch.get("start", 0), stretch.get("start", 0)
+                                        + (stretch.get("count") or 10_000 - stretch.get("start", 0)), 97):
+                        at = sample - stretch.get("start", 0)
+                        frequency = [v for offset, key, v in tags if key == "rx_freq" and offset <= at]
+                        self.assertEqual(frequency[-1], recording.capture_at(sample).frequency)
+                        time = [(o, v) for o, key, v in tags if key == "rx_time" and o <= at]
+                        wanted = recording.time_at(sample)
+                        self.assertEqual(bool(time), wanted is not None)
+                        if time:
+                            found = time[-1][1][0] + time[-1][1][1] + (at - time[-1][0]) / RATE
+                            self.assertAlmostEqual(found, sum(wanted), delta=1e-6)
+
     def test_repeat_can_be_switched_off(self):
         self.source, self.sink = radiofm.sigmf_source(self.meta, repeat=True), blocks.vector_sink_c()
         self.source.set_repeat(False)

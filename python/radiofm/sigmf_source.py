@@ -19,8 +19,10 @@ class sigmf_source(gr.sync_block):
 
     Every sample type of the standard is read, from pairs and archives, in pieces. At the first sample and
     at the start of every capture segment stand the tags ``rx_rate`` (samples/s), ``rx_freq`` (Hz) and
-    ``rx_time`` (seconds since 1970 UTC as {uint64, double}), each only if the metadata state it. The stream
-    ends with the recording. Started again (also by ``lock`` and ``unlock``) it begins again.
+    ``rx_time`` (seconds since 1970 UTC as {uint64, double}), each only if the metadata state it. By the
+    standard a segment's frequency holds for that segment only: where one does not state it but others do,
+    ``rx_freq`` is 0 (baseband). ``rx_time`` allows for samples that were lost (``core:global_index``). The
+    stream ends with the recording. Started again (also by ``lock`` and ``unlock``) it begins again.
 
     filename  ``.sigmf-meta``, ``.sigmf-data``, their base name, or an archive (``.sigmf``); archive/name for
               one of several recordings in it
@@ -151,8 +153,12 @@ class sigmf_source(gr.sync_block):
         end = self._first + self._count
         starts = [self._first, *(c.sample_start for c in self._recording.captures
                                  if self._first < c.sample_start < end)]
-        tags = [(s - self._first, self._recording.capture_at(s).frequency, self._recording.time_at(s))
-                for s in starts]
+        tags = []
+        for start in starts:
+            capture, time = self._recording.capture_at(start), self._recording.time_at(start)
+            if tags and not {"core:datetime", "core:global_index"} & capture.meta.keys():
+                time = None  # it follows from the tag before
+            tags.append((start - self._first, capture.frequency, time))
         if any(time is not None and time[0] < 0 for _, _, time in tags):
             self._log.warn("a time before 1970 cannot be a tag; left out")
         return tags
