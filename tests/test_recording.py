@@ -5,6 +5,7 @@
 import csv
 import json
 import pickle
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -157,6 +158,27 @@ def test_channels(tmp_path, channel):
     np.testing.assert_allclose(
         recording.read(100, 50), (wanted[:, 0] + 1j * wanted[:, 1])[100:150], rtol=1e-6
     )
+
+
+def test_what_is_not_read_is_said(tmp_path):
+    recording = open_recording(write_recording(tmp_path / "x", ramp(10), num_channels=2), 1)
+    assert recording.warnings == ["has 2 interleaved channels; channel 1 is read, the others are not"]
+    recording = open_recording(write_recording(tmp_path / "y", np.ones(10, "<f4"), "rf32_le"))
+    assert len(recording.warnings) == 1 and "mirrors" in recording.warnings[0]
+
+
+def test_many_channels_take_little_memory(tmp_path):
+    """A piece is read by its bytes, not by its samples."""
+    stored = np.zeros((50, 1000, 2), "<i2")
+    stored[:, 999, 0] = np.arange(50)
+    recording = open_recording(write_recording(tmp_path / "x", np.tile(stored, (100, 1, 1)), "ci16_le",
+                                               num_channels=1000), 999)
+    tracemalloc.start()
+    samples = recording.read()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(samples.real * 32768, np.tile(np.arange(50), 100))
+    assert peak < 8e6  # of 20 MB
 
 
 def test_channel_that_is_not_there(tmp_path):

@@ -269,6 +269,17 @@ def test_a_weak_spur_is_not_the_signal():
     assert band(full + 0.12 * tone(0.3), 1.0).tolist() == [-0.5, 0.5]
 
 
+@pytest.mark.parametrize("frequency", [0.07, 0.1, 0.2003, 0.37])
+def test_real_samples_have_their_band_above_dc(frequency):
+    """Each of their signals stands twice in the spectrum."""
+    signal = tone(frequency).real.astype(np.complex64)
+    for seed in range(5):
+        noise = 0.05 * np.random.default_rng(seed).standard_normal(WIDE.samples_per_tile)
+        tile = tiles_from_iq(torch.from_numpy((signal + noise).astype(np.complex64)), WIDE)[0].numpy()
+        low, high = occupied_band(tile, WIDE)
+        assert abs((low + high) / 2 - frequency) <= 1 / 256
+
+
 def test_resized_tiles_have_the_same_band():
     spec = SpectrogramSpec(fft_size=512, hop=256, rows=128, tile_rows=64, tile_cols=96, resize="bicubic")
     signal = limited(0.1, 0.3, spec.samples_per_tile)

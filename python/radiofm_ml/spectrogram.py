@@ -290,7 +290,8 @@ def occupied_band(tile: np.ndarray, spec: SpectrogramSpec, margin_db: float = 6.
     ``margin_db`` above the noise and is within 20 dB of the strongest column, so that skirts stay outside.
     The noise is the median of the columns below the middle (in dB) between the quietest and the strongest.
     Columns less than 1/16 of the band apart belong together; of several such groups the one with the largest
-    sum of dB above the noise is the signal. Where no column counts, or only a weak thin line as receivers
+    sum of dB above the noise is the signal, of equal ones the uppermost: real samples have each signal twice,
+    at its frequency and mirrored below DC. Where no column counts, or only a weak thin line as receivers
     make them, or a NaN, the whole band (-0.5, 0.5) is returned: a full one cannot be told from an empty one.
     """
     # only differences of dB matter here, so the tile's scale does and its zero does not
@@ -310,7 +311,8 @@ def occupied_band(tile: np.ndarray, spec: SpectrogramSpec, margin_db: float = 6.
     if len(above) == 0:
         return -0.5, 0.5
     starts = np.concatenate(([0], np.flatnonzero(np.diff(above) > max(1, columns // 16)) + 1))
-    best = np.add.reduceat(level[above] - noise, starts).argmax()
+    sums = np.add.reduceat(level[above] - noise, starts)
+    best = np.flatnonzero(sums >= sums.max() * 0.999)[-1]
     group = above[starts[best] : starts[best + 1] if best + 1 < len(starts) else None]
     if len(group) <= columns // 64 and level[group].max() - noise < SPUR_DB:
         return -0.5, 0.5

@@ -332,8 +332,8 @@ class Recording:
             self._warn(f"has {self.num_channels} interleaved channels; channel {self.channel} is read, "
                        "the others are not")
         if not self.sample_type.is_complex:
-            self._warn("holds real samples: the negative half of its spectrum mirrors the positive one, "
-                       "and a band may be found in either")
+            self._warn("holds real samples: the negative half of its spectrum mirrors the positive one; "
+                       "bands are found in the positive")
 
     def _sort(self, items: list, section: str) -> None:
         starts = [item["core:sample_start"] for item in items]
