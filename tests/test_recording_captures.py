@@ -264,6 +264,11 @@ def test_a_part_of_a_recording_with_a_gap_in_an_earlier_part(tmp_path):
     assert recording.time_at(0) == (400, 0.0) and recording.time_at(100) == (510, 0.0)
 
 
+def test_a_time_that_no_calendar_has(tmp_path):
+    recording = captured(tmp_path, {"sample_start": 0, "datetime": T0}, offset=10**18)
+    assert recording.time_at(0) == (10**17, 0.0) and recording.captures[0].datetime is None
+
+
 def test_annotations_outside_a_part_are_left_out(tmp_path):
     path = write_recording(tmp_path / "x", ramp(100), offset=1000, annotations=[
         {"core:sample_start": 10, "core:sample_count": 50, "core:label": "before"},

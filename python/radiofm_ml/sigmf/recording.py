@@ -69,11 +69,15 @@ class Capture:
 
     @property
     def datetime(self) -> datetime | None:
-        """``time`` as a datetime in UTC (to the microsecond, which is all it can hold)."""
+        """``time`` as a datetime in UTC (to the microsecond, which is all it can hold); None also where it
+        lies outside of the years 1 to 9999."""
         if self.time is None:
             return None
         epoch = datetime(1970, 1, 1, tzinfo=UTC)
-        return epoch + timedelta(seconds=self.time[0], microseconds=round(self.time[1] * 1e6))
+        try:
+            return epoch + timedelta(seconds=self.time[0], microseconds=round(self.time[1] * 1e6))
+        except OverflowError:
+            return None
 
 
 @dataclass(frozen=True)
