@@ -271,6 +271,12 @@ def test_whatever_is_damaged_is_one_error(tmp_path, suffix):
     assert refused > 50
 
 
+def test_what_is_no_archive_is_said_briefly(tmp_path):
+    for name in ("y.sigmf", "y.sigmf.zip"):
+        (tmp_path / name).write_bytes(b"x" * 3500)
+        broken(tmp_path / name, rf"{name}: is not an archive \(tar, zip\) or damaged; fetch it again$")
+
+
 def patched(content: bytes, signature: bytes, at: int, new: bytes) -> bytes:
     """With the bytes at ``at`` behind every ``signature`` replaced."""
     made, start = bytearray(content), 0

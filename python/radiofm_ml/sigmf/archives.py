@@ -35,7 +35,9 @@ def open_archive(path: Path) -> Archive:
     except OSError as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a damaged archive makes the libraries raise anything
-        raise RecordingError(f"{path}: is not an archive (tar, zip) or damaged ({_reason(error)}); "
+        reason = _reason(error)
+        detail = "" if "\n" in reason else f" ({reason})"  # tarfile lists every way that it has tried
+        raise RecordingError(f"{path}: is not an archive (tar, zip) or damaged{detail}; "
                              "fetch it again") from None
 
 
