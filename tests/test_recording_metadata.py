@@ -9,7 +9,7 @@ import socket
 import numpy as np
 import pytest
 from radiofm_ml.sigmf import metadata_schema
-from radiofm_ml.sigmf.annotations import AnnotationWriter
+from radiofm_ml.sigmf.annotations import AnnotationError, AnnotationWriter
 from radiofm_ml.sigmf.recording import open_recording
 from sigmf_files import broken, change, ramp, write_recording
 
@@ -163,6 +163,19 @@ def test_harmless_deviations_warn_and_go_on(tmp_path, section, values, said):
         pass
     again = open_recording(tmp_path / "y.sigmf-meta")
     assert len(again) == 10 and not again.warnings
+
+
+def test_annotations_of_others_in_an_output_are_read_alike(tmp_path):
+    recording = open_recording(write_recording(tmp_path / "x", ramp(10)))
+    other = write_recording(tmp_path / "y", ramp(10), annotations=[
+        {"core:sample_start": 3, "core:label": "theirs", "my:snr": float("nan")}])
+    with AnnotationWriter(other, recording, data="none"):
+        pass
+    kept = json.loads(other.read_text(), parse_constant=pytest.fail)["annotations"]
+    assert kept == [{"core:sample_start": 3, "core:label": "theirs"}]
+    other.write_text("{}")
+    with pytest.raises(AnnotationError, match="y.sigmf-meta: is there, but is not SigMF metadata"):
+        AnnotationWriter(other, recording)
 
 
 def test_what_is_wrong_in_many_annotations_is_said_once(tmp_path):

@@ -49,15 +49,6 @@ def read_regular(path: str | os.PathLike, limit: int | None = None) -> bytes:
         return file.read()
 
 
-def is_regular(path: str | os.PathLike) -> bool:
-    """True if ``path`` leads to an ordinary file; False also for names that no file can have."""
-    try:
-        check_regular(path)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
 def _check(status: os.stat_result, path: str | os.PathLike) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")

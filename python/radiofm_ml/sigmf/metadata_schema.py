@@ -47,6 +47,8 @@ def tidied(metadata: dict) -> tuple[dict, list[str]]:
     out where its value is null or NaN. Entries are copied, values are not.
     Raises ValueError that names the key where the rest breaks the schema.
     """
+    if not isinstance(metadata.get("global"), dict):
+        raise ValueError("$.global: must be an object")
     notes: Counter[str] = Counter()
     meta = _copied(metadata, notes)
     _mend_version(meta["global"], notes)
