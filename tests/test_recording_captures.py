@@ -187,7 +187,7 @@ def test_unordered_captures_with_headers(tmp_path):
             dataset="x.bin",
             captures=[{"core:sample_start": 50, "core:header_bytes": 8}, {"core:sample_start": 0}],
         ),
-        "out of order",
+        "x.sigmf-meta: captures are out of order",
     )
 
 

@@ -305,16 +305,16 @@ class Recording:
         """A sorted copy that keeps the standard's schema, or RecordingError naming the key."""
         try:
             meta, notes = metadata_schema.tidied(metadata)
-            for section in ("captures", "annotations"):
-                self._sort(meta[section], section)
         except ValueError as error:
             raise RecordingError(f"{self.path}: breaks the SigMF schema at {error}; correct it") from None
-        for note in notes:
-            self._warn(note)
         try:
             metadata_schema.check_extensions(meta)
         except ValueError as error:
             raise RecordingError(f"{self.path}: {error}") from None
+        for note in notes:
+            self._warn(note)
+        for section in ("captures", "annotations"):
+            self._sort(meta[section], section)
         return meta
 
     def _refuse_foreign(self) -> None:

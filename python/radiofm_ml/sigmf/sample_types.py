@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from radiofm_ml.sigmf.errors import shown
+
 _DATATYPE = re.compile(r"(?P<kind>[cr])(?P<number>f32|f64|i8|i16|i32|u8|u16|u32)(?P<endian>_le|_be)?")
 _BLOCK = 1 << 16  # samples converted at once, so that temporaries stay in the cache
 
@@ -35,7 +37,7 @@ class SampleType:
         """
         match = _DATATYPE.fullmatch(name) if isinstance(name, str) else None
         if match is None:
-            raise ValueError(f"unknown datatype {name!r}; SigMF has c or r with f32, f64, i8, i16, i32, u8, "
+            raise ValueError(f"unknown datatype {shown(name)}; SigMF has c or r with f32, f64, i8, i16, i32, u8, "
                              "u16 or u32, and _le or _be, e.g. 'ci16_le'")
         number = match["number"]
         order = ">" if match["endian"] == "_be" else "<"
