@@ -37,8 +37,8 @@ class SampleType:
         """
         match = _DATATYPE.fullmatch(name) if isinstance(name, str) else None
         if match is None:
-            raise ValueError(f"unknown datatype {shown(name)}; SigMF has c or r with f32, f64, i8, i16, i32, u8, "
-                             "u16 or u32, and _le or _be, e.g. 'ci16_le'")
+            raise ValueError(f"unknown datatype {shown(name)}; SigMF has c or r with f32, f64, i8, i16, i32, "
+                             "u8, u16 or u32, and _le or _be, e.g. 'ci16_le'")
         number = match["number"]
         order = ">" if match["endian"] == "_be" else "<"
         return cls(name, np.dtype(f"{order}{number[0]}{int(number[1:]) // 8}"), match["kind"] == "c")
