@@ -291,10 +291,10 @@ def _by_this_grc(data: dict, library: Platform) -> bool:
 
 
 def _holds(written, data) -> bool:
-    """Is all of ``data`` in what another version of GRC wrote? It may add parameters of its own."""
+    """Is all of ``data`` in what another version of GRC wrote? It may add parameters, and computes caches."""
     if isinstance(data, dict):
         return isinstance(written, dict) and all(
-            key == "grc_version" or (key in written and _holds(written[key], value))
+            key in ("grc_version", "_io_cache") or (key in written and _holds(written[key], value))
             for key, value in data.items())
     if isinstance(data, list):
         return (isinstance(written, list) and len(written) == len(data)
