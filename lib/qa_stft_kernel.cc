@@ -211,8 +211,7 @@ result needs_avx512(utf::test_unit_id) { return has_avx512(); }
 
 } // namespace
 
-// ---- Code for one instruction set: skipped, not passed, where the processor lacks it
-// --------
+// ---- Code for one instruction set: skipped, not passed, without it -------------------
 
 BOOST_AUTO_TEST_SUITE(avx2, *utf::precondition(needs_avx2))
 

@@ -51,8 +51,7 @@ stft_kernel::stft_kernel(size_t fft_size, bool shift, [[maybe_unused]] engine us
 {
     if (fft_size < 8)
         throw std::invalid_argument("fft_size must be at least 8");
-    // Measuring the plans of some large sizes takes minutes: the best of one second will
-    // do.
+    // Measuring the plans of some large sizes takes minutes: one second is enough.
     fftwf_set_timelimit(1.0);
     d_fftw = fftwf_plan_dft_1d(static_cast<int>(fft_size),
                                reinterpret_cast<fftwf_complex*>(d_in.data()),
