@@ -31,7 +31,8 @@ def test_nothing_is_left(tmp_path):
     package = next(tmp_path.rglob("radiofm/__init__.py")).parent
     # Python writes __pycache__ beside what it imports.
     where = run(sys.executable, "-c", "from gnuradio import radiofm; print(radiofm.__file__)",
-                PYTHONPATH=str(package.parents[1]), LD_LIBRARY_PATH=str(library)).stdout
+                PYTHONPATH=str(package.parents[1]), LD_LIBRARY_PATH=str(library),
+                PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX="").stdout
     assert where.strip() == str(package / "__init__.py")
     assert list(package.glob("__pycache__/*.pyc"))
 
