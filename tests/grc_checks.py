@@ -281,7 +281,7 @@ def check_flowgraph(file: Path, library: Platform, scratch: Path) -> list[str]:
     library.save_flow_graph(str(written), graph)
     back = written.read_text(encoding="utf-8")
     if not faults and not (_without_version(back) == _without_version(text) if _by_this_grc(data, library)
-                           else _holds(yaml.safe_load(back), data)):
+                           else _holds_flowgraph(yaml.safe_load(back), data)):
         faults.append("is not as GRC writes it; open and save it there")
     return faults
 
@@ -290,8 +290,15 @@ def _by_this_grc(data: dict, library: Platform) -> bool:
     return str(data["metadata"].get("grc_version")) == str(library.config.version)
 
 
+def _holds_flowgraph(written: dict, data: dict) -> bool:
+    """Is all of ``data`` in what another version of GRC wrote? Options come and go with the version."""
+    options = written["options"]["parameters"]
+    kept = {key: value for key, value in data["options"]["parameters"].items() if key in options}
+    return _holds(written, data | {"options": data["options"] | {"parameters": kept}})
+
+
 def _holds(written, data) -> bool:
-    """Is all of ``data`` in what another version of GRC wrote? It may add parameters, and computes caches."""
+    """Is all of ``data`` in ``written``? GRC may add parameters, and computes its caches."""
     if isinstance(data, dict):
         return isinstance(written, dict) and all(
             key in ("grc_version", "_io_cache") or (key in written and _holds(written[key], value))
