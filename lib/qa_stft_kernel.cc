@@ -15,6 +15,7 @@
 #include <xmmintrin.h>
 #endif
 
+namespace utf = boost::unit_test;
 using gr::radiofm::denormals_off;
 using gr::radiofm::row_math;
 using gr::radiofm::row_scale;
@@ -81,88 +82,60 @@ reference_row(const std::vector<float>& taps, const cfloat* x, bool shift)
 
 double to_db(double power) { return 10 * std::log10(std::max(power, 1e-20)); }
 
-} // namespace
-
-BOOST_AUTO_TEST_CASE(rows_follow_the_definition)
+//! Rows of the kernel on every scale against the definition.
+void check_rows(stft_kernel& kernel, bool shift)
 {
-    for (const size_t n :
-         { 8, 9, 15, 16, 31, 64, 100, 127, 256, 360, 512, 1000, 1024, 2048, 4096 })
-        for (const bool shift : { false, true })
-            for (const auto engine :
-                 { stft_kernel::engine::best, stft_kernel::engine::fftw }) {
-                const auto x = noise(n + 1, static_cast<unsigned>(n));
-                const auto taps = hann(n);
-                const stft_window window(taps);
-                stft_kernel kernel(n, shift, engine);
-                const auto expected = reference_row(taps, &x[1], shift);
+    const size_t n = kernel.fft_size();
+    const auto x = noise(n + 1, static_cast<unsigned>(n));
+    const auto taps = hann(n);
+    const stft_window window(taps);
+    const auto expected = reference_row(taps, &x[1], shift);
 
-                std::vector<cfloat> bins(n);
-                std::vector<float> db(n), power(n), magnitude(n), sum(n), mean(n);
-                // From an odd address: samples are not aligned in a stream.
-                kernel.complex_row(window, &x[1], bins.data());
-                kernel.row(window, &x[1], db.data(), row_scale::db);
-                kernel.row(window, &x[1], power.data(), row_scale::power);
-                kernel.row(window, &x[1], magnitude.data(), row_scale::magnitude);
-                for (int i = 0; i < 3; i++)
-                    kernel.add_power(window, &x[1], sum.data());
-                kernel.finish(sum.data(), 3, mean.data(), row_scale::power);
+    std::vector<cfloat> bins(n);
+    std::vector<float> db(n), power(n), magnitude(n), sum(n);
+    std::vector<float> mean(n), mean_magnitude(n), mean_db(n);
+    // From an odd address: samples are not aligned in a stream.
+    kernel.complex_row(window, &x[1], bins.data());
+    kernel.row(window, &x[1], db.data(), row_scale::db);
+    kernel.row(window, &x[1], power.data(), row_scale::power);
+    kernel.row(window, &x[1], magnitude.data(), row_scale::magnitude);
+    for (int i = 0; i < 3; i++)
+        kernel.add_power(window, &x[1], sum.data());
+    kernel.finish(sum.data(), 3, mean.data(), row_scale::power);
+    kernel.finish(sum.data(), 3, mean_magnitude.data(), row_scale::magnitude);
+    kernel.finish(sum.data(), 3, mean_db.data(), row_scale::db);
 
-                double peak = 0;
-                for (const auto& bin : expected)
-                    peak = std::max(peak, std::norm(bin));
-                double bins_error = 0, power_error = 0, mean_error = 0,
-                       magnitude_error = 0;
-                double db_error = 0;
-                for (size_t k = 0; k < n; k++) {
-                    const double a = std::abs(expected[k]), p = a * a;
-                    const double tolerance = a * std::sqrt(peak);
-                    const auto worst = [](double& so_far, double error) {
-                        so_far = std::max(so_far, std::abs(error));
-                    };
-                    worst(bins_error, std::abs(cdouble(bins[k]) - expected[k]));
-                    worst(power_error, (power[k] - p) / tolerance);
-                    worst(mean_error, (mean[k] - p) / tolerance);
-                    worst(magnitude_error, magnitude[k] - a);
-                    if (p > 1e-4 * peak)
-                        worst(db_error, db[k] - to_db(p));
-                }
-                BOOST_TEST_CONTEXT("n " << n << " shift " << shift)
-                {
-                    BOOST_TEST(bins_error < 1e-6 * std::sqrt(peak));
-                    BOOST_TEST(magnitude_error < 1e-6 * std::sqrt(peak));
-                    BOOST_TEST(power_error < 2e-6);
-                    BOOST_TEST(mean_error < 2e-6);
-                    BOOST_TEST(db_error < 1e-4);
-                }
-            }
-}
-
-// Where the processor has nothing faster than FFTW, both are the same.
-BOOST_AUTO_TEST_CASE(best_engine_agrees_with_fftw)
-{
-    for (const size_t n : { 256, 512, 1024, 2048, 4096 })
-        for (unsigned seed = 0; seed < 20; seed++) {
-            const auto x = noise(n, seed);
-            auto taps = hann(n);
-            for (auto& tap : taps)
-                tap += 0.1f * static_cast<float>(seed);
-            const stft_window window(taps);
-            stft_kernel best(n, seed % 2), fftw(n, seed % 2, stft_kernel::engine::fftw);
-            std::vector<float> a(n), b(n);
-            for (const auto scale : scales) {
-                best.row(window, x.data(), a.data(), scale);
-                fftw.row(window, x.data(), b.data(), scale);
-                const float peak = *std::max_element(b.begin(), b.end());
-                for (size_t k = 0; k < n; k++) {
-                    const bool db = scale == row_scale::db;
-                    if (!db || b[k] > peak - 40)
-                        BOOST_REQUIRE_SMALL(a[k] - b[k], db ? 2e-4f : 2e-6f * peak);
-                }
-            }
+    double peak = 0;
+    for (const auto& bin : expected)
+        peak = std::max(peak, std::norm(bin));
+    double bins_error = 0, power_error = 0, magnitude_error = 0, db_error = 0;
+    for (size_t k = 0; k < n; k++) {
+        const double a = std::abs(expected[k]), p = a * a;
+        const double tolerance = a * std::sqrt(peak);
+        const auto worst = [](double& so_far, double error) {
+            so_far = std::max(so_far, std::abs(error));
+        };
+        worst(bins_error, std::abs(cdouble(bins[k]) - expected[k]));
+        worst(power_error, (power[k] - p) / tolerance);
+        worst(power_error, (mean[k] - p) / tolerance);
+        worst(magnitude_error, magnitude[k] - a);
+        worst(magnitude_error, mean_magnitude[k] - a);
+        if (p > 1e-4 * peak) {
+            worst(db_error, db[k] - to_db(p));
+            worst(db_error, mean_db[k] - to_db(p));
         }
+    }
+    BOOST_TEST_CONTEXT("n " << n << " shift " << shift)
+    {
+        BOOST_TEST(bins_error < 1e-6 * std::sqrt(peak));
+        BOOST_TEST(magnitude_error < 1e-6 * std::sqrt(peak));
+        BOOST_TEST(power_error < 2e-6);
+        BOOST_TEST(db_error < 1e-4);
+    }
 }
 
-BOOST_AUTO_TEST_CASE(decibels_of_every_magnitude)
+//! The loops over bins on powers from silence to the largest, infinite and NaN.
+void check_math(const row_math& math)
 {
     const float inf = std::numeric_limits<float>::infinity();
     const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -181,33 +154,155 @@ BOOST_AUTO_TEST_CASE(decibels_of_every_magnitude)
     const auto tolerance = [&](size_t i) {
         return 1e-5 + 1.2e-7 * std::abs(to_db(power[i]));
     };
-
-    const row_math* variants[3];
-    const size_t count = row_math::all(variants);
-    BOOST_TEST(&row_math::best() == variants[count - 1]);
-    for (size_t v = 0; v < count; v++) {
-        std::vector<float> db(power.size());
-        variants[v]->mean_db(power.data(), 1.0f, db.data(), power.size());
-        for (size_t i = 0; i < power.size(); i++) {
-            if (std::isnan(power[i]))
-                BOOST_TEST(std::isnan(db[i]));
-            else if (std::isinf(power[i]))
-                BOOST_TEST(db[i] == inf);
-            else
-                BOOST_REQUIRE_SMALL(db[i] - to_db(power[i]), tolerance(i));
-        }
-        // The same through db(), whose bins are squared first.
-        std::vector<cfloat> bins(power.size());
-        std::vector<float> sum(power.size(), 1.0f);
-        for (size_t i = 0; i < power.size(); i++)
-            bins[i] = { 0, std::sqrt(power[i]) };
-        variants[v]->db(bins.data(), db.data(), power.size());
-        variants[v]->add_power(bins.data(), sum.data(), power.size());
-        for (size_t i = 9; i < power.size(); i++) {
+    const size_t n = power.size();
+    std::vector<float> db(n), magnitude(n);
+    math.mean_db(power.data(), 1.0f, db.data(), n);
+    math.mean_magnitude(power.data(), 0.25f, magnitude.data(), n);
+    for (size_t i = 0; i < n; i++) {
+        if (std::isnan(power[i])) {
+            BOOST_TEST(std::isnan(db[i]));
+            BOOST_TEST(std::isnan(magnitude[i]));
+        } else if (std::isinf(power[i])) {
+            BOOST_TEST(db[i] == inf);
+            BOOST_TEST(magnitude[i] == inf);
+        } else {
             BOOST_REQUIRE_SMALL(db[i] - to_db(power[i]), tolerance(i));
-            BOOST_REQUIRE_CLOSE(sum[i], 1 + power[i], 1e-4);
+            if (power[i] == 0 || power[i] > 1e-37f) // a quarter of others is denormal
+                BOOST_REQUIRE_CLOSE(magnitude[i], 0.5f * std::sqrt(power[i]), 2e-5);
         }
-        BOOST_TEST(std::isnan(db[8]));
+    }
+    // The same through loops that square the bins first.
+    std::vector<cfloat> bins(n);
+    std::vector<float> sum(n, 1.0f);
+    for (size_t i = 0; i < n; i++)
+        bins[i] = { 0, std::sqrt(power[i]) };
+    math.db(bins.data(), db.data(), n);
+    math.magnitude(bins.data(), magnitude.data(), n);
+    math.add_power(bins.data(), sum.data(), n);
+    for (size_t i = 9; i < n; i++) {
+        BOOST_REQUIRE_SMALL(db[i] - to_db(power[i]), tolerance(i));
+        BOOST_REQUIRE_CLOSE(magnitude[i], bins[i].imag(), 2e-5);
+        BOOST_REQUIRE_CLOSE(sum[i], 1 + power[i], 1e-4);
+    }
+    BOOST_TEST(magnitude[0] == 0);
+    BOOST_TEST(std::isnan(db[8]));
+    BOOST_TEST(std::isnan(magnitude[8]));
+}
+
+// What the processor has, told by the compiler and not by the code under test.
+#ifdef __x86_64__
+bool has_avx2()
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+bool has_avx512()
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+#else
+bool has_avx2() { return false; }
+bool has_avx512() { return false; }
+#endif
+
+using result = boost::test_tools::assertion_result;
+result needs_avx2(utf::test_unit_id) { return has_avx2(); }
+result needs_avx512(utf::test_unit_id) { return has_avx512(); }
+
+} // namespace
+
+// ---- Code for one instruction set: skipped, not passed, without it -------------------
+
+BOOST_AUTO_TEST_SUITE(avx2, *utf::precondition(needs_avx2))
+
+BOOST_AUTO_TEST_CASE(math_of_every_magnitude)
+{
+    const row_math* const math = row_math::with(row_math::instructions::avx2);
+    BOOST_REQUIRE(math);
+    check_math(*math);
+    if (!has_avx512())
+        BOOST_TEST(&row_math::best() == math);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(avx512, *utf::precondition(needs_avx512))
+
+BOOST_AUTO_TEST_CASE(math_of_every_magnitude)
+{
+    const row_math* const math = row_math::with(row_math::instructions::avx512);
+    BOOST_REQUIRE(math);
+    check_math(*math);
+    BOOST_TEST(&row_math::best() == math);
+}
+
+BOOST_AUTO_TEST_CASE(rows_follow_the_definition)
+{
+    for (const size_t n : { 256, 512, 1024, 2048, 4096 })
+        for (const bool shift : { false, true }) {
+            stft_kernel kernel(n, shift);
+            BOOST_REQUIRE(kernel.uses_avx512());
+            check_rows(kernel, shift);
+        }
+}
+
+BOOST_AUTO_TEST_CASE(rows_agree_with_fftw)
+{
+    for (const size_t n : { 256, 512, 1024, 2048, 4096 })
+        for (unsigned seed = 0; seed < 20; seed++) {
+            const auto x = noise(n, seed);
+            auto taps = hann(n);
+            for (auto& tap : taps)
+                tap += 0.1f * static_cast<float>(seed);
+            const stft_window window(taps);
+            stft_kernel best(n, seed % 2), fftw(n, seed % 2, stft_kernel::engine::fftw);
+            BOOST_REQUIRE(best.uses_avx512() && !fftw.uses_avx512());
+            std::vector<float> a(n), b(n);
+            for (const auto scale : scales) {
+                best.row(window, x.data(), a.data(), scale);
+                fftw.row(window, x.data(), b.data(), scale);
+                const float peak = *std::max_element(b.begin(), b.end());
+                for (size_t k = 0; k < n; k++) {
+                    const bool db = scale == row_scale::db;
+                    if (!db || b[k] > peak - 40)
+                        BOOST_REQUIRE_SMALL(a[k] - b[k], db ? 2e-4f : 2e-6f * peak);
+                }
+            }
+        }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+// ---- What every processor runs
+// ----------------------------------------------------------------
+
+BOOST_AUTO_TEST_SUITE(portable)
+
+BOOST_AUTO_TEST_CASE(math_of_every_magnitude)
+{
+    const row_math* const math = row_math::with(row_math::instructions::baseline);
+    BOOST_REQUIRE(math);
+    check_math(*math);
+    if (!has_avx2() && !has_avx512())
+        BOOST_TEST(&row_math::best() == math);
+}
+
+BOOST_AUTO_TEST_CASE(rows_follow_the_definition)
+{
+    for (const size_t n :
+         { 8, 9, 15, 16, 31, 64, 100, 127, 256, 360, 512, 1000, 1024, 2048, 4096 })
+        for (const bool shift : { false, true }) {
+            stft_kernel kernel(n, shift, stft_kernel::engine::fftw);
+            BOOST_REQUIRE(!kernel.uses_avx512());
+            check_rows(kernel, shift);
+        }
+}
+
+BOOST_AUTO_TEST_CASE(the_best_engine_takes_every_size)
+{
+    for (const size_t n : { 8, 127, 256, 360, 1024 }) {
+        stft_kernel kernel(n, true);
+        check_rows(kernel, true);
     }
 }
 
@@ -293,3 +388,5 @@ BOOST_AUTO_TEST_CASE(what_cannot_work_is_refused)
     BOOST_TEST(stft_window({ 1, 3 }).size() == 2u);
     BOOST_TEST(stft_window({ 1, 3 }).taps()[1] == 0.75f);
 }
+
+BOOST_AUTO_TEST_SUITE_END()

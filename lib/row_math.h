@@ -12,23 +12,28 @@ namespace gr {
 namespace radiofm {
 
 /*!
- * \brief The loops over an FFT's bins that VOLK does not have in one piece.
+ * \brief The loops over an FFT's bins that VOLK does not have, or not in full precision.
  *
- * Each is compiled for the baseline, for AVX2 and for AVX-512; best() is the one for the
- * processor it runs on.
+ * VOLK's square roots and magnitudes are 8-bit approximations on ARM. Each loop here is
+ * compiled for several instruction sets; best() is the one for the processor it runs on.
  */
 struct row_math {
-    const char* name;
     //! out[k] = 10 log10(|bins[k]|^2)
     void (*db)(const std::complex<float>* bins, float* out, size_t n);
+    //! out[k] = |bins[k]|
+    void (*magnitude)(const std::complex<float>* bins, float* out, size_t n);
     //! sum[k] += |bins[k]|^2
     void (*add_power)(const std::complex<float>* bins, float* sum, size_t n);
     //! out[k] = 10 log10(factor sum[k])
     void (*mean_db)(const float* sum, float factor, float* out, size_t n);
+    //! out[k] = sqrt(factor sum[k])
+    void (*mean_magnitude)(const float* sum, float factor, float* out, size_t n);
 
+    enum class instructions { baseline, avx2, avx512 };
+
+    //! The loops compiled for these instructions; null if this processor lacks them.
+    static const row_math* with(instructions);
     static const row_math& best();
-    //! All that this processor can run, least first; returns how many.
-    static size_t all(const row_math* variants[3]);
 };
 
 } // namespace radiofm

@@ -7,17 +7,19 @@
 
 /* A whole row (window, FFT, power, dB) in one go, for AVX-512 and 256 to 4096 bins.
  *
- * The FFT of N = 16 M points is done on 16-lane vectors in two steps. With n = M a + m
- * and k = c + 16 d,
+ * The N-point FFT, N = 16 M, is split in two (Cooley and Tukey's factorisation) and done
+ * on vectors of 16 floats. With n = M a + m and k = c + 16 d, and W_L = exp(-2 pi i / L),
  *
- *     X[c + 16 d] = sum over m of  W_M^(m d)  W_N^(m c)  sum over a of  W_16^(a c) x[M a
- * + m]
+ *     X[c + 16 d] = sum over m of  W_M^(m d)  W_N^(m c)  y[m, c]
+ *     y[m, c]     = sum over a of  W_16^(a c)  x[M a + m]
  *
- *   columns()  lanes are 16 neighbouring m. Load, window, the inner sum as a 16-point FFT
- * in registers, the twiddles W_N^(m c); then a transpose, so that lanes become c. rows()
- * the outer sum, an M-point FFT over whole vectors, in steps of P and Q points with M = P
- * Q. Its last step has the 16 neighbouring bins of d in one vector: their power, their
- * dB, one store.
+ * transform_columns() computes y and multiplies it by the twiddle factors W_N^(m c). The
+ * 16 lanes of a vector are 16 neighbouring m: load, window, a 16-point FFT in registers,
+ * twiddle factors, and a transpose, after which the lanes are the 16 values of c.
+ *
+ * The sum over m is an M-point FFT of whole vectors, in two passes of P and Q points with
+ * M = P Q: first_pass() and last_pass(). After the last a vector holds the 16
+ * neighbouring bins of one d: their power, their dB, one store.
  *
  * Everything between is in a scratch of N complex numbers, which fits into the L1 cache.
  * Only call what is here if supported() says so.
@@ -51,9 +53,9 @@ RADIOFM_AVX512_INLINE cvec mul(cvec a, cvec b)
              _mm512_fmadd_ps(a.re, b.im, a.im * b.re) };
 }
 
-//! v W_16^E, with W_16 = exp(-2 pi i / 16).
+//! v W_16^E.
 template <int E>
-RADIOFM_AVX512_INLINE cvec turn(cvec v)
+RADIOFM_AVX512_INLINE cvec times_root(cvec v)
 {
     const __m512 half = _mm512_set1_ps(0.707106781f);
     if constexpr (E == 4)
@@ -72,14 +74,15 @@ RADIOFM_AVX512_INLINE cvec turn(cvec v)
 
 RADIOFM_AVX512_INLINE void fft4(cvec& a, cvec& b, cvec& c, cvec& d)
 {
-    const cvec s0 = add(a, c), d0 = sub(a, c), s1 = add(b, d), d1 = turn<4>(sub(b, d));
+    const cvec s0 = add(a, c), d0 = sub(a, c);
+    const cvec s1 = add(b, d), d1 = times_root<4>(sub(b, d));
     a = add(s0, s1);
     b = add(d0, d1);
     c = sub(s0, s1);
     d = sub(d0, d1);
 }
 
-//! The R-point FFT of v; bin k ends in v[place<R>(k)].
+//! The R-point FFT of v; bin k ends in v[position<R>(k)].
 template <int R>
 RADIOFM_AVX512_INLINE void fft(cvec* v)
 {
@@ -89,28 +92,28 @@ RADIOFM_AVX512_INLINE void fft(cvec* v)
             v[j] = add(a, b);
             v[j + 4] = sub(a, b);
         }
-        v[5] = turn<2>(v[5]);
-        v[6] = turn<4>(v[6]);
-        v[7] = turn<6>(v[7]);
+        v[5] = times_root<2>(v[5]);
+        v[6] = times_root<4>(v[6]);
+        v[7] = times_root<6>(v[7]);
     } else if constexpr (R == 16) {
         for (int j = 0; j < 4; j++)
             fft4(v[j], v[j + 4], v[j + 8], v[j + 12]);
-        v[5] = turn<1>(v[5]);
-        v[6] = turn<2>(v[6]);
-        v[7] = turn<3>(v[7]);
-        v[9] = turn<2>(v[9]);
-        v[10] = turn<4>(v[10]);
-        v[11] = turn<6>(v[11]);
-        v[13] = turn<3>(v[13]);
-        v[14] = turn<6>(v[14]);
-        v[15] = turn<9>(v[15]);
+        v[5] = times_root<1>(v[5]);
+        v[6] = times_root<2>(v[6]);
+        v[7] = times_root<3>(v[7]);
+        v[9] = times_root<2>(v[9]);
+        v[10] = times_root<4>(v[10]);
+        v[11] = times_root<6>(v[11]);
+        v[13] = times_root<3>(v[13]);
+        v[14] = times_root<6>(v[14]);
+        v[15] = times_root<9>(v[15]);
     }
     for (int k = 0; k < R; k += 4)
         fft4(v[k], v[k + 1], v[k + 2], v[k + 3]);
 }
 
 template <int R>
-constexpr int place(int k)
+constexpr int position(int k)
 {
     return 4 * (k % (R / 4)) + k / (R / 4);
 }
@@ -128,8 +131,8 @@ RADIOFM_AVX512_INLINE void transpose(__m512* r)
             r[i + 2 * j] = _mm512_shuffle_ps(t[i + j], t[i + 2 + j], 0x44);
             r[i + 2 * j + 1] = _mm512_shuffle_ps(t[i + j], t[i + 2 + j], 0xee);
         }
-    // Now r[i + j], i = 0, 4, 8, 12, has lanes j, j + 4, j + 8, j + 12 of vectors i ... i
-    // + 3.
+    // Now r[i + j], i = 0, 4, 8, 12, has lanes j, j + 4, j + 8 and j + 12 of the four
+    // vectors from i on.
     for (int j = 0; j < 4; j++)
         for (int i = 0; i < 16; i += 8) {
             t[i + j] = _mm512_shuffle_f32x4(r[i + j], r[i + 4 + j], 0x88);
@@ -153,49 +156,51 @@ RADIOFM_AVX512_INLINE __m512 decibel(__m512 p)
     return _mm512_fmadd_ps(e, _mm512_set1_ps(db_per_octave), db);
 }
 
-//! What becomes of a bin.
-enum class into { db, power, magnitude, sum };
+//! What becomes of a bin; sum: its power is added to what is there.
+enum class scale { db, power, magnitude, sum };
 
-template <into Kind>
-RADIOFM_AVX512_INLINE void put(float* out, cvec bins)
+template <scale Scale>
+RADIOFM_AVX512_INLINE void store_bins(float* out, cvec bins)
 {
     __m512 y = _mm512_fmadd_ps(bins.re, bins.re, bins.im * bins.im);
-    if constexpr (Kind == into::db)
+    if constexpr (Scale == scale::db)
         y = decibel(y);
-    else if constexpr (Kind == into::magnitude)
+    else if constexpr (Scale == scale::magnitude)
         y = _mm512_sqrt_ps(y);
-    else if constexpr (Kind == into::sum)
+    else if constexpr (Scale == scale::sum)
         y = y + _mm512_loadu_ps(out);
     _mm512_storeu_ps(out, y);
 }
 
-// ---- The two steps -------------------------------------------------------------------
+// ---- The FFT in two steps -------------------------------------------------------------
 
 //! 16 floats as they lie in memory.
-struct alignas(64) line {
+struct alignas(64) vector16 {
     float x[16];
 };
 
-RADIOFM_AVX512_INLINE cvec load(const line* from)
+RADIOFM_AVX512_INLINE cvec load(const vector16* from)
 {
     return { _mm512_load_ps(from[0].x), _mm512_load_ps(from[1].x) };
 }
 
-RADIOFM_AVX512_INLINE void store(line* to, cvec v)
+RADIOFM_AVX512_INLINE void store(vector16* to, cvec v)
 {
     _mm512_store_ps(to[0].x, v.re);
     _mm512_store_ps(to[1].x, v.im);
 }
 
-//! The factors of an FFT, N = 16 m and m = p q, its twiddles and its scratch.
+//! The factors of an FFT, N = 16 m and m = p q, its twiddle factors and its scratch.
 struct plan {
     plan(size_t n, bool shift);
 
     size_t m, q, p;
-    size_t flip;                    //!< what turns d into its place in the row
-    std::vector<line> column_turns; //!< W_N^(m c): for each 16 of m, for c = 1 ... 15
-    std::vector<float> row_turns;   //!< W_m^(b c): for each b < q, for c < p
-    std::vector<line> scratch;      //!< m vectors
+    size_t flip; //!< bin block d stands at d ^ flip in the row: half a row on with shift
+    //! W_N^(m c): for each 16 of m, for c = 1 ... 15
+    std::vector<vector16> column_twiddles;
+    //! W_m^(b c): for each b < q, for c < p
+    std::vector<float> row_twiddles;
+    std::vector<vector16> scratch; //!< m vectors
 };
 
 inline bool supported(size_t n)
@@ -209,8 +214,8 @@ inline plan::plan(size_t n, bool shift)
       q(m == 32 || m == 64 ? 8 : 16),
       p(m / q),
       flip(shift ? m / 2 : 0),
-      column_turns(m / 16 * 15 * 2),
-      row_turns(2 * m),
+      column_twiddles(m / 16 * 15 * 2),
+      row_twiddles(2 * m),
       scratch(2 * m)
 {
     const auto root = [](size_t power, size_t of) {
@@ -219,26 +224,26 @@ inline plan::plan(size_t n, bool shift)
     for (size_t i = 0; i < m; i++)
         for (size_t c = 1; c < 16; c++) {
             const auto w = root(i * c, n);
-            line* const at = &column_turns[2 * (i / 16 * 15 + c - 1)];
+            vector16* const at = &column_twiddles[2 * (i / 16 * 15 + c - 1)];
             at[0].x[i % 16] = static_cast<float>(w.real());
             at[1].x[i % 16] = static_cast<float>(w.imag());
         }
     for (size_t b = 0; b < q; b++)
         for (size_t c = 0; c < p; c++) {
             const auto w = root(b * c, m);
-            row_turns[2 * (b * p + c)] = static_cast<float>(w.real());
-            row_turns[2 * (b * p + c) + 1] = static_cast<float>(w.imag());
+            row_twiddles[2 * (b * p + c)] = static_cast<float>(w.real());
+            row_twiddles[2 * (b * p + c) + 1] = static_cast<float>(w.imag());
         }
 }
 
 RADIOFM_AVX512_INLINE void
-columns(const plan& f, const float* taps, const float* in, line* scratch)
+transform_columns(const plan& f, const float* taps, const float* in, vector16* scratch)
 {
     const int evens[] = { 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30 };
     const __m512i even = _mm512_loadu_si512(evens);
     const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-    const line* turns = f.column_turns.data();
-    for (size_t m = 0; m < f.m; m += 16, turns += 30) {
+    const vector16* twiddles = f.column_twiddles.data();
+    for (size_t m = 0; m < f.m; m += 16, twiddles += 30) {
         cvec v[16];
         for (size_t a = 0; a < 16; a++) {
             const float* x = in + 2 * (a * f.m + m);
@@ -250,10 +255,10 @@ columns(const plan& f, const float* taps, const float* in, line* scratch)
         fft<16>(v);
         __m512 re[16], im[16];
         for (int c = 0; c < 16; c++) {
-            const cvec bin = v[place<16>(c)];
-            const cvec turned = c == 0 ? bin : mul(bin, load(turns + 2 * (c - 1)));
-            re[c] = turned.re;
-            im[c] = turned.im;
+            const cvec bin = v[position<16>(c)];
+            const cvec twiddled = c == 0 ? bin : mul(bin, load(twiddles + 2 * (c - 1)));
+            re[c] = twiddled.re;
+            im[c] = twiddled.im;
         }
         transpose(re);
         transpose(im);
@@ -262,30 +267,30 @@ columns(const plan& f, const float* taps, const float* in, line* scratch)
     }
 }
 
-//! The first step of the FFT over the scratch: P points, q apart, in place.
+//! The first pass of the M-point FFTs: P points, q apart, in place.
 template <int P>
-RADIOFM_AVX512_INLINE void first_rows(const plan& f, line* scratch)
+RADIOFM_AVX512_INLINE void first_pass(const plan& f, vector16* scratch)
 {
-    const float* turns = f.row_turns.data();
-    for (size_t b = 0; b < f.q; b++, turns += 2 * P) {
+    const float* twiddles = f.row_twiddles.data();
+    for (size_t b = 0; b < f.q; b++, twiddles += 2 * P) {
         cvec v[P];
         for (int a = 0; a < P; a++)
             v[a] = load(scratch + 2 * (a * f.q + b));
         fft<P>(v);
         for (int c = 0; c < P; c++) {
-            const cvec turn = { _mm512_set1_ps(turns[2 * c]),
-                                _mm512_set1_ps(turns[2 * c + 1]) };
-            store(scratch + 2 * (c * f.q + b), mul(v[place<P>(c)], turn));
+            const cvec twiddle = { _mm512_set1_ps(twiddles[2 * c]),
+                                   _mm512_set1_ps(twiddles[2 * c + 1]) };
+            store(scratch + 2 * (c * f.q + b), mul(v[position<P>(c)], twiddle));
         }
     }
 }
 
-/*! The last step: Q neighbours. The bins 16 (c + p d) ... + 15 are done and go out. The
- * samples and the place of the next row, if it follows, are fetched meanwhile: in large
- * buffers that is a fifth to a third of the time. */
-template <int Q, into Kind>
+/*! The last pass: Q neighbours. Bins 16 (c + p d) and the 15 after it are done and go
+ * out. Meanwhile the samples of the next row, and the place it goes to, are fetched into
+ * the cache: in large buffers that saves a fifth to a third of the time. */
+template <int Q, scale Scale>
 RADIOFM_AVX512_INLINE void
-last_rows(const plan& f, const line* scratch, float* out, const line* next_in)
+last_pass(const plan& f, const vector16* scratch, float* out, const vector16* next_in)
 {
     for (size_t c = 0; c < f.p; c++) {
         cvec v[Q];
@@ -297,28 +302,28 @@ last_rows(const plan& f, const line* scratch, float* out, const line* next_in)
             __builtin_prefetch(next_in);
             __builtin_prefetch(next_in + 1);
             __builtin_prefetch(to + 16 * f.m, 1);
-            put<Kind>(to, v[place<Q>(d)]);
+            store_bins<Scale>(to, v[position<Q>(d)]);
         }
     }
 }
 
-template <into Kind>
+template <scale Scale>
 RADIOFM_AVX512 void
 row(plan& f, const float* taps, const std::complex<float>* in, float* out)
 {
-    line* const scratch = f.scratch.data();
-    const auto* next_in = reinterpret_cast<const line*>(in + 16 * f.m);
-    columns(f, taps, reinterpret_cast<const float*>(in), scratch);
+    vector16* const scratch = f.scratch.data();
+    const auto* next_in = reinterpret_cast<const vector16*>(in + 16 * f.m);
+    transform_columns(f, taps, reinterpret_cast<const float*>(in), scratch);
     if (f.p == 4)
-        first_rows<4>(f, scratch);
+        first_pass<4>(f, scratch);
     else if (f.p == 8)
-        first_rows<8>(f, scratch);
+        first_pass<8>(f, scratch);
     else if (f.p == 16)
-        first_rows<16>(f, scratch);
+        first_pass<16>(f, scratch);
     if (f.q == 8)
-        last_rows<8, Kind>(f, scratch, out, next_in);
+        last_pass<8, Scale>(f, scratch, out, next_in);
     else
-        last_rows<16, Kind>(f, scratch, out, next_in);
+        last_pass<16, Scale>(f, scratch, out, next_in);
 }
 
 } // namespace avx512

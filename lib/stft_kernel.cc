@@ -43,11 +43,6 @@ static void power_of(const std::complex<float>* bins, float* out, size_t n)
     volk_32fc_magnitude_squared_32f(out, bins, static_cast<unsigned>(n));
 }
 
-static void magnitude_of(const std::complex<float>* bins, float* out, size_t n)
-{
-    volk_32fc_magnitude_32f(out, bins, static_cast<unsigned>(n));
-}
-
 stft_kernel::stft_kernel(size_t fft_size, bool shift, [[maybe_unused]] engine use)
     : d_size(fft_size),
       d_first(shift ? (fft_size + 1) / 2 : 0),
@@ -56,8 +51,7 @@ stft_kernel::stft_kernel(size_t fft_size, bool shift, [[maybe_unused]] engine us
 {
     if (fft_size < 8)
         throw std::invalid_argument("fft_size must be at least 8");
-    // Measuring the plans of some large sizes takes minutes: use the best found in a
-    // second.
+    // Measuring the plans of some large sizes takes minutes: one second is enough.
     fftwf_set_timelimit(1.0);
     d_fftw = fftwf_plan_dft_1d(static_cast<int>(fft_size),
                                reinterpret_cast<fftwf_complex*>(d_in.data()),
@@ -82,17 +76,17 @@ void stft_kernel::row(const stft_window& window,
 {
 #ifdef RADIOFM_X86
     if (d_avx512) {
-        const auto row = scale == row_scale::db ? avx512::row<avx512::into::db>
+        const auto row = scale == row_scale::db ? avx512::row<avx512::scale::db>
                          : scale == row_scale::power
-                             ? avx512::row<avx512::into::power>
-                             : avx512::row<avx512::into::magnitude>;
+                             ? avx512::row<avx512::scale::power>
+                             : avx512::row<avx512::scale::magnitude>;
         return row(*d_avx512, window.taps(), in, out);
     }
 #endif
     transform(window, in);
     const auto convert = scale == row_scale::db      ? row_math::best().db
                          : scale == row_scale::power ? power_of
-                                                     : magnitude_of;
+                                                     : row_math::best().magnitude;
     shifted(convert, out);
 }
 
@@ -102,7 +96,7 @@ void stft_kernel::add_power(const stft_window& window,
 {
 #ifdef RADIOFM_X86
     if (d_avx512)
-        return avx512::row<avx512::into::sum>(*d_avx512, window.taps(), in, sum);
+        return avx512::row<avx512::scale::sum>(*d_avx512, window.taps(), in, sum);
 #endif
     transform(window, in);
     shifted(row_math::best().add_power, sum);
@@ -119,12 +113,11 @@ void stft_kernel::complex_row(const stft_window& window,
 void stft_kernel::finish(const float* sum, size_t rows, float* out, row_scale scale) const
 {
     const float factor = 1.0f / static_cast<float>(rows);
-    const unsigned n = static_cast<unsigned>(d_size);
     if (scale == row_scale::db)
         return row_math::best().mean_db(sum, factor, out, d_size);
-    volk_32f_s32f_multiply_32f(out, sum, factor, n);
     if (scale == row_scale::magnitude)
-        volk_32f_sqrt_32f(out, out, n);
+        return row_math::best().mean_magnitude(sum, factor, out, d_size);
+    volk_32f_s32f_multiply_32f(out, sum, factor, static_cast<unsigned>(d_size));
 }
 
 //! The window and the FFT, into d_bins.

@@ -44,8 +44,7 @@ private:
 };
 
 /*!
- * \brief One row of a short-time Fourier transform: fft_size samples in, fft_size bins
- * out.
+ * \brief A row of a short-time Fourier transform: fft_size samples in, fft_size bins out.
  *
  * With shift the row runs from -fs/2 upwards and DC is at bin fft_size / 2; without, DC
  * is bin 0. Samples may stand at any address. Nothing is allocated after construction.
@@ -62,14 +61,16 @@ public:
     //! Which code transforms rows: the fastest for this size and processor, or FFTW.
     enum class engine { best, fftw };
 
-    //! Throws std::invalid_argument if fft_size < 8, std::runtime_error if FFTW has no
-    //! plan.
+    //! Throws std::invalid_argument if fft_size < 8, std::runtime_error without a plan.
     stft_kernel(size_t fft_size, bool shift, engine use = engine::best);
     ~stft_kernel();
     stft_kernel(const stft_kernel&) = delete;
     stft_kernel& operator=(const stft_kernel&) = delete;
 
     size_t fft_size() const { return d_size; }
+
+    //! Are rows transformed by the AVX-512 code, not by FFTW?
+    bool uses_avx512() const { return d_avx512 != nullptr; }
 
     //! One row on the given scale.
     void row(const stft_window& window,

@@ -6,8 +6,8 @@ import inspect
 from pathlib import Path
 
 import pytest
-import yaml
 
+yaml = pytest.importorskip("yaml", reason="PyYAML, which comes with GNU Radio Companion, is not installed")
 radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 grc_checks = pytest.importorskip("grc_checks", reason="GNU Radio Companion is not installed")
 

@@ -9,9 +9,9 @@ was sent, at exact samples.
 import threading
 
 import numpy as np
-import pmt
 import pytest
 
+pmt = pytest.importorskip("pmt", reason="GNU Radio is not installed")
 radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 
 from gnuradio import blocks, gr  # noqa: E402

@@ -265,7 +265,7 @@ def test_drop_path_skips_branches_of_own_blocks_in_training_only(bundle, frozen)
         attended = block.attention(block.norm1(x[:1]))[0]
         block.mlp[2].weight.zero_(), block.mlp[2].bias.zero_()
         assert ((block(x) - x).mean(0) - attended).abs().max() < 0.05 * attended.abs().max()
-    assert torch.equal(whole[0], whole[1])
+    torch.testing.assert_close(whole, whole[:1].expand_as(whole))  # BLAS may round one row unlike another
 
 
 def test_rare_pixels_count_more_where_it_is_asked_for(bundle):

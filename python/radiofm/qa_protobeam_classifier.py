@@ -462,7 +462,7 @@ class qa_protobeam_classifier(gr_unittest.TestCase):
                 "from gnuradio import radiofm\n"
                 "try:\n radiofm.protobeam_classifier('x')\nexcept ImportError as error:\n print(error)")
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-        self.assertIn("ProtoBeam Classifier needs the Python package torch; install it with", done.stdout)
+        self.assertIn("ProtoBeam Classifier needs the Python package torch; install it", done.stdout)
 
 
 if __name__ == "__main__":

@@ -448,15 +448,32 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
         """The module works without torch; the blocks that need it name it and the cure."""
         script = ("import sys; sys.modules['torch'] = None\n"
                   "from gnuradio import radiofm\n"
-                  "for block in (radiofm.vit_embedding_sink, radiofm.iq_to_spectrogram):\n"
-                  "    try: block('x')\n"
-                  "    except ImportError as error: print(error)\n")
+                  "from gnuradio.radiofm.common import optional\n"
+                  "for managed in (False, True):\n"
+                  "    optional._externally_managed = lambda: managed\n"
+                  "    for block in (radiofm.vit_embedding_sink, radiofm.iq_to_spectrogram):\n"
+                  "        try: block('x')\n"
+                  "        except ImportError as error: print(error)\n")
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LONG)
         self.assertEqual(done.stderr, "")
         lines = done.stdout.splitlines()
-        self.assertEqual(len(lines), 2)
-        for line, name in zip(lines, ("ViT Embedding Sink", "IQ to Spectrogram"), strict=True):
-            self.assertIn(f"{name} needs the Python package torch; install it with 'pip install torch'", line)
+        self.assertEqual(len(lines), 4)
+        for line, name in zip(lines, ("ViT Embedding Sink", "IQ to Spectrogram") * 2, strict=True):
+            self.assertIn(f"{name} needs the Python package torch; ", line)
+        for line in lines[:2]:
+            self.assertIn(f"'{sys.executable} -m pip install torch'", line)
+        for line in lines[2:]:
+            self.assertIn(f"'{sys.executable} -m venv --system-site-packages .venv'", line)
+            self.assertIn("'.venv/bin/pip install torch'", line)
+
+    def test_externally_managed_is_what_pip_says(self):
+        """pip refuses here if and only if the cure is a virtual environment."""
+        from gnuradio.radiofm.common.optional import _externally_managed
+        done = subprocess.run([sys.executable, "-m", "pip", "install", "--no-index", "no-such-package-here"],
+                              capture_output=True, text=True, timeout=LONG)
+        if "No module named pip" in done.stderr:
+            self.skipTest("this Python has no pip")
+        self.assertEqual("externally-managed-environment" in done.stderr, _externally_managed())
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ namespace radiofm {
  * \ingroup radiofm
  *
  * \details
- * Transform i starts at sample i * hop and uses the samples [i * hop, i * hop +
- * fft_size). With averaging n, row r is the mean power of the transforms r * n ... r * n
- * + n - 1. With w the window, its power is |FFT(w x)|^2 / (sum w)^2: a full-scale complex
- * tone on a bin has power 1, which is 0 dB. Rows in dB are not below -200.
+ * Transform i uses fft_size samples from sample i * hop on. With averaging n, a row is
+ * the mean power of n transforms: row r of those from r * n on. With w the window, power
+ * is |FFT(w x)|^2 / (sum w)^2: a full-scale complex tone on a bin has power 1, which is
+ * 0 dB. Rows in dB are not below -200.
  *
  * \b Tail: every row whose fft_size samples (with averaging, those of its n transforms)
  * arrived is delivered, at any chunking; what remains is shorter than a row and is
@@ -48,10 +48,11 @@ public:
      * \param hop samples from one transform's start to the next, 1 or more; may exceed
      *        fft_size, then the samples between are skipped
      * \param window window type; WIN_NONE is rectangular
-     * \param averaging transforms whose power is averaged into a row; 1 if output is
-     * complex \param output "db", "power" or "magnitude" (float rows) or "complex" \param
-     * shift true: a row begins at -samp_rate / 2 and DC is bin fft_size / 2; false: DC is
-     * bin 0 \param samp_rate samples a second, for `rx_time` until an `rx_rate` tag comes
+     * \param averaging transforms whose power is averaged into a row; 1 if complex
+     * \param output "db", "power" or "magnitude" (float rows) or "complex"
+     * \param shift whether a row runs upwards from -samp_rate / 2, with DC at bin
+     *        fft_size / 2; else DC is bin 0
+     * \param samp_rate samples a second, for `rx_time` until an `rx_rate` tag comes
      * \param window_param the parameter of the windows that have one (Kaiser's beta)
      *
      * \throws std::invalid_argument if a parameter is out of range

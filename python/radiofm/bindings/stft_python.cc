@@ -5,7 +5,7 @@
 /* BINDTOOL_GEN_AUTOMATIC(0)                                        */
 /* BINDTOOL_USE_PYGCCXML(0)                                         */
 /* BINDTOOL_HEADER_FILE(stft.h)                                     */
-/* BINDTOOL_HEADER_FILE_HASH(b113907d6a28662244aea1ad028e2c38)      */
+/* BINDTOOL_HEADER_FILE_HASH(c9a1121fdb077f3781fa7d7f09bb188f)      */
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
