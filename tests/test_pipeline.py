@@ -112,7 +112,11 @@ def test_save_and_load(tmp_path, engine):
     embedded = embed_recording(open_recording(record(tmp_path / "r", samples(3 * SPEC.stride))), engine)
     path = tmp_path / "r.npz"
     path.write_text("something older")
-    embedded.save(path)
+    with pytest.raises(EmbeddingsError, match="r.npz: is there"):
+        embedded.save(path)
+    assert path.read_text() == "something older"
+    embedded.save(path, overwrite=True)
+    embedded.save(path)  # its own
     with np.load(path, allow_pickle=False) as arrays:
         assert arrays["embedding"].shape == (3, 512) and arrays["embedding"].dtype == np.float32
         assert arrays["sample_start"].dtype == arrays["sample_count"].dtype == np.int64
@@ -162,8 +166,10 @@ def test_failure_to_write_keeps_what_was_there(tmp_path, engine, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize("name, message", [("", "is a folder"), ("no/x.npz", "does not exist; create it")])
+@pytest.mark.parametrize("name, message", [
+    ("", "must end in .npz"), ("folder.npz", "is a folder"), ("no/x.npz", "does not exist; create it")])
 def test_where_files_cannot_be(tmp_path, name, message):
+    (tmp_path / "folder.npz").mkdir()
     with pytest.raises(EmbeddingsError, match=message):
         EmbeddingFile(tmp_path / name, 5, "m@1")
 
@@ -269,7 +275,7 @@ def test_annotate_a_folder(tmp_path, folder, engine):
 def test_failures_of_the_work_are_outcomes_too(folder, tmp_path, engine):
     (tmp_path / "out" / "a.npz").mkdir(parents=True)
     outcomes = list(embed_all(folder, tmp_path / "out", engine))
-    assert "a.npz: is a folder; name an .npz file" in outcomes[0].error and outcomes[1].result == 4
+    assert "a.npz: is a folder; name a file ending in .npz" in outcomes[0].error and outcomes[1].result == 4
 
 
 def test_one_recording(tmp_path, folder, engine):

@@ -8,33 +8,36 @@ recording shorter than a tile, is completed with its own samples (``SpectrogramS
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from radiofm_ml import embeddings
-from radiofm_ml.embeddings import Embeddings, band_edges
+from radiofm_ml.embeddings import EmbeddingFile, Embeddings, band_edges
 from radiofm_ml.engines import Engine
 from radiofm_ml.fewshot import UNKNOWN, FewShot
-from radiofm_ml.sigmf.annotations import AnnotationWriter
+from radiofm_ml.sigmf.annotations import GENERATOR, AnnotationWriter
 from radiofm_ml.sigmf.container import META
-from radiofm_ml.sigmf.jobs import Outcome, plan, run
+from radiofm_ml.sigmf.jobs import Job, Outcome, plan, run
 from radiofm_ml.sigmf.recording import Recording
-from radiofm_ml.sigmf.tiles import tile_batches, tile_frequency
+from radiofm_ml.sigmf.tiles import read_tiles, tile_batches, tile_frequency
 from radiofm_ml.spectrogram import occupied_band
 
 Progress = Callable[[int, int], None]  # (tiles done, tiles in all)
 
 
-def embed_batches(recording: Recording, engine: Engine, batch: int = 16,
-                  progress: Progress | None = None) -> Iterator[tuple[Embeddings, np.ndarray]]:
-    """(Embeddings, bands) of ``batch`` tiles at a time; bands: float64 (n, 2), see ``occupied_band``."""
+def embed_batches(recording: Recording, engine: Engine, batch: int = 16, progress: Progress | None = None,
+                  first: int = 0) -> Iterator[tuple[Embeddings, np.ndarray]]:
+    """(Embeddings, bands) of ``batch`` tiles at a time, from tile ``first`` on; bands: float64 (n, 2), see
+    ``occupied_band``."""
     spec, n_samples = engine.spec, recording.n_samples
     n_tiles, rate = spec.n_tiles(n_samples), recording.sample_rate
-    for first, tiles in tile_batches(recording, spec, batch):
+    for first, tiles in tile_batches(recording, spec, batch, first):
         index = np.arange(first, first + len(tiles), dtype=np.int64)
         starts = index * spec.stride
         bands = np.array([occupied_band(tile, spec) for tile in tiles])
@@ -54,19 +57,32 @@ def embed_recording(recording: Recording, engine: Engine, batch: int = 16,
     return Embeddings.join([part for part, _ in embed_batches(recording, engine, batch, progress)])
 
 
+def embed_tiles(recording: Recording, engine: Engine, indices: Sequence[int], batch: int = 16) -> np.ndarray:
+    """Embeddings of the tiles of these numbers, float32 (n, D); nothing else is read. Raises
+    RecordingError."""
+    parts = [engine.embed(read_tiles(recording, engine.spec, indices[at:at + batch]))
+             for at in range(0, len(indices), batch)]
+    return np.concatenate(parts) if parts else np.zeros((0, engine.embedding_size), np.float32)
+
+
 def annotate_recording(recording: Recording, engine: Engine, classifier: FewShot, writer: AnnotationWriter, *,
                        batch: int = 16, task: str = "", progress: Progress | None = None) -> int:
-    """Classify every tile of a recording and add what was decided to ``writer``, which must be started.
+    """Classify every tile of a recording and add what was decided to ``writer``, which must be started; from
+    ``writer.position`` on, where it goes on with an interrupted run.
 
-    Tiles are decided one after the other, as in a flowgraph. Returns the number of tiles. Raises
-    RecordingError, AnnotationError.
+    Tiles are decided one after the other, as in a flowgraph. Returns the number of tiles of the recording.
+    Raises RecordingError, AnnotationError.
     """
-    count = 0
-    for part, bands in embed_batches(recording, engine, batch, progress):
+    stride = engine.spec.stride
+    done = writer.position // stride
+    # the same tiles together as without the interruption, for the same numbers to the last digit
+    for part, bands in embed_batches(recording, engine, batch, progress, done - done % batch):
         for i in range(len(part)):
+            start, length = int(part.sample_start[i]), int(part.sample_count[i])
+            if start < writer.position:
+                continue
             decision = classifier.predict(part.embedding[i:i + 1])
             classifier.observe(part.embedding[i:i + 1], decision)
-            start, length = int(part.sample_start[i]), int(part.sample_count[i])
             # the writer wants edges at the centre frequency of the annotation's last sample
             frequency = recording.capture_at(start + length - 1).frequency
             lower, upper = band_edges(tuple(bands[i]), recording.sample_rate, frequency)
@@ -74,34 +90,76 @@ def annotate_recording(recording: Recording, engine: Engine, classifier: FewShot
             writer.add(start, length, label, freq_lower=None if math.isnan(lower) else lower,
                        freq_upper=None if math.isnan(upper) else upper,
                        confidence=float(decision.confidence()[0]), unknown=bool(decision.unknown[0]),
-                       model=part.model, task=task)
-        count += len(part)
-    return count
+                       model=part.model, task=task, position=start + stride)
+    return engine.spec.n_tiles(recording.n_samples)
 
 
 def embed_all(source: str | os.PathLike, target: str | os.PathLike, engine: Engine, batch: int = 16,
               progress: Progress | None = None) -> Iterator[Outcome]:
-    """``embed_recording`` for a recording or a folder, see ``plan`` and ``run``; results: number of tiles."""
-
-    def work(recording: Recording, output: Path) -> int:
-        embedded = embed_recording(recording, engine, batch, progress)
-        embedded.save(output)
-        return len(embedded)
-
-    return run(plan(source, target, embeddings.SUFFIX), work)
+    """Embeddings of a recording or a folder as files, see ``plan`` and ``embed_jobs``."""
+    return embed_jobs(plan(source, target, embeddings.SUFFIX), engine, batch, progress)
 
 
-def annotate_all(source: str | os.PathLike, target: str | os.PathLike, engine: Engine,
-                 new_classifier: Callable[[], FewShot], *, batch: int = 16, task: str = "",
-                 progress: Progress | None = None, **writer) -> Iterator[Outcome]:
-    """``annotate_recording`` for a recording or a folder, each with a classifier of its own.
+def embed_jobs(jobs: list[Job], engine: Engine, batch: int = 16, progress: Progress | None = None, *,
+               overwrite: bool = False) -> Iterator[Outcome]:
+    """Embeddings of every tile of each recording as an ``.npz``, see ``run``; results: number of tiles.
 
-    writer: further arguments of ``AnnotationWriter``. Results: number of tiles.
+    overwrite: also over files that hold no embeddings. What lies there stays until the new file is whole.
     """
 
     def work(recording: Recording, output: Path) -> int:
-        with AnnotationWriter(output, recording, **writer) as annotations:
-            return annotate_recording(recording, engine, new_classifier(), annotations,
+        file = EmbeddingFile(output, engine.embedding_size, engine.bundle.id, overwrite=overwrite,
+                             sources=(recording.path, recording.data_path))
+        try:
+            for part, _ in embed_batches(recording, engine, batch, progress):
+                file.add(part)
+            file.close()
+        finally:
+            file.discard()
+        return engine.spec.n_tiles(recording.n_samples)
+
+    return run(jobs, work)
+
+
+def annotate_all(source: str | os.PathLike, target: str | os.PathLike, engine: Engine,
+                 new_classifier: Callable[[], FewShot], **options) -> Iterator[Outcome]:
+    """Annotations of a recording or a folder, see ``plan`` and ``annotate_jobs``."""
+    return annotate_jobs(plan(source, target, META), engine, new_classifier, **options)
+
+
+def annotate_jobs(jobs: list[Job], engine: Engine, new_classifier: Callable[[], FewShot], *, batch: int = 16,
+                  task: str = "", progress: Progress | None = None, **writer) -> Iterator[Outcome]:
+    """``annotate_recording`` for each recording, with a classifier of its own; see ``run``.
+
+    What was interrupted is gone on with, if all that decides is the same. writer: further arguments of
+    ``AnnotationWriter``. Results: number of tiles.
+    """
+
+    def work(recording: Recording, output: Path) -> int:
+        classifier = new_classifier()
+        decisive = {key: value for key, value in writer.items() if key not in ("data", "overwrite")}
+        settings = _settings(recording, engine, classifier, {"task": task, **decisive})
+        with AnnotationWriter(output, recording, settings=settings, **writer) as annotations:
+            return annotate_recording(recording, engine, classifier, annotations,
                                       batch=batch, task=task, progress=progress)
 
-    return run(plan(source, target, META), work)
+    return run(jobs, work)
+
+
+def _settings(recording: Recording, engine: Engine, classifier: FewShot, options: dict) -> str:
+    """A digest of everything that a recording's annotations depend on; '' where they depend on the stream's
+    past, which is not kept."""
+    if classifier.centre == "stream":
+        return ""
+    digest = hashlib.sha256()
+    for prototype in classifier.prototypes:
+        digest.update(json.dumps([prototype.label, prototype.shots]).encode())
+        digest.update(prototype.vector.tobytes() + prototype.support.tobytes())
+    if classifier.prototypes.mean is not None:
+        digest.update(classifier.prototypes.mean.tobytes())
+    stored = os.stat(recording.data_path)
+    about = [GENERATOR, engine.bundle.id, classifier.metric, classifier.normalisation,
+             classifier.false_alarm_rate, options, recording.datatype, recording.channel, recording.sample_rate,
+             recording.meta["captures"], recording.n_samples, stored.st_size, stored.st_mtime_ns]
+    digest.update(json.dumps(about, sort_keys=True, default=str).encode())
+    return digest.hexdigest()

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.terminal import echo
+
 
 def register(app: typer.Typer) -> None:
     app.command()(beams)
@@ -46,7 +48,7 @@ def beams(
         from radiofm_ml.plots.beam_patterns import draw_patterns
 
         draw_patterns(picture, ends, codebook)
-        typer.echo(picture)
+        echo(picture)
     for simulator in simulators:
         with bar() as progress:
             task = progress.add_task(f"antenna {simulator.front_end}", total=None, note="")
@@ -55,4 +57,4 @@ def beams(
                 lambda done, total, task=task, progress=progress: progress.update(
                     task, completed=done, total=total),
             )
-        typer.echo(path)
+        echo(path)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from radiofm_ml import atomic
+from radiofm_ml.terminal import echo
 
 figures = typer.Typer(
     no_args_is_help=True,
@@ -220,4 +221,4 @@ def _run_name(folder: Path, runs: list[Path]) -> str:
 def _write(picture: Path, numbers: dict) -> None:
     path = picture.with_suffix(".json")
     atomic.write_json(path, numbers, indent=1)
-    typer.echo(f"{picture} and {path}")
+    echo(f"{picture} and {path}")

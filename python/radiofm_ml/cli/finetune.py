@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.terminal import echo
+
 
 def register(app: typer.Typer) -> None:
     app.command()(finetune)
@@ -93,7 +95,7 @@ def finetune(
 
     if task == "list":
         for name in sorted(LOADERS):
-            typer.echo(name)
+            echo(name)
         return
     if data is None:
         raise ValueError(f"task '{task}' needs its data; the documentation says what that is")

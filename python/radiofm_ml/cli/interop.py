@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.terminal import echo
+
 
 def register(app: typer.Typer) -> None:
     app.command("import-wavesfm")(import_wavesfm)
@@ -39,4 +41,4 @@ def import_wavesfm(
     """
     from radiofm_ml.interop.wavesfm import import_checkpoint
 
-    typer.echo(import_checkpoint(checkpoint, out, name, pool, heads, licence).id)
+    echo(import_checkpoint(checkpoint, out, name, pool, heads, licence).id)

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.terminal import echo
+
 
 def register(app: typer.Typer) -> None:
     app.command()(positioning)
@@ -31,4 +33,4 @@ def positioning(
     from radiofm_ml.synth.positioning import write_positioning
 
     for path in write_positioning(out, positions, seed, tuple(snr), track):
-        typer.echo(path)
+        echo(path)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from radiofm_ml import atomic
+from radiofm_ml.terminal import console, echo
 
 protobeam = typer.Typer(
     no_args_is_help=True, help="Beams from raw I/Q that survive a new antenna: train, teach, compare."
@@ -48,7 +49,7 @@ def train(
 
     if setup == "list":
         for name in SETUPS:
-            typer.echo(name)
+            echo(name)
         return
     if setup not in SETUPS:
         raise ValueError(f"--setup must be one of: {'; '.join(SETUPS)}; got '{setup}'")
@@ -87,7 +88,6 @@ def evaluate(
     from dataclasses import replace
 
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
     from radiofm_ml.evaluate.beams import CENTRED, GAINS, Plan, embedder, score_embeddings
@@ -109,7 +109,7 @@ def evaluate(
             table.add_row(name, gains, *(
                 f"{100 * np.mean(scores[str(n)]['accuracy']):.1f} %" if str(n) in scores else ""
                 for n in plan.shots))
-    Console().print(table)
+    console().print(table)
     if out:
         atomic.write_json(out, found, indent=1)
 
@@ -144,7 +144,7 @@ def table1(
         results = run(antennas, plan, out, jobs, lambda name, done, total: progress.update(
             line, completed=done, total=total, note=name))
     beam_tables.write(out, beam_tables.summarise(results, antennas.names, antennas.facts(), plan))
-    typer.echo((out / "table1.md").read_text(encoding="utf-8"))
+    echo((out / "table1.md").read_text(encoding="utf-8"))
 
 
 @protobeam.command()
@@ -192,7 +192,7 @@ def bundle(
         "run; `radiofm protobeam evaluate` runs one.\n")
     blocks = SimulatedAntennas().numbered(HELD_OUT, front_ends, 40)
     made = export(run, out, name, blocks, text)
-    typer.echo(f"bundle {made.id} in {made.path}")
+    echo(f"bundle {made.id} in {made.path}")
 
 
 @protobeam.command()
@@ -203,7 +203,7 @@ def plot(
     from radiofm_ml.evaluate import beam_tables
 
     for path in beam_tables.draw(folder):
-        typer.echo(path)
+        echo(path)
 
 
 def _antennas(data: Path | None, frames: int):

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from radiofm_ml.cli import beams, positioning, spectrum
+from radiofm_ml.terminal import console
 
 synth = typer.Typer(
     no_args_is_help=True,
@@ -120,7 +121,6 @@ def tiles(
 @synth.command()
 def classes() -> None:
     """List the kinds of signals, their forms, and the receiver rates that they are seen at."""
-    from rich.console import Console
     from rich.table import Table
 
     from radiofm_ml.synth.signals import TWENTY, all_classes
@@ -132,8 +132,8 @@ def classes() -> None:
         star = "*" if kind.label in TWENTY else ""
         rates = f"{kind.rates[0]:g} to {kind.rates[1]:g}"
         table.add_row(kind.label + star, kind.title, rates, ", ".join(kind.variants))
-    Console().print(table)
-    Console().print("* of the twenty published")
+    console().print(table)
+    console().print("* of the twenty published")
 
 
 def _settings(labels: str, front_ends: str, snr: str, neighbours: float, zoom: float | None):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from radiofm_ml import atomic
+from radiofm_ml.terminal import console
 
 
 def register(app: typer.Typer) -> None:
@@ -276,7 +277,6 @@ def readouts(
     Ordered by what may decide, accuracy on synthetic signals and on real ones of sessions that are not held
     out; the last column has no say.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from radiofm_ml.cli.progress import track
@@ -288,7 +288,7 @@ def readouts(
     for row in rows:
         numbers = (f"{row[key]:.3f}" for key in ("synthetic", "real", "held_out"))
         table.add_row(row["read_out"], str(row["projection"] or "none"), f"{row['power']:g}", *numbers)
-    Console().print(table)
+    console().print(table)
     if out:
 
         atomic.write_json(out, rows)

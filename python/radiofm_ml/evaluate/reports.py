@@ -143,7 +143,7 @@ def plain(value):
 def print_results(report: Mapping) -> None:
     """The results on the terminal: a row a method, a column a metric; where there are several numbers of
     labels a table a metric, and a column each of them."""
-    from rich.console import Console
+    from radiofm_ml.terminal import console
 
     rows, title = report["results"], str(report.get("title") or report.get("task", ""))
     metrics = list(dict.fromkeys(r["metric"] for r in rows))
@@ -154,7 +154,7 @@ def print_results(report: Mapping) -> None:
                          [r for r in rows if r["metric"] == metric], "labels_per_class",
                          lambda count: "all" if count is None else str(count)) for metric in metrics]
     for table in tables:
-        Console().print(table)
+        console().print(table)
 
 
 def _table(title: str, rows: Sequence[Mapping], key: str, name: Callable):
