@@ -178,7 +178,7 @@ def test_info(world):
     ("arguments", "words"),
     [
         (("embed", "nowhere.sigmf-meta", "out.npz", "-m", "MODEL"), "nowhere.sigmf-meta"),
-        (("embed", "TONE", "no/such/folder/", "-m", "nothing-like-it"), "nothing-like-it: no such bundle"),
+        (("embed", "TONE", "no/folder/x.npz", "-m", "nothing-like-it"), "nothing-like-it: no such bundle"),
         (("info", "TONE"), "no such bundle"),
         (("annotate", "TONE", "-o", "OUT", "-m", "MODEL"), "brings no labels"),
         (

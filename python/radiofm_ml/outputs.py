@@ -22,9 +22,9 @@ GENERATOR = f"gr-radiofm {__version__}"
 NOTE = ".radiofm.json"  # in a folder that a command made
 REPORT, PICTURE = ".json", ".png"
 _TOOL = GENERATOR.split()[0]
-_OF_FILES = (".sigmf-meta", ".sigmf-data", ".sigmf-collection", ".sigmf", ".sigmf.gz", ".sigmf.xz", ".sigmf.zip",
-             ".npz", ".npy", ".csv", ".txt", ".json", ".jsonl", ".png", ".h5", ".hdf5", ".mat", ".safetensors",
-             ".pth", ".wav", ".zip", ".tar", ".gz")
+_OF_FILES = (".sigmf-meta", ".sigmf-data", ".sigmf-collection", ".sigmf", ".gz", ".xz", ".zip", ".tar", ".npz",
+             ".npy", ".csv", ".txt", ".json", ".jsonl", ".png", ".h5", ".hdf5", ".mat", ".safetensors", ".pth",
+             ".wav")
 
 
 class OutputError(ValueError):
@@ -104,8 +104,8 @@ def check_picture(path: str | os.PathLike, overwrite: bool = False) -> Path:
 
 
 def write_report(path: str | os.PathLike, content: dict) -> None:
-    """Write numbers as JSON, with the name of what wrote them. Raises OSError, ValueError for NaN."""
-    atomic.write_json(path, {"generator": GENERATOR, **content}, indent=1)
+    """Write numbers as JSON, with the name of what wrote them (see ``atomic.plain``). Raises OSError."""
+    atomic.write_json(path, atomic.plain({"generator": GENERATOR, **content}), indent=1)
 
 
 def is_report(path: Path) -> bool:

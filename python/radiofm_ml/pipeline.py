@@ -23,8 +23,9 @@ from radiofm_ml.engines import Engine
 from radiofm_ml.fewshot import UNKNOWN, FewShot
 from radiofm_ml.sigmf.annotations import GENERATOR, AnnotationWriter
 from radiofm_ml.sigmf.container import META
-from radiofm_ml.sigmf.jobs import Job, Outcome, plan, run
+from radiofm_ml.sigmf.jobs import Job, Outcome, attempt, plan, run
 from radiofm_ml.sigmf.recording import Recording
+from radiofm_ml.sigmf.tile_choice import all_tiles, choose, labelled_tiles
 from radiofm_ml.sigmf.tiles import read_tiles, tile_batches, tile_frequency
 from radiofm_ml.spectrogram import occupied_band
 
@@ -37,8 +38,8 @@ def embed_batches(recording: Recording, engine: Engine, batch: int = 16, progres
     ``occupied_band``."""
     spec, n_samples = engine.spec, recording.n_samples
     n_tiles, rate = spec.n_tiles(n_samples), recording.sample_rate
-    for first, tiles in tile_batches(recording, spec, batch, first):
-        index = np.arange(first, first + len(tiles), dtype=np.int64)
+    for at, tiles in tile_batches(recording, spec, batch, first):
+        index = np.arange(at, at + len(tiles), dtype=np.int64)
         starts = index * spec.stride
         bands = np.array([occupied_band(tile, spec) for tile in tiles])
         frequencies = [tile_frequency(recording, spec, int(k)) for k in index]
@@ -48,7 +49,7 @@ def embed_batches(recording: Recording, engine: Engine, batch: int = 16, progres
                          np.array([math.nan if f is None else f for f in frequencies]),
                          edges[:, 0], edges[:, 1], engine.bundle.id), bands
         if progress:
-            progress(first + len(tiles), n_tiles)
+            progress(at + len(tiles), n_tiles)
 
 
 def embed_recording(recording: Recording, engine: Engine, batch: int = 16,
@@ -63,6 +64,38 @@ def embed_tiles(recording: Recording, engine: Engine, indices: Sequence[int], ba
     parts = [engine.embed(read_tiles(recording, engine.spec, indices[at:at + batch]))
              for at in range(0, len(indices), batch)]
     return np.concatenate(parts) if parts else np.zeros((0, engine.embedding_size), np.float32)
+
+
+def shots_of(paths: Sequence[Path], engine: Engine, label: str = "", shots: int = 0, batch: int = 16,
+             track: Callable = lambda items, label: items) -> tuple[dict[str, np.ndarray], list[Outcome]]:
+    """Embeddings to teach by, {label: float32 (n, D)}, and what came of each recording.
+
+    label: of all tiles; '' to teach what the annotations say, by the tiles that lie more in one than outside.
+    shots: tiles of each label, spread evenly over the recordings and over each; 0 for all. Only these are
+    read. track: ``track(sequence, label)`` shows progress.
+    """
+    def tiles(recording: Recording, _) -> dict:
+        if label:
+            return {label: all_tiles(recording, engine.spec)}
+        return labelled_tiles(recording, engine.spec, skip=(UNKNOWN,))
+
+    outcomes = [attempt(Job(path), tiles) for path in track(paths, "looking")]
+    sets = [outcome.result or {} for outcome in outcomes]
+    chosen = {name: choose([found.get(name, ()) for found in sets], shots)
+              for name in dict.fromkeys(name for found in sets for name in found)}
+    embedded: dict[tuple[int, int], np.ndarray] = {}
+    wanted: dict[int, list[int]] = {}
+    for number, tile in sorted(set().union(*chosen.values())):
+        wanted.setdefault(number, []).append(tile)
+    for number in track(list(wanted), "teaching"):
+        outcomes[number] = attempt(Job(paths[number]), lambda recording, _, number=number: embed_tiles(
+            recording, engine, wanted[number], batch))
+        if outcomes[number].error is None:
+            vectors = outcomes[number].result
+            embedded.update(((number, tile), v) for tile, v in zip(wanted[number], vectors, strict=True))
+    taught = {name: [embedded[place] for place in places if place in embedded]
+              for name, places in chosen.items()}
+    return {name: np.stack(vectors) for name, vectors in taught.items() if vectors}, outcomes
 
 
 def annotate_recording(recording: Recording, engine: Engine, classifier: FewShot, writer: AnnotationWriter, *,
@@ -159,7 +192,8 @@ def _settings(recording: Recording, engine: Engine, classifier: FewShot, options
         digest.update(classifier.prototypes.mean.tobytes())
     stored = os.stat(recording.data_path)
     about = [GENERATOR, engine.bundle.id, classifier.metric, classifier.normalisation,
-             classifier.false_alarm_rate, options, recording.datatype, recording.channel, recording.sample_rate,
-             recording.meta["captures"], recording.n_samples, stored.st_size, stored.st_mtime_ns]
+             classifier.false_alarm_rate, options, recording.datatype, recording.channel,
+             recording.sample_rate, recording.meta["captures"], recording.n_samples, stored.st_size,
+             stored.st_mtime_ns]
     digest.update(json.dumps(about, sort_keys=True, default=str).encode())
     return digest.hexdigest()

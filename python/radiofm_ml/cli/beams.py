@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.outputs import check_picture, claim_folder
 from radiofm_ml.terminal import echo
 
 
@@ -30,6 +32,7 @@ def beams(
     dtype: Annotated[str, typer.Option(help="float16, float32 or float64.")] = "float32",
     seed: Annotated[int, typer.Option(min=0, help="Draws the installation, payloads, noise and drift.")] = 0,
     picture: Annotated[Path | None, typer.Option(help="Also draw the antennas' beams, as a PNG.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Simulate beams of 60 GHz arrays and write them as DeepBeam's HDF5 files.
 
@@ -42,6 +45,9 @@ def beams(
     from radiofm_ml.synth.beams import BeamSimulator
     from radiofm_ml.synth.beams.files import write_captures
 
+    claim_folder(out, "synth beams", overwrite=overwrite)
+    if picture:
+        check_picture(picture, overwrite)
     ends = [int(name) if name.isdigit() else name for name in antenna]
     simulators = [BeamSimulator(end, geometry, codebook, seed=seed, aoa=aoa) for end in ends]
     if picture:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.outputs import claim_folder
 from radiofm_ml.terminal import echo
 
 
@@ -31,6 +33,7 @@ def import_wavesfm(
     licence: Annotated[
         str, typer.Option(help="SPDX identifier of the weights' licence, if you know it.")
     ] = "NOASSERTION",
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn a published WavesFM checkpoint into a bundle: its encoder of pictures.
 
@@ -41,4 +44,5 @@ def import_wavesfm(
     """
     from radiofm_ml.interop.wavesfm import import_checkpoint
 
+    claim_folder(out, "import-wavesfm", overwrite=overwrite)
     echo(import_checkpoint(checkpoint, out, name, pool, heads, licence).id)

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from radiofm_ml import atomic
+from radiofm_ml import outputs
+from radiofm_ml.cli.options import Overwrite
 from radiofm_ml.terminal import console, echo
 
 protobeam = typer.Typer(
@@ -39,6 +40,7 @@ def train(
     frames: Frames = 100,
     episodes: Annotated[int, typer.Option(min=1)] = 300,
     seed: Annotated[int, typer.Option(help="Of weights and episodes.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train an encoder by Algorithm 1 on one antenna, or over simulated front ends.
 
@@ -60,6 +62,7 @@ def train(
         blocks = antennas.numbered(0, *Plan().simulated)
     else:
         blocks = antennas.blocks(_antenna(source, antennas, "--source"), "train")
+    outputs.claim_folder(out, "protobeam train", overwrite=overwrite)
     with bar() as progress:
         line = progress.add_task("training", total=episodes, note="")
 
@@ -80,6 +83,7 @@ def evaluate(
     metric: Annotated[str, typer.Option(help="euclidean, or mahalanobis from 5 shots on.")] = "mahalanobis",
     seed: Annotated[int, typer.Option(help="Of the shots.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the numbers as JSON.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Teach a run's encoder the beams of antennas with a few blocks each, and print how well it tells them.
 
@@ -96,6 +100,8 @@ def evaluate(
 
     if metric not in METRICS:
         raise ValueError(f"--metric must be one of {', '.join(METRICS)}, got '{metric}'")
+    if out:
+        outputs.check_report(out, overwrite)
     antennas = _antennas(data, frames)
     names = [_antenna(n, antennas, "--target") for n in target.split(",") if n] or list(antennas.names)
     net, record = load_run(run)
@@ -111,7 +117,7 @@ def evaluate(
                 for n in plan.shots))
     console().print(table)
     if out:
-        atomic.write_json(out, found, indent=1)
+        outputs.write_report(out, {"antennas": found})
 
 
 @protobeam.command()
@@ -124,6 +130,7 @@ def table1(
     ] = False,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
+    overwrite: Overwrite = False,
 ) -> None:
     """ProtoBeam's Table I with our rows and its baselines, of every pair of antennas.
 
@@ -139,6 +146,7 @@ def table1(
     antennas = _antennas(data, 40 if quick else frames)
     if quick and data is None:
         antennas = replace(antennas, names=antennas.names[:2])
+    outputs.claim_folder(out, "protobeam table1", overwrite=overwrite)
     with bar() as progress:
         line = progress.add_task("jobs", total=None, note="")
         results = run(antennas, plan, out, jobs, lambda name, done, total: progress.update(
@@ -154,6 +162,7 @@ def aoa(
     quick: Annotated[bool, typer.Option("--quick", help="One seed, two antennas: does it run?")] = False,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
+    overwrite: Overwrite = False,
 ) -> None:
     """ProtoAoA: train on every fourth angle of arrival, teach the others with a few blocks each.
 
@@ -167,6 +176,7 @@ def aoa(
 
     plan = angles.AnglePlan.quick() if quick else replace(angles.AnglePlan(), seeds=tuple(range(seeds)))
     sweeps = angles.SimulatedAngles(("a", "b"), frames=40) if quick else angles.SimulatedAngles(frames=frames)
+    outputs.claim_folder(out, "protobeam aoa", overwrite=overwrite)
     with bar() as progress:
         line = progress.add_task("jobs", total=None, note="")
         results = angles.run(sweeps, plan, out, jobs, lambda name, done, total: progress.update(
@@ -181,6 +191,7 @@ def bundle(
     name: Annotated[str, typer.Option(help="Of the bundle; else that of the folder.")] = "",
     front_ends: Annotated[int, typer.Option(min=2, help="Held out, of the simulator, to calibrate on.")] = 16,
     card: Annotated[Path | None, typer.Option(help="Its README.md; else a few lines are written.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a bundle of a run, for the blocks and for FewShot, calibrated on front ends not trained on."""
     from radiofm_ml.evaluate.antennas import SimulatedAntennas
@@ -191,6 +202,7 @@ def bundle(
         f"# {name}\n\nEncoder of blocks of I/Q, trained by `radiofm protobeam train`. No evaluation has been "
         "run; `radiofm protobeam evaluate` runs one.\n")
     blocks = SimulatedAntennas().numbered(HELD_OUT, front_ends, 40)
+    outputs.claim_folder(out, "protobeam bundle", overwrite=overwrite)
     made = export(run, out, name, blocks, text)
     echo(f"bundle {made.id} in {made.path}")
 

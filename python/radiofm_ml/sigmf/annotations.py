@@ -341,7 +341,7 @@ class AnnotationWriter:
         if same_file(self.path, recording.path):
             if os.path.realpath(self.path) == os.path.realpath(recording.path):
                 return recording.meta
-            raise AnnotationError(f"{self.path}: is another name of {recording.path}; name that, or another one")
+            raise AnnotationError(f"{self.path}: is another name of {recording.path}; name that one")
         if same_file(self.path, recording.data_path):
             raise AnnotationError(f"{self.path}: holds the recording's samples; choose another name")
         if data.is_file() and not leads_to(data, recording):
@@ -395,9 +395,9 @@ class AnnotationWriter:
         for place, meta in ((self.path, there), (self._beside, _read_json(self._beside))):
             if meta is not None and self._take_over(meta):
                 return place
+        before = [] if there is None else there["annotations"]
         kept = {json.dumps(a, sort_keys=True) for a in self._kept}
-        lost = there is not None and any(json.dumps(a, sort_keys=True) not in kept for a in there["annotations"])
-        return self._beside if lost else self.path
+        return self._beside if any(json.dumps(a, sort_keys=True) not in kept for a in before) else self.path
 
     @property
     def _beside(self) -> Path:
@@ -428,8 +428,9 @@ class AnnotationWriter:
         """The opposite of ``_annotation``."""
         start, confidence = a["core:sample_start"] - self._offset, a.get("radiofm:confidence")
         return _Decision(
-            start, a["core:sample_count"], a["core:label"], a["radiofm:unknown"], a.get("radiofm:nearest", ""),
-            a.get("radiofm:model", ""), a.get("radiofm:task", ""), a.get("core:comment", ""),
+            start, a["core:sample_count"], a["core:label"], a["radiofm:unknown"],
+            a.get("radiofm:nearest", ""), a.get("radiofm:model", ""), a.get("radiofm:task", ""),
+            a.get("core:comment", ""),
             max(0, bisect.bisect_right(self._run_starts, start) - 1),
             a.get("core:freq_lower_edge"), a.get("core:freq_upper_edge"),
             0 if confidence is None else a["core:sample_count"], confidence or 0.0, a["radiofm:decisions"])

@@ -22,10 +22,10 @@ class JobError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """A recording and the file to make of it."""
+    """A recording and the file to make of it, if any."""
 
     recording: Path
-    output: Path
+    output: Path | None = None
 
 
 class Plan(list):
@@ -102,13 +102,15 @@ def run(jobs: list[Job], work: Callable[[Recording, Path], object]) -> Iterator[
     A recording that fails, in whatever way, ends its own job only. Folders for the outputs are made.
     """
     for job in jobs:
-        yield _do(job, work)
+        yield attempt(job, work)
 
 
-def _do(job: Job, work: Callable[[Recording, Path], object]) -> Outcome:
+def attempt(job: Job, work: Callable[[Recording, Path | None], object]) -> Outcome:
+    """One job of ``run``."""
     try:
         with open_recording(job.recording) as recording:
-            _make_folder(job.output.parent)
+            if job.output is not None:
+                _make_folder(job.output.parent)
             return Outcome(job, work(recording, job.output), warnings=tuple(recording.warnings))
     except Exception as error:  # files from elsewhere break readers in ways that nobody has foreseen
         return Outcome(job, error=_line(error, job.recording, job.output))
@@ -124,10 +126,10 @@ def _make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _line(error: Exception, recording: Path, *others: Path) -> str:
+def _line(error: Exception, recording: Path, output: Path | None = None) -> str:
     """One line that names the file, also of an error that was never meant to be read."""
     text = " ".join(str(error).split())
-    if any(str(path) in text for path in (recording, *others)):
+    if any(path is not None and str(path) in text for path in (recording, output)):
         return text
     if not isinstance(error, (OSError, ValueError)) or not text:
         text = f"cannot be used ({type(error).__name__}{': ' if text else ''}{text}); is it damaged?"
