@@ -22,9 +22,9 @@ GENERATOR = f"gr-radiofm {__version__}"
 NOTE = ".radiofm.json"  # in a folder that a command made
 REPORT, PICTURE = ".json", ".png"
 _TOOL = GENERATOR.split()[0]
-_OF_FILES = (".sigmf-meta", ".sigmf-data", ".sigmf-collection", ".sigmf", ".gz", ".xz", ".zip", ".tar", ".npz",
-             ".npy", ".csv", ".txt", ".json", ".jsonl", ".png", ".h5", ".hdf5", ".mat", ".safetensors", ".pth",
-             ".wav")
+_OF_FILES = (".sigmf-meta", ".sigmf-data", ".sigmf-collection", ".sigmf", ".gz", ".xz", ".zip", ".tar",
+             ".npz", ".npy", ".csv", ".txt", ".json", ".jsonl", ".png", ".h5", ".hdf5", ".mat", ".wav",
+             ".pth", ".safetensors")
 
 
 class OutputError(ValueError):
@@ -39,7 +39,7 @@ def check_file(path: str | os.PathLike, ending: str, ours: Callable[[Path], bool
     sources: files that are read, which are never replaced, not even with ``overwrite``.
     Raises OutputError.
     """
-    path = check_name(path, ending)
+    given = path = check_name(path, ending)
     if path.is_symlink():
         if not path.exists():
             raise OutputError(f"{path}: is a link that leads nowhere; remove it or choose another name")
@@ -54,9 +54,9 @@ def check_file(path: str | os.PathLike, ending: str, ours: Callable[[Path], bool
         raise OutputError(f"{path}: is a device or pipe; choose another name")
     for source in sources:
         if same_file(path, source):
-            raise OutputError(f"{path}: is what is read ({source}); choose another name")
+            raise OutputError(f"{given}: is what is read ({source}); choose another name")
     if not overwrite and not ours(path):
-        raise OutputError(f"{path}: is there and is nothing that would be written here; choose another "
+        raise OutputError(f"{given}: is there and is nothing that would be written here; choose another "
                           "name, remove it, or say --overwrite")
     return path
 
@@ -139,7 +139,7 @@ def same_file(one: str | os.PathLike, other: str | os.PathLike) -> bool:
 def _read(path: Path) -> dict:
     """The JSON object in a file; empty where there is none."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes()) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

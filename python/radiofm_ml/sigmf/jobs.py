@@ -110,20 +110,18 @@ def attempt(job: Job, work: Callable[[Recording, Path | None], object]) -> Outco
     try:
         with open_recording(job.recording) as recording:
             if job.output is not None:
-                _make_folder(job.output.parent)
+                _make_folder(job.output)
             return Outcome(job, work(recording, job.output), warnings=tuple(recording.warnings))
     except Exception as error:  # files from elsewhere break readers in ways that nobody has foreseen
         return Outcome(job, error=_line(error, job.recording, job.output))
 
 
-def _make_folder(folder: Path) -> None:
-    """Raises OutputError where it lies in a file, such as an archive."""
-    for parent in (folder, *folder.parents):
-        if parent.exists():
-            if not parent.is_dir():
-                raise outputs.OutputError(f"{folder}: {parent} is a file; choose another place")
-            break
-    folder.mkdir(parents=True, exist_ok=True)
+def _make_folder(output: Path) -> None:
+    """The folder for a file. Raises OutputError where it would lie in a file, such as an archive."""
+    there = next(parent for parent in output.parents if os.path.lexists(parent))
+    if not there.is_dir():
+        raise outputs.OutputError(f"{output}: {there} is no folder; choose another place")
+    output.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _line(error: Exception, recording: Path, output: Path | None = None) -> str:
