@@ -126,8 +126,9 @@ def test_embed_again_and_told_to(world, model):
 
 @pytest.mark.parametrize("target", [
     "b.sigmf-meta", "b", "new", "./b.sigmf-meta", "link.sigmf-meta", "other.sigmf-meta", "b.sigmf-data",
-    "a.sigmf-data", "c.sigmf", "c.sigmf/x.sigmf-meta", "mine.sigmf-meta", "new.csv", "notes.txt", "x.sigmf-meta",
-    "hard.sigmf-meta", "data.sigmf-meta", "lone.sigmf-meta", "synthetic.sigmf-meta", "fifo.sigmf-meta",
+    "a.sigmf-data", "c.sigmf", "c.sigmf/x.sigmf-meta", "mine.sigmf-meta", "new.csv", "notes.txt",
+    "x.sigmf-meta", "hard.sigmf-meta", "data.sigmf-meta", "lone.sigmf-meta", "synthetic.sigmf-meta",
+    "fifo.sigmf-meta",
 ])
 def test_annotate_replaces_nothing_that_it_did_not_write(world, model, target):
     os.symlink("b.sigmf-meta", "link.sigmf-meta")

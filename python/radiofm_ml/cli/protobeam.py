@@ -197,12 +197,12 @@ def bundle(
     from radiofm_ml.evaluate.antennas import SimulatedAntennas
     from radiofm_ml.train.beam_export import HELD_OUT, export
 
+    outputs.claim_folder(out, "protobeam bundle", overwrite=overwrite)
     name = name or out.name
     text = card.read_text(encoding="utf-8") if card else (
         f"# {name}\n\nEncoder of blocks of I/Q, trained by `radiofm protobeam train`. No evaluation has been "
         "run; `radiofm protobeam evaluate` runs one.\n")
     blocks = SimulatedAntennas().numbered(HELD_OUT, front_ends, 40)
-    outputs.claim_folder(out, "protobeam bundle", overwrite=overwrite)
     made = export(run, out, name, blocks, text)
     echo(f"bundle {made.id} in {made.path}")
 
