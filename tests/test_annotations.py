@@ -271,7 +271,9 @@ def test_annotations_of_other_data_are_not_taken_over(tmp_path):
     write_recording(tmp_path / "y", ramp(10), sha512="0" * 128, annotations=[{"core:sample_start": 0}])
     recording = open_recording(write_recording(tmp_path / "x", ramp(20), sha512="1" * 128))
     (tmp_path / "y.sigmf-data").unlink()
-    with AnnotationWriter(tmp_path / "y", recording, data="none"):
+    with pytest.raises(AnnotationError, match="y.sigmf-meta: is there and was written by something else"):
+        AnnotationWriter(tmp_path / "y", recording, data="none")
+    with AnnotationWriter(tmp_path / "y", recording, data="none", overwrite=True):
         pass
     assert json.loads((tmp_path / "y.sigmf-meta").read_text())["annotations"] == []
 
@@ -340,7 +342,9 @@ def test_in_the_same_folder(tmp_path):
     assert annotate(path, tmp_path / "y")["core:dataset"] == "x.sigmf-data"
     assert not (tmp_path / "y.sigmf-data").exists()
     np.testing.assert_array_equal(open_recording(tmp_path / "y").read(), ramp(10))
-    assert "core:dataset" not in annotate(tmp_path / "y", tmp_path / "x.sigmf-meta")
+    with pytest.raises(AnnotationError, match="x.sigmf-meta: is there and was written by something else"):
+        annotate(tmp_path / "y", tmp_path / "x.sigmf-meta")
+    assert "core:dataset" not in annotate(tmp_path / "y", tmp_path / "x.sigmf-meta", overwrite=True)
 
 
 @pytest.mark.parametrize("mode", ["auto", "link", "copy"])

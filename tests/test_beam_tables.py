@@ -251,7 +251,7 @@ def test_train_evaluate_and_bundle(tmp_path):
     radiofm(*run, "ours")
     radiofm("evaluate", tmp_path / "run", "--frames", 14, "--target", "b", "--shots", "1,2", "--out",
             tmp_path / "found.json")
-    found = json.loads((tmp_path / "found.json").read_text())
+    found = json.loads((tmp_path / "found.json").read_text())["antennas"]
     assert list(found) == ["b"] and list(found["b"]["each"]) == ["1", "2"]
     assert np.mean(found["b"]["each"]["2"]["accuracy"]) > 2 / 24  # well above chance even so
     for arguments, words in ((("train", tmp_path / "x", "--source", "e"), "antennas are a, b, c, d"),

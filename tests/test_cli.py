@@ -4,8 +4,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from radiofm_ml.cli.app import app
 from radiofm_ml.engines import open_engine
 from radiofm_ml.fewshot import FewShot
 from radiofm_ml.pipeline import embed_recording
+from radiofm_ml.sigmf.annotations import AnnotationWriter
 from radiofm_ml.sigmf.recording import find_recordings, open_recording
 from radiofm_ml.train import shards
 from sigmf_files import write_recording
@@ -39,7 +42,7 @@ def radiofm(*arguments, code=0):
     return done.stderr if code else done.stdout
 
 
-def signal(kind: str, tiles: float, seed: int) -> np.ndarray:
+def samples(kind: str, tiles: float, seed: int) -> np.ndarray:
     """Noise with a tone or short pulses, the tone at +RATE/8."""
     n, rng = int(tiles * SPEC.stride) + 32, np.random.default_rng(seed)
     noise = 0.01 * rng.standard_normal(2 * n).astype(np.float32).view(np.complex64)
@@ -59,11 +62,11 @@ def world(tmp_path_factory):
         for i in range(3):
             write_recording(
                 folder / kind / f"{kind}{i}",
-                signal(kind, 6, i),
+                samples(kind, 6, i),
                 captures=[{"core:sample_start": 0, "core:frequency": FREQUENCY}],
                 sample_rate=RATE,
             )
-    write_recording(folder / "short" / "short", signal("tone", 0.3, 9), sample_rate=RATE)
+    write_recording(folder / "short" / "short", samples("tone", 0.3, 9), sample_rate=RATE)
     return folder
 
 
@@ -100,7 +103,7 @@ def test_one_bad_recording_does_not_stop_the_others(world, tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     for i in (0, 2):
-        write_recording(source / f"good{i}", signal("tone", 2, i), sample_rate=RATE)
+        write_recording(source / f"good{i}", samples("tone", 2, i), sample_rate=RATE)
     (source / "good1.sigmf-meta").write_text("{not json")
     error = radiofm("embed", source, tmp_path / "out", "-m", world / "model", code=1)
     assert "good1.sigmf-meta" in error and "1 of 3 recordings failed" in error and "Traceback" not in error
@@ -141,7 +144,7 @@ def test_teach_and_annotate(world, tmp_path):
 
 
 def test_enroll_from_annotations(world, tmp_path):
-    iq = np.concatenate([signal("tone", 4, 1)[: 4 * SPEC.stride], signal("pulses", 4, 2)])
+    iq = np.concatenate([samples("tone", 4, 1)[: 4 * SPEC.stride], samples("pulses", 4, 2)])
     half = 4 * SPEC.stride
     write_recording(
         tmp_path / "both",
@@ -178,7 +181,7 @@ def test_info(world):
     ("arguments", "words"),
     [
         (("embed", "nowhere.sigmf-meta", "out.npz", "-m", "MODEL"), "nowhere.sigmf-meta"),
-        (("embed", "TONE", "no/such/folder/", "-m", "nothing-like-it"), "nothing-like-it: no such bundle"),
+        (("embed", "TONE", "no/folder/x.npz", "-m", "nothing-like-it"), "nothing-like-it: no such bundle"),
         (("info", "TONE"), "no such bundle"),
         (("annotate", "TONE", "-o", "OUT", "-m", "MODEL"), "brings no labels"),
         (
@@ -217,6 +220,96 @@ def test_pretrain_makes_a_bundle_and_resumes(tmp_path, monkeypatch):
     assert bundles.load(tmp_path / "run" / "bundle").name == "msm-tiny"
     refused = CliRunner().invoke(app, [*run, "--mask-ratio", "0.5"])
     assert refused.exit_code == 1 and "other settings" in str(refused.exception)
+
+
+def test_annotate_by_every_metric(world, tmp_path, monkeypatch):
+    """--metric is that of the block, with its default."""
+    used = []
+    real = FewShot.for_bundle
+    monkeypatch.setattr(FewShot, "for_bundle", lambda *a, **k: used.append(k.get("metric")) or real(*a, **k))
+    taught = tmp_path / "t.safetensors"
+    tone = str(world / "tone" / "tone0.sigmf-meta")
+    common = ["-m", str(world / "model")]
+    for kind in ("tone", "pulses"):
+        recording = str(world / kind / f"{kind}0.sigmf-meta")
+        assert CliRunner().invoke(app, ["enroll", str(taught), kind, recording, *common]).exit_code == 0
+    for metric in (None, "euclidean", "cosine", "mahalanobis"):
+        out = tmp_path / f"{metric}.sigmf-meta"
+        run = ["annotate", tone, "-o", str(out), "-p", str(taught), *common]
+        used.clear()
+        assert CliRunner().invoke(app, [*run, *(["--metric", metric] if metric else [])]).exit_code == 0
+        assert set(used) == {metric or "euclidean"}
+        assert json.loads(out.read_text())["annotations"][0]["core:label"] == "tone"
+    done = CliRunner().invoke(app, [*run, "--metric", "manhattan"])
+    assert done.exit_code == 1 and "metric must be one of euclidean, cosine" in str(done.exception)
+
+
+def test_signals_lose_nothing_that_was_complete(world, tmp_path):
+    """A second run over a complete output is ended again and again; the same command goes on each time."""
+    taught, out = tmp_path / "t.safetensors", tmp_path / "long.sigmf-meta"
+    iq = np.concatenate([samples("tone", 200, 1), samples("pulses", 200, 2)] * 12)
+    iq = (20 * iq).view(np.float32).astype(np.int8)
+    path = write_recording(tmp_path / "long", iq, "ci8", sample_rate=RATE)
+    few = FewShot.for_bundle(bundles.load(world / "model"), shipped=False)
+    few.prototypes.enroll("x", np.ones((5, 64), np.float32))
+    few.save(taught)
+    command = ["annotate", path, "-o", out, "-p", taught, "-m", world / "model", "--batch", "4"]
+    with open_recording(path) as recording, AnnotationWriter(out, recording) as writer:
+        n_tiles = SPEC.n_tiles(recording.n_samples)
+        for k in range(305):
+            writer.add(1000 * k, 1000, str(k))
+    before, done = out.read_bytes(), 0
+    beside = tmp_path / ".long.sigmf-meta.incomplete"
+
+    def position():
+        return json.loads(beside.read_text())["global"]["radiofm:resume"]["sample"] if beside.exists() else 0
+
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        # as a user starts it, whose shell does not ignore SIGINT
+        child = subprocess.Popen([sys.executable, "-m", "radiofm_ml.cli", *map(str, command)],
+                                 stderr=subprocess.PIPE, text=True,
+                                 env={**os.environ, "OMP_NUM_THREADS": "1"},
+                                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+        while child.poll() is None and position() <= done:
+            time.sleep(0.02)
+        child.send_signal(number)
+        error = child.communicate(timeout=60)[1]
+        assert child.returncode == code, error
+        assert out.read_bytes() == before and "Traceback" not in error
+        assert ("interrupted after 0 of 1" in error) == (number != signal.SIGKILL)
+        assert json.loads(beside.read_text())["global"]["radiofm:incomplete"] is True and position() > done
+        done = position()
+    radiofm(*command)
+    meta = json.loads(out.read_text())
+    assert "radiofm:incomplete" not in meta["global"] and not beside.exists()
+    assert sum(a["radiofm:decisions"] for a in meta["annotations"]) == n_tiles
+
+
+def test_the_last_line_names_what_was_not_done(world, tmp_path):
+    source = tmp_path / "in [bold]"
+    source.mkdir()
+    write_recording(source / "good[red]", samples("tone", 2, 0), sample_rate=RATE)
+    (source / "bad[red]\x1b[31m.sigmf-meta").write_text("{not json")
+    write_recording(source / "odd", np.full(3000, np.nan, np.complex64), sample_rate=RATE)
+    write_recording(source / "alone", b"", metadata_only=True)
+    (source / "alone.sigmf-data").unlink()
+    error = radiofm("embed", source, tmp_path / "out", "-m", world / "model", code=1)
+    last = error.strip().splitlines()[-1]
+    assert "1 of 3 recordings failed" in last and "bad[red]\\x1b[31m.sigmf-meta" in last
+    assert "left out" in last and "alone.sigmf-meta: metadata without samples" in last
+    assert "odd.sigmf-meta: holds NaN" in last
+    assert "\x1b" not in error and "Traceback" not in error and "in [bold]" in error
+
+
+@pytest.mark.parametrize("label", ["[/red]", "[bold]x", ":smile:", "a\x1b[31mb"])
+def test_labels_that_rich_would_take_for_markup(world, tmp_path, label):
+    tone = str(world / "tone" / "tone0.sigmf-meta")
+    done = CliRunner().invoke(app, ["enroll", str(tmp_path / "t.safetensors"), label, tone, "-m",
+                                    str(world / "model")])
+    if label.isprintable():
+        assert done.exit_code == 0 and label in done.output
+    else:
+        assert "\x1b" not in done.output  # whether it may be taught is not for the terminal to say
 
 
 @pytest.mark.parametrize("command", ["embed", "annotate"])

@@ -2,20 +2,37 @@
 # Copyright 2026 gr-radiofm authors
 """From recordings to embeddings and annotations, one or a folder of them."""
 
+import io
 import json
 import math
+import random
+import struct
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import sigmf
 import torch
 from radiofm_ml import embeddings as embeddings_module
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings, EmbeddingsError, band_edges
 from radiofm_ml.engines import open_engine
 from radiofm_ml.fewshot import FewShot
-from radiofm_ml.pipeline import annotate_all, annotate_recording, embed_all, embed_recording, tile_batches
+from radiofm_ml.pipeline import (
+    annotate_all,
+    annotate_recording,
+    embed_all,
+    embed_recording,
+    shots_of,
+    tile_batches,
+)
+from radiofm_ml.sigmf import folders, jobs
 from radiofm_ml.sigmf.annotations import AnnotationWriter
 from radiofm_ml.sigmf.jobs import JobError, plan
-from radiofm_ml.sigmf.recording import RecordingError, open_recording
+from radiofm_ml.sigmf.recording import Recording, RecordingError, open_recording
+from radiofm_ml.sigmf.tile_choice import choose, labelled_tiles
 from radiofm_ml.spectrogram import tiles_from_iq
 from sigmf_files import write_recording
 from tiny_bundle import SPEC, make_bundle
@@ -112,7 +129,11 @@ def test_save_and_load(tmp_path, engine):
     embedded = embed_recording(open_recording(record(tmp_path / "r", samples(3 * SPEC.stride))), engine)
     path = tmp_path / "r.npz"
     path.write_text("something older")
-    embedded.save(path)
+    with pytest.raises(EmbeddingsError, match="r.npz: is there"):
+        embedded.save(path)
+    assert path.read_text() == "something older"
+    embedded.save(path, overwrite=True)
+    embedded.save(path)  # its own
     with np.load(path, allow_pickle=False) as arrays:
         assert arrays["embedding"].shape == (3, 512) and arrays["embedding"].dtype == np.float32
         assert arrays["sample_start"].dtype == arrays["sample_count"].dtype == np.int64
@@ -162,8 +183,10 @@ def test_failure_to_write_keeps_what_was_there(tmp_path, engine, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize("name, message", [("", "is a folder"), ("no/x.npz", "does not exist; create it")])
+@pytest.mark.parametrize("name, message", [
+    ("", "must end in .npz"), ("folder.npz", "is a folder"), ("no/x.npz", "does not exist; create it")])
 def test_where_files_cannot_be(tmp_path, name, message):
+    (tmp_path / "folder.npz").mkdir()
     with pytest.raises(EmbeddingsError, match=message):
         EmbeddingFile(tmp_path / name, 5, "m@1")
 
@@ -269,7 +292,7 @@ def test_annotate_a_folder(tmp_path, folder, engine):
 def test_failures_of_the_work_are_outcomes_too(folder, tmp_path, engine):
     (tmp_path / "out" / "a.npz").mkdir(parents=True)
     outcomes = list(embed_all(folder, tmp_path / "out", engine))
-    assert "a.npz: is a folder; name an .npz file" in outcomes[0].error and outcomes[1].result == 4
+    assert "a.npz: is a folder; name a file ending in .npz" in outcomes[0].error and outcomes[1].result == 4
 
 
 def test_one_recording(tmp_path, folder, engine):
@@ -296,6 +319,330 @@ def test_outputs_inside_the_source_are_no_recordings(folder, engine):
     list(annotate_all(folder, folder / "out", engine, lambda: FewShot(engine.embedding_size)))
     again = plan(folder, folder / "out", ".sigmf-meta")
     assert [job.recording.name for job in again] == ["a.sigmf-meta", "b.v1.sigmf-meta", "broken.sigmf-meta"]
+
+
+# -- interrupted ------------------------------------------------------------------------------------------
+@pytest.fixture
+def long(tmp_path):
+    """A recording of 21 tiles with two tones by turns, two centre frequencies and an annotation by hand."""
+    tones = [samples(4 * SPEC.stride, k, (-0.2, 0.3)[k % 2]) for k in range(5)]
+    captures = [{"core:sample_start": 0, "core:frequency": 100e6},
+                {"core:sample_start": 9 * SPEC.stride + 100, "core:frequency": 101e6}]
+    return record(tmp_path / "long", np.concatenate([*tones, samples(700)]), captures=captures,
+                  annotations=[{"core:sample_start": 5, "core:sample_count": 7, "core:label": "by hand"}])
+
+
+class Interrupted:
+    """An engine that is interrupted in its nth batch."""
+
+    def __init__(self, engine, after):
+        self._engine, self._left = engine, after
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def embed(self, tiles):
+        self._left -= 1
+        if self._left < 0:
+            raise KeyboardInterrupt
+        return self._engine.embed(tiles)
+
+
+def annotate_one(source, target, engine, few, batch=4, **options):
+    [outcome] = annotate_all(source, target, engine, lambda: few, batch=batch, **options)
+    assert outcome.error is None, outcome.error
+    return json.loads(target.read_text())
+
+
+def own(meta):
+    return [a for a in meta["annotations"] if "radiofm:decisions" in a]
+
+
+@pytest.mark.parametrize("merge", [True, False])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_interrupted_run_goes_on(tmp_path, engine, long, in_place, merge):
+    """In the end the file is that of a run that was never interrupted, to the last digit."""
+    few, whole = taught(engine, tmp_path), tmp_path / "whole.sigmf-meta"
+    expected = annotate_one(long, whole, engine, few, merge=merge)
+    by_hand = {"core:sample_start": 5, "core:sample_count": 7, "core:label": "by hand"}
+    assert "radiofm:incomplete" not in expected["global"] and "radiofm:resume" not in expected["global"]
+    out = long if in_place else tmp_path / "out.sigmf-meta"
+    for after in (2, 1, 0):
+        with pytest.raises(KeyboardInterrupt):
+            list(annotate_all(long, out, Interrupted(engine, after), lambda: few, batch=4, merge=merge))
+        there = json.loads(out.read_text())
+        assert there["global"]["radiofm:incomplete"] is True
+        assert sum(a["radiofm:decisions"] for a in own(there)) in (8, 9, 12, 13)  # and one that was cut
+        assert by_hand in there["annotations"]
+        sigmf.sigmffile.SigMFFile(metadata=there).validate()
+    counting = Counting(engine)
+    found = annotate_one(long, out, counting, few, merge=merge)
+    assert counting.tiles == 21 - 12
+    assert found["annotations"] == expected["annotations"] and found["captures"] == expected["captures"]
+    assert not [key for key in found["global"] if key in ("radiofm:incomplete", "radiofm:resume")]
+
+
+class Counting(Interrupted):
+    def __init__(self, engine):
+        super().__init__(engine, 10**9)
+        self.tiles = 0
+
+    def embed(self, tiles):
+        self.tiles += len(tiles)
+        return super().embed(tiles)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_what_was_complete_stays_until_the_next_is(tmp_path, engine, long, in_place):
+    few, out = taught(engine, tmp_path), long if in_place else tmp_path / "out.sigmf-meta"
+    annotate_one(long, out, engine, few, task="first")
+    before = out.read_bytes()
+    for after in (0, 2, 2):
+        with pytest.raises(KeyboardInterrupt):
+            list(annotate_all(long, out, Interrupted(engine, after), lambda: few, batch=4, task="second"))
+        assert out.read_bytes() == before
+    beside = tmp_path / f".{out.name}.incomplete"
+    assert json.loads(beside.read_text())["global"]["radiofm:incomplete"] is True
+    counting = Counting(engine)
+    found = annotate_one(long, out, counting, few, task="second")
+    assert counting.tiles == 21 - 16 and not beside.exists()
+    assert {a["radiofm:task"] for a in own(found)} == {"second"}
+    assert len(own(found)) == len(own(json.loads(before)))
+
+
+@pytest.mark.parametrize("change", ["settings", "taught", "data", "edited", "batch"])
+def test_only_the_same_run_goes_on(tmp_path, engine, long, change):
+    few, out, batch, task = taught(engine, tmp_path), tmp_path / "out.sigmf-meta", 4, "t"
+    with pytest.raises(KeyboardInterrupt):
+        list(annotate_all(long, out, Interrupted(engine, 2), lambda: few, batch=4, task="t"))
+    if change == "settings":
+        task = "another"
+    elif change == "taught":
+        few.prototypes.rename("low", "deep")
+    elif change == "data":
+        data = long.with_suffix(".sigmf-data")
+        data.write_bytes(data.read_bytes()[:-8])
+    elif change == "edited":
+        meta = json.loads(out.read_text())
+        meta["global"]["radiofm:resume"]["growing"] = [[99, 1, "x"]]
+        out.write_text(json.dumps(meta))
+    else:
+        batch = 3  # where it goes on does not matter
+    counting = Counting(engine)
+    found = annotate_one(long, out, counting, few, batch, task=task)
+    assert counting.tiles == (21 - 6 if change == "batch" else 21)
+    assert {a["radiofm:task"] for a in own(found)} == {task} and "radiofm:incomplete" not in found["global"]
+    fresh = annotate_one(long, tmp_path / "fresh.sigmf-meta", engine, few, batch, task=task)
+    labels = [[(a["core:label"], a["core:sample_start"]) for a in own(meta)] for meta in (found, fresh)]
+    assert labels[0] == labels[1]
+
+
+def test_replace_keeps_what_others_wrote_until_it_is_complete(tmp_path, engine, long):
+    few, before = taught(engine, tmp_path), long.read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        list(annotate_all(long, long, Interrupted(engine, 2), lambda: few, batch=4, replace=True))
+    assert long.read_bytes() == before
+    assert len(own(annotate_one(long, long, engine, few, replace=True))) > 3
+
+
+def test_interrupted_embeddings_leave_the_old_ones(tmp_path, engine, long):
+    out = tmp_path / "out.npz"
+    list(embed_all(long, out, engine, 4))
+    before, names = out.read_bytes(), sorted(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        list(embed_all(long, out, Interrupted(engine, 2), 4))
+    assert out.read_bytes() == before and sorted(tmp_path.iterdir()) == names
+
+
+# -- folders that others fill ------------------------------------------------------------------------------
+ODD = [ValueError("two\nlines"), zipfile.BadZipFile("bad"), tarfile.ReadError("bad"), struct.error("bad"),
+       RecursionError(), OverflowError("big"), KeyError("x"), zlib.error("bad"), EOFError(), IndexError("i"),
+       MemoryError(), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), AssertionError(), NotImplementedError(),
+       AttributeError("none"), OSError(36, "File name too long"), StopIteration()]
+
+
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("place", ["find_container", "archive_members", "open_recording"])
+def test_no_error_of_one_recording_ends_the_folder(tmp_path, engine, monkeypatch, error, place):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        record(tmp_path / "in" / name, samples(3000))
+    (tmp_path / "in" / "bad.sigmf").write_bytes(b"x")
+    module = jobs if place == "open_recording" else folders
+    real = getattr(module, place)
+
+    def broken(path, *arguments):
+        if "bad" in str(path) or place == "find_container" and path.name.startswith("a"):
+            raise error
+        return real(path, *arguments)
+
+    monkeypatch.setattr(module, place, broken)
+    outcomes = list(embed_all(tmp_path / "in", tmp_path / "out", engine))
+    [wrong] = [outcome.error for outcome in outcomes if outcome.error]
+    assert "bad.sigmf" in wrong and "\n" not in wrong and len(outcomes) == 3
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.npz", "b.npz"]
+
+
+def test_damaged_archives_and_absurd_names(tmp_path, engine):
+    source = tmp_path / "in"
+    source.mkdir()
+    record(source / "good", samples(3000))
+    (source / "a.sigmf.zip").write_bytes(b"PK\x03\x04" + bytes(300))
+    (source / "b.sigmf").write_bytes(random.Random(0).randbytes(3500))
+    (source / "d.sigmf.gz").write_bytes(b"\x1f\x8b\x08" + bytes(100))
+    (source / "e.sigmf-meta").write_text(json.dumps({
+        "global": {"core:datatype": "cf32_le", "core:version": "1.2.0", "core:dataset": "x" * 300},
+        "captures": [], "annotations": []}))
+    (source / "f.sigmf-meta").write_text("[" * 100_000)
+    with zipfile.ZipFile(source / "g.sigmf.zip", "w") as archive:
+        archive.writestr("x.sigmf-meta", b"{}")
+    cut = (source / "g.sigmf.zip").read_bytes()
+    (source / "g.sigmf.zip").write_bytes(cut[:20] + bytes(30) + cut[50:])
+    outcomes = {o.job.recording.name: o for o in embed_all(source, tmp_path / "out", engine)}
+    assert sorted(outcomes) == ["a.sigmf.zip", "b.sigmf", "d.sigmf.gz", "e.sigmf-meta", "f.sigmf-meta",
+                                "g.sigmf.zip", "good.sigmf-meta"]
+    for name, outcome in outcomes.items():
+        assert (outcome.error is None) == (name == "good.sigmf-meta"), outcome
+        assert outcome.error is None or name in outcome.error
+
+
+def archive_of(path, names):
+    about = {"core:datatype": "cf32_le", "core:version": "1.2.0"}
+    meta = {"global": about, "captures": [], "annotations": []}
+    with tarfile.open(path, "w") as tar:
+        for name in names:
+            for suffix, data in ((".sigmf-meta", json.dumps(meta).encode()),
+                                 (".sigmf-data", samples(3000).tobytes())):
+                member = tarfile.TarInfo(name + suffix)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+
+
+def test_names_of_members_are_no_paths(tmp_path):
+    """Whatever they are: every output lies in the target, each in a place of its own."""
+    source, target = tmp_path / "up" / "in", tmp_path / "up" / "out"
+    source.mkdir(parents=True)
+    record(source / "good", samples(3000))
+    archive_of(source / "two.sigmf", ["../../N1", "/abs/N2", "a/../../N3", "./N4", "x/N5", "N5", "..",
+                                      "x//N6", "deep/two.sigmf/../../../N7", "N5.sigmf/N8"])
+    archive_of(source / "one.sigmf", ["../../../N9"])
+    jobs = plan(source, target, ".npz")
+    assert len(jobs) == 12 and len({job.output for job in jobs}) == 12
+    for job in jobs:
+        assert job.output.resolve().is_relative_to(target.resolve()), job
+        assert ".." not in job.output.parts
+    assert target / "good.npz" in {job.output for job in jobs}
+
+
+def test_an_archive_of_such_names_ends_nothing(tmp_path, engine):
+    source = tmp_path / "up" / "in"
+    source.mkdir(parents=True)
+    record(source / "good", samples(3000))
+    archive_of(source / "two.sigmf", ["../../N1", "/tmp/N2"])
+    before = set(tmp_path.rglob("*"))
+    outcomes = list(embed_all(source, tmp_path / "up" / "out", engine))
+    assert len(outcomes) == 3 and (tmp_path / "up" / "out" / "good.npz").exists()
+    made = set(tmp_path.rglob("*")) - before
+    assert all(path.is_relative_to(tmp_path / "up" / "out") for path in made)
+    assert not Path("/tmp/N2.npz").exists()
+
+
+def test_two_recordings_of_one_name_get_two_outputs(tmp_path, engine):
+    for name in ("x.sigmf", "x.sigmf.gz", "x.sigmf.xz"):
+        archive_of(tmp_path / name, ["y"])
+    archive_of(tmp_path / "z.sigmf", ["x", "x.sigmf"])
+    made = [str(job.output.relative_to(tmp_path / "out")) for job in plan(tmp_path, tmp_path / "out", ".npz")]
+    assert made == ["x.npz", "x.sigmf.gz.npz", "x.sigmf.xz.npz", "z/x.npz", "z/x.sigmf.npz"]
+
+
+def test_linked_folders_are_walked_once(tmp_path):
+    source = tmp_path / "in"
+    (source / "sub").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    record(source / "sub" / "a", samples(3000))
+    record(tmp_path / "elsewhere" / "b", samples(3000))
+    (source / "alias").symlink_to("sub")
+    (source / "sub" / "loop").symlink_to("..")
+    (source / "linked").symlink_to(tmp_path / "elsewhere")
+    (source / "linked-again").symlink_to(tmp_path / "elsewhere")
+    (source / "gone").symlink_to("nowhere")
+    found = folders.survey(source)
+    assert found.recordings == [source / "linked" / "b.sigmf-meta", source / "sub" / "a.sigmf-meta"]
+    assert [line.split(":")[0] for line in found.left_out] == [
+        str(source / name) for name in ("alias", "linked-again", "sub/loop")]
+    jobs = plan(source, tmp_path / "out", ".npz")
+    assert [job.output for job in jobs] == [tmp_path / "out" / "linked" / "b.npz", tmp_path / "out/sub/a.npz"]
+    assert jobs.left_out == found.left_out
+
+
+def test_what_is_left_out_is_said(tmp_path, folder):
+    (folder / "alone.sigmf-meta").write_text(json.dumps(
+        {"global": {"core:datatype": "cf32_le", "core:version": "1.2.0", "core:metadata_only": True},
+         "captures": [], "annotations": []}))
+    assert plan(folder, tmp_path / "out", ".npz").left_out == [
+        f"{folder / 'alone.sigmf-meta'}: metadata without samples"]
+
+
+# -- shots -------------------------------------------------------------------------------------------------
+def test_tiles_of_labels_are_those_that_they_cover(tmp_path):
+    """Against the rule, tile by tile."""
+    rng = np.random.default_rng(0)
+    for trial in range(30):
+        n = int(rng.integers(1, 40 * SPEC.stride))
+        annotations = []
+        for _ in range(int(rng.integers(0, 12))):
+            start = int(rng.integers(0, n))
+            annotations.append({"core:sample_start": start,
+                                "core:sample_count": int(rng.integers(1, n - start + 2 * SPEC.stride)),
+                                "core:label": str(rng.choice(["a", "b", "c", ""]))})
+        annotations.sort(key=lambda a: a["core:sample_start"])
+        recording = open_recording(record(tmp_path / f"r{trial}", np.zeros(n, np.complex64),
+                                          annotations=annotations))
+        expected = {}
+        for k in range(SPEC.n_tiles(n)):
+            start, covered = k * SPEC.stride, {}
+            count = min(SPEC.samples_per_tile, n - start)
+            for a in recording.annotations:
+                overlap = min(start + count, a.sample_start + a.sample_count, n) - max(start, a.sample_start)
+                if a.label and overlap > 0:
+                    covered[a.label] = covered.get(a.label, 0) + overlap
+            best = max(covered, key=covered.get, default="")
+            if best and 2 * covered[best] >= count:
+                expected.setdefault(best, []).append(k)
+        assert {label: list(tiles) for label, tiles in labelled_tiles(recording, SPEC).items()} == expected
+
+
+def test_shots_are_spread_evenly_and_nothing_else_is_read(tmp_path, engine, monkeypatch):
+    record(tmp_path / "short", samples(3 * SPEC.stride + 32))
+    record(tmp_path / "much", samples(64 * SPEC.stride + 32, 1))
+    paths = [tmp_path / "short.sigmf-meta", tmp_path / "much.sigmf-meta"]
+    assert choose([range(3), range(64)], 7) == [(0, 0), (1, 0), (0, 2), (1, 32), (0, 1), (1, 16), (1, 48)]
+    assert sorted(choose([range(3), range(5)], 0)) == [(0, i) for i in range(3)] + [(1, i) for i in range(5)]
+    read = []
+    real = Recording.read
+    monkeypatch.setattr(Recording, "read", lambda self, start=0, count=None: (
+        read.append((self.path.name, start // SPEC.stride)), real(self, start, count))[1])
+    taught, outcomes = shots_of(paths, engine, "x", 7)
+    assert sorted(read) == [("much.sigmf-meta", k) for k in (0, 16, 32, 48)] + [
+        ("short.sigmf-meta", k) for k in (0, 1, 2)]
+    assert taught["x"].shape == (7, engine.embedding_size) and not any(o.error for o in outcomes)
+    direct = embed_recording(open_recording(paths[1]), engine).embedding[32]
+    np.testing.assert_allclose(taught["x"][3], direct, atol=2e-2)
+
+
+def test_a_bad_recording_does_not_stop_teaching(tmp_path, engine):
+    record(tmp_path / "a", samples(4000))
+    record(tmp_path / "b", samples(10), datatype="cf99_le")
+    taught, outcomes = shots_of([tmp_path / "a.sigmf-meta", tmp_path / "b.sigmf-meta"], engine, "x", 3)
+    assert len(taught["x"]) == 3 and outcomes[0].error is None and "b.sigmf-meta" in outcomes[1].error
+
+
+def test_unknown_and_empty_annotations_teach_nothing(tmp_path, engine):
+    entries = [{"core:sample_start": 0, "core:sample_count": 9000, "core:label": label}
+               for label in (" tone ", "unknown", " ", "")]
+    path = record(tmp_path / "a", samples(9000), annotations=[entries[1], entries[2], entries[0], entries[3]])
+    taught, _ = shots_of([path], engine, "", 2)
+    assert {label: len(vectors) for label, vectors in taught.items()} == {"tone": 2}
 
 
 # -- real recordings ---------------------------------------------------------------------------------------

@@ -168,7 +168,8 @@ def test_harmless_deviations_warn_and_go_on(tmp_path, section, values, said):
 def test_annotations_of_others_in_an_output_are_read_alike(tmp_path):
     recording = open_recording(write_recording(tmp_path / "x", ramp(10)))
     other = write_recording(tmp_path / "y", ramp(10), annotations=[
-        {"core:sample_start": 3, "core:label": "theirs", "my:snr": float("nan")}])
+        {"core:sample_start": 3, "core:label": "theirs", "my:snr": float("nan")}],
+        extensions=[{"name": "radiofm", "version": "1.0.0", "optional": True}])
     with AnnotationWriter(other, recording, data="none"):
         pass
     kept = json.loads(other.read_text(), parse_constant=pytest.fail)["annotations"]

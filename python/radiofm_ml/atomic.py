@@ -9,10 +9,11 @@ open or mapped keeps it. The file's mode stays what it was.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,6 +64,24 @@ def write_json(path: str | os.PathLike, content, *, indent: int | None = 2, dura
     """As ``write_text``. Raises ValueError for NaN and infinite numbers, which JSON does not have."""
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n",
                durable=durable)
+
+
+def json_line(record) -> str:
+    """A line of a log in JSON; numbers that are not finite become null."""
+    return json.dumps(plain(record), allow_nan=False) + "\n"
+
+
+def plain(value):
+    """``value`` in JSON's own types, arrays as lists; numbers that are not finite become null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # NumPy's arrays and numbers
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def _sync(path: Path) -> None:

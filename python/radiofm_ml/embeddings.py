@@ -11,6 +11,7 @@ import math
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from radiofm_ml.atomic import replacing
 from radiofm_ml.files import check_regular
+from radiofm_ml.outputs import OutputError, check_file
 
 SUFFIX = ".npz"
 
@@ -52,9 +54,11 @@ class Embeddings:
     def __len__(self) -> int:
         return len(self.embedding)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write an ``.npz`` file, as a whole or not at all. Raises EmbeddingsError."""
-        file = EmbeddingFile(path, self.embedding.shape[1], self.model)
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False,
+             sources: Iterable[str | os.PathLike] = ()) -> None:
+        """Write an ``.npz`` file, as a whole or not at all; ``overwrite`` and ``sources`` as for
+        ``EmbeddingFile``. Raises EmbeddingsError."""
+        file = EmbeddingFile(path, self.embedding.shape[1], self.model, overwrite=overwrite, sources=sources)
         file.add(self)
         file.close()
 
@@ -88,21 +92,37 @@ _COLUMNS = (("embedding", "f4"), ("sample_start", "i8"), ("sample_count", "i8"),
             ("rx_freq", "f8"), ("freq_lower_edge", "f8"), ("freq_upper_edge", "f8"))
 
 
+def check_output(path: str | os.PathLike, *, overwrite: bool = False,
+                 sources: Iterable[str | os.PathLike] = ()) -> Path:
+    """The file to write embeddings to (see ``outputs.check_file``). Raises EmbeddingsError."""
+    try:
+        return check_file(path, SUFFIX, _holds_embeddings, overwrite=overwrite, sources=sources)
+    except OutputError as error:
+        raise EmbeddingsError(str(error)) from None
+
+
+def _holds_embeddings(path: Path) -> bool:
+    """Is it an ``.npz`` with the arrays of ours? Nothing but its directory is read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(archive.namelist()) == {f"{name}.npy" for name in ("model", *(n for n, _ in _COLUMNS))}
+    except Exception:  # as many kinds as there are damaged files
+        return False
+
+
 class EmbeddingFile:
     """An ``.npz`` that is written while embeddings come in, without keeping them in memory.
 
-    They wait in a nameless temporary file beside it; ``close`` writes the ``.npz`` and puts it in place.
+    They wait in a nameless temporary file beside it; ``close`` writes the ``.npz`` and puts it in place. A
+    file that is there and holds no embeddings is replaced only with ``overwrite``, one of ``sources`` never.
     Raises EmbeddingsError when it cannot be written, in the constructor where that can be seen then.
     """
 
-    def __init__(self, path: str | os.PathLike, embedding_size: int, model: str):
-        self.path, self.model = Path(path), model
+    def __init__(self, path: str | os.PathLike, embedding_size: int, model: str, *, overwrite: bool = False,
+                 sources: Iterable[str | os.PathLike] = ()):
+        self.path, self.model = check_output(path, overwrite=overwrite, sources=sources), model
         self._dtype = np.dtype([(name, kind, (embedding_size,) if name == "embedding" else ())
                                 for name, kind in _COLUMNS])
-        if self.path.is_dir():
-            raise EmbeddingsError(f"{self.path}: is a folder; name an .npz file")
-        if not self.path.parent.is_dir():
-            raise EmbeddingsError(f"{self.path}: folder {self.path.parent} does not exist; create it")
         try:
             self._rows = tempfile.TemporaryFile(dir=self.path.parent)
         except OSError as error:

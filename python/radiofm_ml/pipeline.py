@@ -8,34 +8,38 @@ recording shorter than a tile, is completed with its own samples (``SpectrogramS
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from radiofm_ml import embeddings
-from radiofm_ml.embeddings import Embeddings, band_edges
+from radiofm_ml.embeddings import EmbeddingFile, Embeddings, band_edges
 from radiofm_ml.engines import Engine
 from radiofm_ml.fewshot import UNKNOWN, FewShot
-from radiofm_ml.sigmf.annotations import AnnotationWriter
+from radiofm_ml.sigmf.annotations import GENERATOR, AnnotationWriter
 from radiofm_ml.sigmf.container import META
-from radiofm_ml.sigmf.jobs import Outcome, plan, run
+from radiofm_ml.sigmf.jobs import Job, Outcome, attempt, plan, run
 from radiofm_ml.sigmf.recording import Recording
-from radiofm_ml.sigmf.tiles import tile_batches, tile_frequency
+from radiofm_ml.sigmf.tile_choice import all_tiles, choose, labelled_tiles
+from radiofm_ml.sigmf.tiles import read_tiles, tile_batches, tile_frequency
 from radiofm_ml.spectrogram import occupied_band
 
 Progress = Callable[[int, int], None]  # (tiles done, tiles in all)
 
 
-def embed_batches(recording: Recording, engine: Engine, batch: int = 16,
-                  progress: Progress | None = None) -> Iterator[tuple[Embeddings, np.ndarray]]:
-    """(Embeddings, bands) of ``batch`` tiles at a time; bands: float64 (n, 2), see ``occupied_band``."""
+def embed_batches(recording: Recording, engine: Engine, batch: int = 16, progress: Progress | None = None,
+                  first: int = 0) -> Iterator[tuple[Embeddings, np.ndarray]]:
+    """(Embeddings, bands) of ``batch`` tiles at a time, from tile ``first`` on; bands: float64 (n, 2), see
+    ``occupied_band``."""
     spec, n_samples = engine.spec, recording.n_samples
     n_tiles, rate = spec.n_tiles(n_samples), recording.sample_rate
-    for first, tiles in tile_batches(recording, spec, batch):
-        index = np.arange(first, first + len(tiles), dtype=np.int64)
+    for at, tiles in tile_batches(recording, spec, batch, first):
+        index = np.arange(at, at + len(tiles), dtype=np.int64)
         starts = index * spec.stride
         bands = np.array([occupied_band(tile, spec) for tile in tiles])
         frequencies = [tile_frequency(recording, spec, int(k)) for k in index]
@@ -45,7 +49,7 @@ def embed_batches(recording: Recording, engine: Engine, batch: int = 16,
                          np.array([math.nan if f is None else f for f in frequencies]),
                          edges[:, 0], edges[:, 1], engine.bundle.id), bands
         if progress:
-            progress(first + len(tiles), n_tiles)
+            progress(at + len(tiles), n_tiles)
 
 
 def embed_recording(recording: Recording, engine: Engine, batch: int = 16,
@@ -54,19 +58,64 @@ def embed_recording(recording: Recording, engine: Engine, batch: int = 16,
     return Embeddings.join([part for part, _ in embed_batches(recording, engine, batch, progress)])
 
 
+def embed_tiles(recording: Recording, engine: Engine, indices: Sequence[int], batch: int = 16) -> np.ndarray:
+    """Embeddings of the tiles of these numbers, float32 (n, D); nothing else is read. Raises
+    RecordingError."""
+    parts = [engine.embed(read_tiles(recording, engine.spec, indices[at:at + batch]))
+             for at in range(0, len(indices), batch)]
+    return np.concatenate(parts) if parts else np.zeros((0, engine.embedding_size), np.float32)
+
+
+def shots_of(paths: Sequence[Path], engine: Engine, label: str = "", shots: int = 0, batch: int = 16,
+             track: Callable = lambda items, label: items) -> tuple[dict[str, np.ndarray], list[Outcome]]:
+    """Embeddings to teach by, {label: float32 (n, D)}, and what came of each recording.
+
+    label: of all tiles; '' to teach what the annotations say, by the tiles that lie more in one than outside.
+    shots: tiles of each label, spread evenly over the recordings and over each; 0 for all. Only these are
+    read. track: ``track(sequence, label)`` shows progress.
+    """
+    def tiles(recording: Recording, _) -> dict:
+        if label:
+            return {label: all_tiles(recording, engine.spec)}
+        return labelled_tiles(recording, engine.spec, skip=(UNKNOWN,))
+
+    outcomes = [attempt(Job(path), tiles) for path in track(paths, "looking")]
+    sets = [outcome.result or {} for outcome in outcomes]
+    chosen = {name: choose([found.get(name, ()) for found in sets], shots)
+              for name in dict.fromkeys(name for found in sets for name in found)}
+    embedded: dict[tuple[int, int], np.ndarray] = {}
+    wanted: dict[int, list[int]] = {}
+    for number, tile in sorted(set().union(*chosen.values())):
+        wanted.setdefault(number, []).append(tile)
+    for number in track(list(wanted), "teaching"):
+        outcomes[number] = attempt(Job(paths[number]), lambda recording, _, number=number: embed_tiles(
+            recording, engine, wanted[number], batch))
+        if outcomes[number].error is None:
+            vectors = outcomes[number].result
+            embedded.update(((number, tile), v) for tile, v in zip(wanted[number], vectors, strict=True))
+    taught = {name: [embedded[place] for place in places if place in embedded]
+              for name, places in chosen.items()}
+    return {name: np.stack(vectors) for name, vectors in taught.items() if vectors}, outcomes
+
+
 def annotate_recording(recording: Recording, engine: Engine, classifier: FewShot, writer: AnnotationWriter, *,
                        batch: int = 16, task: str = "", progress: Progress | None = None) -> int:
-    """Classify every tile of a recording and add what was decided to ``writer``, which must be started.
+    """Classify every tile of a recording and add what was decided to ``writer``, which must be started; from
+    ``writer.position`` on, where it goes on with an interrupted run.
 
-    Tiles are decided one after the other, as in a flowgraph. Returns the number of tiles. Raises
-    RecordingError, AnnotationError.
+    Tiles are decided one after the other, as in a flowgraph. Returns the number of tiles of the recording.
+    Raises RecordingError, AnnotationError.
     """
-    count = 0
-    for part, bands in embed_batches(recording, engine, batch, progress):
+    stride = engine.spec.stride
+    done = writer.position // stride
+    # the same tiles together as without the interruption, for the same numbers to the last digit
+    for part, bands in embed_batches(recording, engine, batch, progress, done - done % batch):
         for i in range(len(part)):
+            start, length = int(part.sample_start[i]), int(part.sample_count[i])
+            if start < writer.position:
+                continue
             decision = classifier.predict(part.embedding[i:i + 1])
             classifier.observe(part.embedding[i:i + 1], decision)
-            start, length = int(part.sample_start[i]), int(part.sample_count[i])
             # the writer wants edges at the centre frequency of the annotation's last sample
             frequency = recording.capture_at(start + length - 1).frequency
             lower, upper = band_edges(tuple(bands[i]), recording.sample_rate, frequency)
@@ -74,34 +123,77 @@ def annotate_recording(recording: Recording, engine: Engine, classifier: FewShot
             writer.add(start, length, label, freq_lower=None if math.isnan(lower) else lower,
                        freq_upper=None if math.isnan(upper) else upper,
                        confidence=float(decision.confidence()[0]), unknown=bool(decision.unknown[0]),
-                       model=part.model, task=task)
-        count += len(part)
-    return count
+                       model=part.model, task=task, position=start + stride)
+    return engine.spec.n_tiles(recording.n_samples)
 
 
 def embed_all(source: str | os.PathLike, target: str | os.PathLike, engine: Engine, batch: int = 16,
               progress: Progress | None = None) -> Iterator[Outcome]:
-    """``embed_recording`` for a recording or a folder, see ``plan`` and ``run``; results: number of tiles."""
-
-    def work(recording: Recording, output: Path) -> int:
-        embedded = embed_recording(recording, engine, batch, progress)
-        embedded.save(output)
-        return len(embedded)
-
-    return run(plan(source, target, embeddings.SUFFIX), work)
+    """Embeddings of a recording or a folder as files, see ``plan`` and ``embed_jobs``."""
+    return embed_jobs(plan(source, target, embeddings.SUFFIX), engine, batch, progress)
 
 
-def annotate_all(source: str | os.PathLike, target: str | os.PathLike, engine: Engine,
-                 new_classifier: Callable[[], FewShot], *, batch: int = 16, task: str = "",
-                 progress: Progress | None = None, **writer) -> Iterator[Outcome]:
-    """``annotate_recording`` for a recording or a folder, each with a classifier of its own.
+def embed_jobs(jobs: list[Job], engine: Engine, batch: int = 16, progress: Progress | None = None, *,
+               overwrite: bool = False) -> Iterator[Outcome]:
+    """Embeddings of every tile of each recording as an ``.npz``, see ``run``; results: number of tiles.
 
-    writer: further arguments of ``AnnotationWriter``. Results: number of tiles.
+    overwrite: also over files that hold no embeddings. What lies there stays until the new file is whole.
     """
 
     def work(recording: Recording, output: Path) -> int:
-        with AnnotationWriter(output, recording, **writer) as annotations:
-            return annotate_recording(recording, engine, new_classifier(), annotations,
+        file = EmbeddingFile(output, engine.embedding_size, engine.bundle.id, overwrite=overwrite,
+                             sources=(recording.path, recording.data_path))
+        try:
+            for part, _ in embed_batches(recording, engine, batch, progress):
+                file.add(part)
+            file.close()
+        finally:
+            file.discard()
+        return engine.spec.n_tiles(recording.n_samples)
+
+    return run(jobs, work)
+
+
+def annotate_all(source: str | os.PathLike, target: str | os.PathLike, engine: Engine,
+                 new_classifier: Callable[[], FewShot], **options) -> Iterator[Outcome]:
+    """Annotations of a recording or a folder, see ``plan`` and ``annotate_jobs``."""
+    return annotate_jobs(plan(source, target, META), engine, new_classifier, **options)
+
+
+def annotate_jobs(jobs: list[Job], engine: Engine, new_classifier: Callable[[], FewShot], *, batch: int = 16,
+                  task: str = "", progress: Progress | None = None, **writer) -> Iterator[Outcome]:
+    """``annotate_recording`` for each recording, with a classifier of its own; see ``run``.
+
+    What was interrupted is gone on with, if all that decides is the same. writer: further arguments of
+    ``AnnotationWriter``. Results: number of tiles.
+    """
+
+    def work(recording: Recording, output: Path) -> int:
+        classifier = new_classifier()
+        decisive = {key: value for key, value in writer.items() if key not in ("data", "overwrite")}
+        settings = _settings(recording, engine, classifier, {"task": task, **decisive})
+        with AnnotationWriter(output, recording, settings=settings, **writer) as annotations:
+            return annotate_recording(recording, engine, classifier, annotations,
                                       batch=batch, task=task, progress=progress)
 
-    return run(plan(source, target, META), work)
+    return run(jobs, work)
+
+
+def _settings(recording: Recording, engine: Engine, classifier: FewShot, options: dict) -> str:
+    """A digest of everything that a recording's annotations depend on; '' where they depend on the stream's
+    past, which is not kept."""
+    if classifier.centre == "stream":
+        return ""
+    digest = hashlib.sha256()
+    for prototype in classifier.prototypes:
+        digest.update(json.dumps([prototype.label, prototype.shots]).encode())
+        digest.update(prototype.vector.tobytes() + prototype.support.tobytes())
+    if classifier.prototypes.mean is not None:
+        digest.update(classifier.prototypes.mean.tobytes())
+    stored = os.stat(recording.data_path)
+    about = [GENERATOR, engine.bundle.id, classifier.metric, classifier.normalisation,
+             classifier.false_alarm_rate, options, recording.datatype, recording.channel,
+             recording.sample_rate, recording.meta["captures"], recording.n_samples, stored.st_size,
+             stored.st_mtime_ns]
+    digest.update(json.dumps(about, sort_keys=True, default=str).encode())
+    return digest.hexdigest()

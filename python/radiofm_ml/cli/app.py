@@ -6,6 +6,7 @@ import typer
 
 from radiofm_ml import __version__
 from radiofm_ml.cli import fewshot, figures, finetune, interop, model, protobeam, recordings, synth, training
+from radiofm_ml.terminal import echo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,7 +20,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"radiofm {__version__}")
+        echo(f"radiofm {__version__}")
         raise typer.Exit
 
 

@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.outputs import check_picture, claim_folder
+from radiofm_ml.terminal import echo
+
 
 def register(app: typer.Typer) -> None:
     app.command()(beams)
@@ -28,6 +32,7 @@ def beams(
     dtype: Annotated[str, typer.Option(help="float16, float32 or float64.")] = "float32",
     seed: Annotated[int, typer.Option(min=0, help="Draws the installation, payloads, noise and drift.")] = 0,
     picture: Annotated[Path | None, typer.Option(help="Also draw the antennas' beams, as a PNG.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Simulate beams of 60 GHz arrays and write them as DeepBeam's HDF5 files.
 
@@ -40,13 +45,16 @@ def beams(
     from radiofm_ml.synth.beams import BeamSimulator
     from radiofm_ml.synth.beams.files import write_captures
 
+    claim_folder(out, "synth beams", overwrite=overwrite)
+    if picture:
+        check_picture(picture, overwrite)
     ends = [int(name) if name.isdigit() else name for name in antenna]
     simulators = [BeamSimulator(end, geometry, codebook, seed=seed, aoa=aoa) for end in ends]
     if picture:
         from radiofm_ml.plots.beam_patterns import draw_patterns
 
         draw_patterns(picture, ends, codebook)
-        typer.echo(picture)
+        echo(picture)
     for simulator in simulators:
         with bar() as progress:
             task = progress.add_task(f"antenna {simulator.front_end}", total=None, note="")
@@ -55,4 +63,4 @@ def beams(
                 lambda done, total, task=task, progress=progress: progress.update(
                     task, completed=done, total=total),
             )
-        typer.echo(path)
+        echo(path)

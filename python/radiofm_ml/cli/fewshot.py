@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from radiofm_ml import atomic
+from radiofm_ml import outputs
+from radiofm_ml.cli.options import Overwrite
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +46,7 @@ def fewshot_check(
     frames: Annotated[int, typer.Option(min=2, help=".h5: blocks of each beam.")] = 200,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes for each number of shots and ways.")] = 50,
     seed: Annotated[int, typer.Option(help="Seed of the episodes.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Measure whether false-alarm rates and probabilities are what is stated, on data held out.
 
@@ -71,6 +73,8 @@ def fewshot_check(
     if not set(chosen) <= set(METRICS):
         raise ValueError(f"--metrics must be of {', '.join(METRICS)}, got {metrics!r}")
     bundle = bundles.load(model)
+    if out:
+        outputs.claim_folder(out, "fewshot-check", overwrite=overwrite)
     table = json.loads(calibration.read_text(encoding="utf-8")) if calibration else bundle.calibration
 
     def classifier(metric: str) -> FewShot:
@@ -83,10 +87,9 @@ def fewshot_check(
     if out:
         from radiofm_ml.plots.fewshot import draw_rates, draw_reliability
 
-        out.mkdir(parents=True, exist_ok=True)
         about = {"model": bundle.id, "data": Path(data).name, "across": across, "episodes": episodes,
                  "seed": seed, "embeddings": len(found.x), "rows": rows}
-        atomic.write_json(out / "report.json", about, indent=1)
+        outputs.write_report(out / "report.json", about)
         draw_rates(out / "rates.png", rows, title=f"{bundle.id}, {about['data']}")
         draw_reliability(out / "reliability.png", rows, title=f"{bundle.id}, {about['data']}")
 
@@ -96,6 +99,7 @@ def drift_check(
     runs: Annotated[int, typer.Option(min=1, help="Runs of each kind of stream.")] = 40,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the numbers as JSON.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Simulate the drift test: how long to a false alarm, and how soon a change is found.
 
@@ -105,7 +109,9 @@ def drift_check(
     from radiofm_ml.cli.progress import track
     from radiofm_ml.evaluate import drift_check as checks
 
+    if out:
+        outputs.check_report(out, overwrite)
     rows = checks.simulate(rate, runs, seed, track)
     checks.print_table(rows, rate)
     if out:
-        atomic.write_json(out, {"rate": rate, "rows": rows}, indent=1)
+        outputs.write_report(out, {"rate": rate, "rows": rows})

@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from radiofm_ml import atomic
+from radiofm_ml import outputs
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.terminal import echo
 
 figures = typer.Typer(
     no_args_is_help=True,
@@ -42,6 +44,7 @@ def reconstructions(
     ratios: Annotated[str, typer.Option(help="Shares hidden, with commas between.")] = "0.5,0.75,0.9",
     labels: Annotated[str, typer.Option(help="Labels to show, with commas between; all if empty.")] = "",
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Spectrograms, what was visible of them, and what the model made of that."""
     import torch
@@ -53,6 +56,7 @@ def reconstructions(
     from radiofm_ml.train.masks import masks
     from radiofm_ml.train.pretrain import load_run
 
+    _check(out, overwrite)
     shares = _shares(ratios)
     model, spec, record = load_run(run)
     fill = model_filler(model)
@@ -82,6 +86,7 @@ def accuracy(
     ] = "random,time,frequency,block",
     ratios: Annotated[str, typer.Option(help="Shares hidden; 0.2 to 0.95 in steps of 0.05 if empty.")] = "",
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Reconstruction accuracy over mask ratio, by the published measure and of the hidden part alone.
 
@@ -99,6 +104,7 @@ def accuracy(
     from radiofm_ml.plots.pretraining import draw_accuracy
     from radiofm_ml.train.pretrain import load_run
 
+    _check(out, overwrite)
     shares = _shares(ratios) if ratios else RATIOS
     loaded = {folder: load_run(folder) for folder in run}
     first, spec, record = loaded[run[0]]
@@ -130,6 +136,7 @@ def pca(
     count: Annotated[int, typer.Option(min=8, help="Tiles of each set, evenly over its labels.")] = 1000,
     normalised: Annotated[bool, typer.Option(help="Embeddings of length one, as cosines see them.")] = True,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Embeddings on their first two principal axes, coloured by label."""
     import numpy as np
@@ -140,6 +147,7 @@ def pca(
     from radiofm_ml.plots.pretraining import draw_clusters
     from radiofm_ml.train.export import encode
 
+    _check(out, overwrite)
     bundle = bundles.load(model, bundles.TILES)
     panels = {}
     for folder in data:
@@ -164,6 +172,7 @@ def confusion(
         typer.Option(help="Beginning of a method's name in the report; all if left out; may be repeated."),
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the picture.")] = "",
+    overwrite: Overwrite = False,
 ) -> None:
     """Confusion matrices beside each other: from scratch against pre-trained.
 
@@ -174,6 +183,7 @@ def confusion(
     from radiofm_ml.evaluate.reports import read_report
     from radiofm_ml.plots import draw_confusion
 
+    _check(out, overwrite)
     reports = {folder: read_report(folder) for folder in report}
     labels = next(iter(reports.values())).get("labels")
     matrices = {}
@@ -217,7 +227,12 @@ def _run_name(folder: Path, runs: list[Path]) -> str:
     return folder.name if len({f.name for f in runs}) == len(runs) else str(folder)
 
 
+def _check(picture: Path, overwrite: bool) -> None:
+    outputs.check_picture(picture, overwrite)
+    outputs.check_report(picture.with_suffix(outputs.REPORT), overwrite)
+
+
 def _write(picture: Path, numbers: dict) -> None:
-    path = picture.with_suffix(".json")
-    atomic.write_json(path, numbers, indent=1)
-    typer.echo(f"{picture} and {path}")
+    path = picture.with_suffix(outputs.REPORT)
+    outputs.write_report(path, numbers)
+    echo(f"{picture} and {path}")

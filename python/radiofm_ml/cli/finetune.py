@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.outputs import claim_folder
+from radiofm_ml.terminal import echo
+
 
 def register(app: typer.Typer) -> None:
     app.command()(finetune)
@@ -73,6 +77,7 @@ def finetune(
     ] = 0.0,
     split_seed: Annotated[int, typer.Option(help="Seed of the split, where the task draws one.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Tune a model for a task with few labels or many, and report it beside its baselines.
 
@@ -93,7 +98,7 @@ def finetune(
 
     if task == "list":
         for name in sorted(LOADERS):
-            typer.echo(name)
+            echo(name)
         return
     if data is None:
         raise ValueError(f"task '{task}' needs its data; the documentation says what that is")
@@ -107,6 +112,7 @@ def finetune(
     counts.sort(key=lambda count: float("inf") if count is None else count)
     bundle = bundles.load(model, bundles.TILES)
     loaded = load_task(task, data, bundle.spec, split_seed)
+    claim_folder(out, "finetune", overwrite=overwrite)
     common = TuneConfig(
         read_out=read_out, from_layer=from_layer, rank=rank, alpha=alpha, last=last, epochs=epochs,
         max_steps=max_steps, min_steps=min(TuneConfig.min_steps, max_steps), batch_size=batch_size,

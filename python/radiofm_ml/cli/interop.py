@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.outputs import claim_folder
+from radiofm_ml.terminal import echo
+
 
 def register(app: typer.Typer) -> None:
     app.command("import-wavesfm")(import_wavesfm)
@@ -29,6 +33,7 @@ def import_wavesfm(
     licence: Annotated[
         str, typer.Option(help="SPDX identifier of the weights' licence, if you know it.")
     ] = "NOASSERTION",
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn a published WavesFM checkpoint into a bundle: its encoder of pictures.
 
@@ -39,4 +44,5 @@ def import_wavesfm(
     """
     from radiofm_ml.interop.wavesfm import import_checkpoint
 
-    typer.echo(import_checkpoint(checkpoint, out, name, pool, heads, licence).id)
+    claim_folder(out, "import-wavesfm", overwrite=overwrite)
+    echo(import_checkpoint(checkpoint, out, name, pool, heads, licence).id)

@@ -8,8 +8,9 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from radiofm_ml.terminal import console, echo
 
 
 def register(app: typer.Typer) -> None:
@@ -33,12 +34,12 @@ def info(
 
     if not model:
         for name in bundles.shipped():
-            typer.echo(bundles.load(name).id)
+            echo(bundles.load(name).id)
         return
     bundle = bundles.load(model)
     parameters = sum(p.numel() for p in bundle.model.parameters())
     if as_json:
-        typer.echo(
+        echo(
             json.dumps(
                 {"id": bundle.id, "path": str(bundle.path), "parameters": parameters, **bundle.config},
                 indent=2,
@@ -57,7 +58,7 @@ def info(
     }
     for key, value in rows.items():
         table.add_row(key, value)
-    Console().print(table)
+    console().print(table)
 
 
 def _input(bundle) -> dict[str, str]:

@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.outputs import claim_folder
+from radiofm_ml.terminal import echo
+
 
 def register(app: typer.Typer) -> None:
     app.command()(positioning)
@@ -19,6 +23,7 @@ def positioning(
     positions: Annotated[int, typer.Option(min=2, help="Positions; each is in every file.")] = 1000,
     snr: Annotated[list[int], typer.Option(help="SNR in dB; give it once for each file.")] = (10, 20, 50),
     seed: Annotated[int, typer.Option(help="Draws the scene and the positions.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write 5G NR positioning data in the published layout, from a ray model of four base stations.
 
@@ -30,5 +35,6 @@ def positioning(
     from radiofm_ml.cli.progress import track
     from radiofm_ml.synth.positioning import write_positioning
 
+    claim_folder(out, "synth positioning", overwrite=overwrite)
     for path in write_positioning(out, positions, seed, tuple(snr), track):
-        typer.echo(path)
+        echo(path)

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,18 +15,28 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-stderr = Console(stderr=True)
+from radiofm_ml.terminal import console, visible
+
+stderr = console(stderr=True)
+
+
+class _Verbatim(TextColumn):
+    """A column of text that is data, see ``radiofm_ml.terminal``."""
+
+    def render(self, task) -> Text:
+        return Text(visible(self.text_format.format(task=task)), justify="left")
 
 
 def bar() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        _Verbatim("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        _Verbatim("{task.fields[note]}"),
         console=stderr,
     )
 
@@ -41,3 +51,13 @@ def track(items: Iterable, label: str) -> Iterable:
         for item in items:
             yield item
             progress.advance(task)
+
+
+class Warnings(logging.Handler):
+    """What the library warns of, a line each above the bar."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stderr.print(f"{record.levelname.lower()}: {visible(record.getMessage())}", soft_wrap=True)

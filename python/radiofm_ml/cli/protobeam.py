@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from radiofm_ml import atomic
+from radiofm_ml import outputs
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.terminal import console, echo
 
 protobeam = typer.Typer(
     no_args_is_help=True, help="Beams from raw I/Q that survive a new antenna: train, teach, compare."
@@ -38,6 +40,7 @@ def train(
     frames: Frames = 100,
     episodes: Annotated[int, typer.Option(min=1)] = 300,
     seed: Annotated[int, typer.Option(help="Of weights and episodes.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train an encoder by Algorithm 1 on one antenna, or over simulated front ends.
 
@@ -48,7 +51,7 @@ def train(
 
     if setup == "list":
         for name in SETUPS:
-            typer.echo(name)
+            echo(name)
         return
     if setup not in SETUPS:
         raise ValueError(f"--setup must be one of: {'; '.join(SETUPS)}; got '{setup}'")
@@ -59,6 +62,7 @@ def train(
         blocks = antennas.numbered(0, *Plan().simulated)
     else:
         blocks = antennas.blocks(_antenna(source, antennas, "--source"), "train")
+    outputs.claim_folder(out, "protobeam train", overwrite=overwrite)
     with bar() as progress:
         line = progress.add_task("training", total=episodes, note="")
 
@@ -79,6 +83,7 @@ def evaluate(
     metric: Annotated[str, typer.Option(help="euclidean, or mahalanobis from 5 shots on.")] = "mahalanobis",
     seed: Annotated[int, typer.Option(help="Of the shots.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the numbers as JSON.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Teach a run's encoder the beams of antennas with a few blocks each, and print how well it tells them.
 
@@ -87,7 +92,6 @@ def evaluate(
     from dataclasses import replace
 
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
     from radiofm_ml.evaluate.beams import CENTRED, GAINS, Plan, embedder, score_embeddings
@@ -96,6 +100,8 @@ def evaluate(
 
     if metric not in METRICS:
         raise ValueError(f"--metric must be one of {', '.join(METRICS)}, got '{metric}'")
+    if out:
+        outputs.check_report(out, overwrite)
     antennas = _antennas(data, frames)
     names = [_antenna(n, antennas, "--target") for n in target.split(",") if n] or list(antennas.names)
     net, record = load_run(run)
@@ -109,9 +115,9 @@ def evaluate(
             table.add_row(name, gains, *(
                 f"{100 * np.mean(scores[str(n)]['accuracy']):.1f} %" if str(n) in scores else ""
                 for n in plan.shots))
-    Console().print(table)
+    console().print(table)
     if out:
-        atomic.write_json(out, found, indent=1)
+        outputs.write_report(out, {"antennas": found})
 
 
 @protobeam.command()
@@ -124,6 +130,7 @@ def table1(
     ] = False,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
+    overwrite: Overwrite = False,
 ) -> None:
     """ProtoBeam's Table I with our rows and its baselines, of every pair of antennas.
 
@@ -139,12 +146,13 @@ def table1(
     antennas = _antennas(data, 40 if quick else frames)
     if quick and data is None:
         antennas = replace(antennas, names=antennas.names[:2])
+    outputs.claim_folder(out, "protobeam table1", overwrite=overwrite)
     with bar() as progress:
         line = progress.add_task("jobs", total=None, note="")
         results = run(antennas, plan, out, jobs, lambda name, done, total: progress.update(
             line, completed=done, total=total, note=name))
     beam_tables.write(out, beam_tables.summarise(results, antennas.names, antennas.facts(), plan))
-    typer.echo((out / "table1.md").read_text(encoding="utf-8"))
+    echo((out / "table1.md").read_text(encoding="utf-8"))
 
 
 @protobeam.command()
@@ -154,6 +162,7 @@ def aoa(
     quick: Annotated[bool, typer.Option("--quick", help="One seed, two antennas: does it run?")] = False,
     seeds: Annotated[int, typer.Option(min=1)] = 3,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
+    overwrite: Overwrite = False,
 ) -> None:
     """ProtoAoA: train on every fourth angle of arrival, teach the others with a few blocks each.
 
@@ -167,6 +176,7 @@ def aoa(
 
     plan = angles.AnglePlan.quick() if quick else replace(angles.AnglePlan(), seeds=tuple(range(seeds)))
     sweeps = angles.SimulatedAngles(("a", "b"), frames=40) if quick else angles.SimulatedAngles(frames=frames)
+    outputs.claim_folder(out, "protobeam aoa", overwrite=overwrite)
     with bar() as progress:
         line = progress.add_task("jobs", total=None, note="")
         results = angles.run(sweeps, plan, out, jobs, lambda name, done, total: progress.update(
@@ -181,18 +191,20 @@ def bundle(
     name: Annotated[str, typer.Option(help="Of the bundle; else that of the folder.")] = "",
     front_ends: Annotated[int, typer.Option(min=2, help="Held out, of the simulator, to calibrate on.")] = 16,
     card: Annotated[Path | None, typer.Option(help="Its README.md; else a few lines are written.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a bundle of a run, for the blocks and for FewShot, calibrated on front ends not trained on."""
     from radiofm_ml.evaluate.antennas import SimulatedAntennas
     from radiofm_ml.train.beam_export import HELD_OUT, export
 
+    outputs.claim_folder(out, "protobeam bundle", overwrite=overwrite)
     name = name or out.name
     text = card.read_text(encoding="utf-8") if card else (
         f"# {name}\n\nEncoder of blocks of I/Q, trained by `radiofm protobeam train`. No evaluation has been "
         "run; `radiofm protobeam evaluate` runs one.\n")
     blocks = SimulatedAntennas().numbered(HELD_OUT, front_ends, 40)
     made = export(run, out, name, blocks, text)
-    typer.echo(f"bundle {made.id} in {made.path}")
+    echo(f"bundle {made.id} in {made.path}")
 
 
 @protobeam.command()
@@ -203,7 +215,7 @@ def plot(
     from radiofm_ml.evaluate import beam_tables
 
     for path in beam_tables.draw(folder):
-        typer.echo(path)
+        echo(path)
 
 
 def _antennas(data: Path | None, frames: int):

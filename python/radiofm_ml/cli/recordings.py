@@ -6,9 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.terminal import say, visible
+
+if TYPE_CHECKING:
+    from radiofm_ml.sigmf.jobs import Outcome, Plan
 
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Bundle: a folder, a shipped name, or a Hugging Face id.")
@@ -30,26 +36,28 @@ def embed(
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File .npz or, for a folder, a folder.")],
     model: Model = DEFAULT_MODEL,
+    overwrite: Overwrite = False,
     threads: Threads = 1,
     batch: Batch = 16,
 ) -> None:
     """Turn recordings into embeddings, one for each tile.
 
     OUT holds the arrays **embedding** (N, D) float32, **sample_start** and **sample_count** (N,) int64, and
-    more
-    (docs/spectrogram.md). A recording shorter than a tile is completed with its own samples. Of a folder,
-    every
-    recording's .npz lies in the folder OUT at the same relative path; one that fails does not stop the
-    others.
+    more (docs/spectrogram.md). A recording shorter than a tile is completed with its own samples. Of a
+    folder, every recording's .npz lies in the folder OUT at the same relative path; one that fails does not
+    stop the others. Embeddings that are there are replaced when the new ones are complete.
 
     `radiofm embed capture.sigmf-meta capture.npz`
     """
+    from radiofm_ml.embeddings import SUFFIX
     from radiofm_ml.engines import open_engine
-    from radiofm_ml.pipeline import embed_all
+    from radiofm_ml.pipeline import embed_jobs
+    from radiofm_ml.sigmf.jobs import plan
 
+    jobs = plan(source, target, SUFFIX)
     engine = open_engine(model, threads=threads, reads="tiles")
-    with _Report("embedding", source, "tiles") as report:
-        report.follow(embed_all(source, target, engine, batch, report.progress))
+    with _Report("embedding", jobs) as report:
+        report.follow(embed_jobs(jobs, engine, batch, report.progress, overwrite=overwrite))
 
 
 def annotate(
@@ -71,10 +79,14 @@ def annotate(
         float,
         typer.Option(help="Share of signals of taught labels that may be called unknown, 0.001 to 0.5."),
     ] = 0.01,
+    metric: Annotated[
+        str, typer.Option(help="euclidean, cosine, or mahalanobis (needs a label with 5 shots).")
+    ] = "euclidean",
     replace: Annotated[bool, typer.Option(help="Drop the annotations that the recording has.")] = False,
     data: Annotated[
         str, typer.Option(help="What OUT in another folder does about the samples: auto, link, copy or none.")
     ] = "auto",
+    overwrite: Overwrite = False,
     threads: Threads = 1,
     batch: Batch = 16,
 ) -> None:
@@ -82,7 +94,8 @@ def annotate(
 
     Adjacent tiles of one label become one annotation; its edges are those of the strongest signal's band.
     What fits no
-    label at the stated false-alarm rate is called *unknown*. OUT is valid SigMF at every moment.
+    label at the stated false-alarm rate is called *unknown*. OUT is valid SigMF at every moment; what it
+    held of an earlier run stays until the new one is complete. Interrupted, the same command goes on.
 
     `radiofm enroll taught.safetensors lora lora1.sigmf-meta lora2.sigmf-meta`
 
@@ -90,32 +103,26 @@ def annotate(
     """
     from radiofm_ml.engines import open_engine
     from radiofm_ml.fewshot import FewShot
-    from radiofm_ml.pipeline import annotate_all
+    from radiofm_ml.pipeline import annotate_jobs
+    from radiofm_ml.sigmf.container import META
+    from radiofm_ml.sigmf.jobs import plan
 
+    jobs = plan(source, target, META)
     engine = open_engine(model, threads=threads, reads="tiles")
 
     def classifier() -> FewShot:
-        return FewShot.for_bundle(engine.bundle, prototypes or "", false_alarm_rate=false_alarm_rate)
+        return FewShot.for_bundle(engine.bundle, prototypes or "", false_alarm_rate=false_alarm_rate,
+                                  metric=metric)
 
     if not classifier().labels:
         raise ValueError(
             f"{engine.bundle.id} brings no labels of its own; teach some with 'radiofm enroll' "
             "and name the file with --prototypes"
         )
-    with _Report("annotating", source, "tiles") as report:
-        report.follow(
-            annotate_all(
-                source,
-                target,
-                engine,
-                classifier,
-                batch=batch,
-                task="classification",
-                progress=report.progress,
-                replace=replace,
-                data=data,
-            )
-        )
+    with _Report("annotating", jobs) as report:
+        report.follow(annotate_jobs(jobs, engine, classifier, batch=batch, task="classification",
+                                    progress=report.progress, replace=replace, data=data,
+                                    overwrite=overwrite))
 
 
 def enroll(
@@ -136,101 +143,106 @@ def enroll(
 
     `radiofm enroll taught.safetensors pocsag pager1.sigmf-meta pager2.sigmf-meta --shots 8`
     """
-    import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
     from radiofm_ml.cli.progress import track
     from radiofm_ml.engines import open_engine
     from radiofm_ml.fewshot import FewShot
-    from radiofm_ml.pipeline import embed_recording
-    from radiofm_ml.sigmf.recording import find_recordings, open_recording
+    from radiofm_ml.fewshot.prototypes import SUFFIX
+    from radiofm_ml.outputs import check_file
+    from radiofm_ml.pipeline import shots_of
+    from radiofm_ml.sigmf.folders import survey
+    from radiofm_ml.sigmf.jobs import Plan
+    from radiofm_ml.terminal import console
 
+    # what a file of another content is, loading it says
+    few_path = check_file(prototypes, SUFFIX, lambda _: True)
+    found = [survey(given) for given in recordings]
     engine = open_engine(model, threads=threads, reads="tiles")
-    few = FewShot.for_bundle(engine.bundle, prototypes if prototypes.exists() else "", shipped=False)
-    taught: dict[str, list[np.ndarray]] = {}
-    for path in track([path for given in recordings for path in find_recordings(given)], "teaching"):
-        with open_recording(path) as recording:
-            embedded = embed_recording(recording, engine)
-            names = [label] * len(embedded) if label else _annotated(recording, embedded)
-            for name in dict.fromkeys(name for name in names if name):
-                taught.setdefault(name, []).append(embedded.embedding[[n == name for n in names]])
+    few = FewShot.for_bundle(engine.bundle, few_path if few_path.exists() else "", shipped=False)
+    paths = [path for each in found for path in each.recordings]
+    taught, outcomes = shots_of(paths, engine, label.strip(), shots, track=track)
+    left_out = [line for each in found for line in each.left_out]
+    report = _Report("teaching", Plan([outcome.job for outcome in outcomes], left_out))
+    for outcome in outcomes:
+        report.note(outcome)
     if not taught:
-        raise ValueError(
-            f"{recordings[0]}: no annotation with a label covers half a tile; name the label to teach"
-        )
-    for name, parts in taught.items():
-        vectors = _interleave(parts)
-        few.prototypes.enroll(name, vectors[: shots or len(vectors)])
-    few.save(prototypes)
+        if not report.failed:
+            raise ValueError(
+                f"{recordings[0]}: no annotation with a label covers half a tile; name the label to teach"
+            )
+        report.end()
+    for name, vectors in taught.items():
+        few.prototypes.enroll(name, vectors)
+    few.save(few_path)
 
     table = Table(title=prototypes.name, title_justify="left")
     table.add_column("label")
     table.add_column("shots", justify="right")
     for prototype in few.prototypes:
         table.add_row(prototype.label, str(prototype.shots))
-    Console().print(table)
-
-
-def _annotated(recording, embedded) -> list[str]:
-    """Label of the annotation that covers most of each tile, '' where none covers half."""
-    names = []
-    for start, count in zip(embedded.sample_start, embedded.sample_count, strict=True):
-        covered: dict[str, int] = {}
-        for a in recording.annotations:
-            end = recording.n_samples if a.sample_count is None else a.sample_start + a.sample_count
-            overlap = min(int(start + count), end) - max(int(start), a.sample_start)
-            if a.label and overlap > 0:
-                covered[a.label] = covered.get(a.label, 0) + overlap
-        best = max(covered, key=covered.get, default="")
-        names.append(best if best and 2 * covered[best] >= count else "")
-    return names
-
-
-def _interleave(parts):
-    """Rows of all parts, evenly spread over each: the first of every part, then those farthest from them,
-    and so on."""
-    import numpy as np
-
-    order = []
-    for number, part in enumerate(parts):
-        # the van der Corput order visits a recording's tiles at ever finer, even spacing
-        ranks = sorted(range(len(part)), key=lambda i: int(f"{i:032b}"[::-1], 2))
-        order += [(rank, number, i) for rank, i in enumerate(ranks)]
-    return np.stack([parts[number][i] for _, number, i in sorted(order)])
+    console().print(table)
+    report.end()
 
 
 class _Report:
-    """A bar for the recordings, a line for each that failed, and the exit status."""
+    """A bar for the recordings, a line for each that failed, a last line that names what was not done, and
+    the exit status."""
 
-    def __init__(self, label: str, source: Path, unit: str):
+    def __init__(self, label: str, jobs: Plan):
         from radiofm_ml.cli.progress import bar
-        from radiofm_ml.sigmf.recording import find_recordings
 
-        self._total = len(find_recordings(source))
-        self._label, self._unit, self._bar = label, unit, bar()
+        self._jobs, self._label, self._bar = jobs, label, bar()
+        self._tiles, self._done = 0, 0
+        self.failed: list[Path] = []
+        self._warned: list[str] = []
 
     def __enter__(self) -> _Report:
         self._bar.start()
-        self._task = self._bar.add_task(self._label, total=self._total, note="")
+        self._task = self._bar.add_task(self._label, total=len(self._jobs), note="")
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind, *_) -> None:
         self._bar.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            say(f"interrupted after {self._done} of {len(self._jobs)} recordings; what was complete is kept")
 
     def progress(self, done: int, total: int) -> None:
-        self._bar.update(self._task, note=f"{done}/{total} {self._unit}")
+        self._bar.update(self._task, note=f"{done}/{total} tiles")
 
-    def follow(self, outcomes: Iterator) -> None:
+    def follow(self, outcomes: Iterator[Outcome]) -> None:
         """Go through the outcomes; Exit(1) in the end if any failed."""
-        failed = 0
         for outcome in outcomes:
             self._bar.advance(self._task)
-            if outcome.error:
-                failed += 1
-                self._bar.console.print(
-                    f"radiofm: {outcome.error}", markup=False, highlight=False, soft_wrap=True
-                )
-        if failed:
-            self._bar.console.print(f"radiofm: {failed} of {self._total} recordings failed", highlight=False)
+            self.note(outcome)
+            self._tiles += outcome.result or 0
+        self._bar.stop()
+        self.end()
+
+    def note(self, outcome: Outcome) -> None:
+        self._done += 1
+        if outcome.error:
+            self.failed.append(outcome.job.recording)
+            self._bar.console.print(f"radiofm: {visible(outcome.error)}", soft_wrap=True)
+        elif outcome.warnings:
+            self._warned.append(f"{outcome.job.recording}: {'; '.join(outcome.warnings)}")
+
+    def end(self) -> None:
+        """The last line, if there is more to say than of one recording that failed; Exit(1) if any did."""
+        done = self._done - len(self.failed)
+        parts = [f"{self._tiles} tiles of {done} recording{'s' * (done != 1)}"] if self._tiles else []
+        if self.failed and len(self._jobs) > 1:
+            parts.append(f"{len(self.failed)} of {len(self._jobs)} recordings failed: {_some(self.failed)}")
+        if self._jobs.left_out:
+            parts.append(f"left out: {_some(self._jobs.left_out)}")
+        if self._warned:
+            parts.append(f"with warnings: {_some(self._warned)}")
+        if parts:
+            self._bar.console.print(visible("; ".join(parts)), soft_wrap=True)
+        if self.failed:
             raise typer.Exit(1)
+
+
+def _some(items: list, most: int = 5) -> str:
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(str(item) for item in items[:most]) + more

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.outputs import claim_folder
+
 
 def register(app: typer.Typer) -> None:
     app.command("lte-nr")(lte_nr)
@@ -19,6 +22,7 @@ def lte_nr(
     frames: Annotated[int, typer.Option(min=2, help="Pictures; each is three files.")] = 400,
     front_ends: Annotated[int, typer.Option(min=2, help="Receivers that hear them in turn.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything but the receivers.")] = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write spectrum pictures of LTE and 5G NR with a label at every pixel, in the published layout.
 
@@ -29,5 +33,6 @@ def lte_nr(
     from radiofm_ml.cli.progress import stderr, track
     from radiofm_ml.synth.lte_nr import write_frames
 
+    claim_folder(out, "synth lte-nr", overwrite=overwrite)
     write_frames(out, frames, seed, front_ends, track)
     stderr.print(f"{frames} frames in {out}")

@@ -12,6 +12,9 @@ from typing import Annotated
 import typer
 
 from radiofm_ml.cli import beams, positioning, spectrum
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.outputs import claim_folder
+from radiofm_ml.terminal import console
 
 synth = typer.Typer(
     no_args_is_help=True,
@@ -54,6 +57,7 @@ def signals(
     zoom: Zoom = None,
     front_ends: FrontEnds = "0:100",
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write SigMF recordings, annotated with every emission in them.
 
@@ -65,12 +69,14 @@ def signals(
     from radiofm_ml.cli.progress import stderr, track
     from radiofm_ml.synth.recordings import write_recordings
 
+    settings = _settings(labels, front_ends, snr, neighbours, zoom)
+    claim_folder(out, "synth signals", overwrite=overwrite)
     paths = write_recordings(
         out,
         count,
         samples,
         seed,
-        _settings(labels, front_ends, snr, neighbours, zoom),
+        settings,
         datatype=datatype,
         track=track,
     )
@@ -91,6 +97,7 @@ def tiles(
     front_ends: FrontEnds = "0:100",
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write labelled tiles with boxes, in shards that `radiofm pretrain` reads.
 
@@ -105,12 +112,15 @@ def tiles(
     from radiofm_ml.spectrogram import SpectrogramSpec
     from radiofm_ml.synth.dataset import write_shards
 
+    spec = bundles.load(model, bundles.TILES).spec if model else SpectrogramSpec()
+    settings = replace(_settings(labels, front_ends, snr, neighbours, zoom), windows=windows, on=on)
+    claim_folder(out, "synth tiles", overwrite=overwrite)
     paths = write_shards(
         out,
-        bundles.load(model, bundles.TILES).spec if model else SpectrogramSpec(),
+        spec,
         count,
         seed,
-        replace(_settings(labels, front_ends, snr, neighbours, zoom), windows=windows, on=on),
+        settings,
         jobs=jobs,
         track=track,
     )
@@ -120,7 +130,6 @@ def tiles(
 @synth.command()
 def classes() -> None:
     """List the kinds of signals, their forms, and the receiver rates that they are seen at."""
-    from rich.console import Console
     from rich.table import Table
 
     from radiofm_ml.synth.signals import TWENTY, all_classes
@@ -132,8 +141,8 @@ def classes() -> None:
         star = "*" if kind.label in TWENTY else ""
         rates = f"{kind.rates[0]:g} to {kind.rates[1]:g}"
         table.add_row(kind.label + star, kind.title, rates, ", ".join(kind.variants))
-    Console().print(table)
-    Console().print("* of the twenty published")
+    console().print(table)
+    console().print("* of the twenty published")
 
 
 def _settings(labels: str, front_ends: str, snr: str, neighbours: float, zoom: float | None):

@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from radiofm_ml import atomic
+from radiofm_ml import outputs
+from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.terminal import console
 
 
 def register(app: typer.Typer) -> None:
@@ -125,6 +127,7 @@ def pretrain(
         ),
     ] = 8,
     name: Annotated[str, typer.Option(help="Name of the bundle.")] = "",
+    overwrite: Overwrite = False,
 ) -> None:
     """Pre-train an encoder by masked spectrogram modeling, without labels, and make a bundle of it.
 
@@ -177,6 +180,8 @@ def pretrain(
     )
     with distributed.processes():
         first = distributed.rank() == 0
+        if first:
+            outputs.claim_folder(out, "pretrain", overwrite=overwrite)
         found = [find_shards(folder) for folder in shards or []]
         spec = found[0][1] if found else SpectrogramSpec()
         for folder, (_, other) in zip(shards or [], found, strict=True):
@@ -240,6 +245,7 @@ def evaluate(
             "label by session.",
         ),
     ] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Few-shot identification of real recordings, split by session, beside its baselines.
 
@@ -256,11 +262,12 @@ def evaluate(
         counts = tuple(int(v) for v in shots.split(","))
     except ValueError:
         raise ValueError(f"--shots must be whole numbers with commas between, got {shots!r}") from None
+    if out:
+        outputs.check_report(out, overwrite)
     result = run(model, data, counts, tuple(range(seeds)), episodes, everything=everything, track=track)
     print_table(result)
     if out:
-
-        atomic.write_json(out, result)
+        outputs.write_report(out, result)
 
 
 def readouts(
@@ -270,25 +277,26 @@ def readouts(
         list[Path], typer.Option(help="Folder of shards that fit the projections; may be repeated.")
     ],
     out: Annotated[Path | None, typer.Option(help="Write the numbers as JSON.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Compare ways to make an embedding of a run's encoder: read-outs, with and without principal components.
 
     Ordered by what may decide, accuracy on synthetic signals and on real ones of sessions that are not held
     out; the last column has no say.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from radiofm_ml.cli.progress import track
     from radiofm_ml.data.shards import find_shards
     from radiofm_ml.evaluate.readouts import study
 
+    if out:
+        outputs.check_report(out, overwrite)
     rows = study(run, data, [path for folder in shards for path in find_shards(folder)[0]], track=track)
     table = Table("read-out", "projection", "power", "synthetic", "real", "held out", title="5 shots")
     for row in rows:
         numbers = (f"{row[key]:.3f}" for key in ("synthetic", "real", "held_out"))
         table.add_row(row["read_out"], str(row["projection"] or "none"), f"{row['power']:g}", *numbers)
-    Console().print(table)
+    console().print(table)
     if out:
-
-        atomic.write_json(out, rows)
+        outputs.write_report(out, {"rows": rows})

@@ -67,8 +67,9 @@ def simulate(rate: float, runs: int = 40, seed: int = 0, track=lambda items, lab
 
 
 def print_table(rows: list[dict], rate: float) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from radiofm_ml.terminal import console
 
     table = Table(title=f"drift test, stated: at least {1 / rate:,.0f} tiles to a false alarm")
     for name in ("stream", "alarms", "tiles to the alarm, mean"):
@@ -77,4 +78,4 @@ def print_table(rows: list[dict], rate: float) -> None:
         cut = "" if row["alarms"] == row["runs"] else f"> (cut at {row['limit']:,}) "
         name = ("drift: " if row["drift"] else "") + row["stream"]
         table.add_row(name, f"{row['alarms']} of {row['runs']}", f"{cut}{row['mean']:,.0f}")
-    Console().print(table)
+    console().print(table)

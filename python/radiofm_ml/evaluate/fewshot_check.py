@@ -210,8 +210,9 @@ def check(data: Data, classifier: Callable[..., FewShot], shots: Sequence[int] =
 
 def print_table(rows: Sequence[dict]) -> None:
     """Shares in per cent, with the wider of the two intervals; '!' where it lies above what is stated."""
-    from rich.console import Console
     from rich.table import Table
+
+    from radiofm_ml.terminal import console
 
     stated = [s["stated"] for s in rows[0]["false_alarm"]]
     for key, title in (("false_alarm", "known signals called unknown (false alarms)"),
@@ -222,7 +223,7 @@ def print_table(rows: Sequence[dict]) -> None:
             table.add_column(name, justify="right")
         for row in rows:
             table.add_row(row["metric"], str(row["shots"]), *(_cell(s, key) for s in row[key]))
-        Console().print(table)
+        console().print(table)
     table = Table(title="expected calibration error of known signals, by labels taught",
                   caption=f"{BINS} bins of equal width / of equally many queries")
     ways = list(dict.fromkeys(name for row in rows for name in row["ece"]))
@@ -231,7 +232,7 @@ def print_table(rows: Sequence[dict]) -> None:
     for row in rows:
         cells = (f"{e['width']:.3f} / {e['mass']:.3f}" if (e := row["ece"].get(w)) else "" for w in ways)
         table.add_row(row["metric"], str(row["shots"]), *cells)
-    Console().print(table)
+    console().print(table)
 
 
 def _cell(value: dict, key: str) -> str:

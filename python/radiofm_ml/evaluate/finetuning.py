@@ -254,7 +254,7 @@ def _report(folder: Path, part: str, bundle: Bundle, data: TaskData, plan, runs)
         if count == most and "confusion" in found[0]:
             confusions[method] = np.sum([f["confusion"] for f in found], 0)
         elif count == most:
-            errors[method] = np.concatenate([f["errors"] for f in found])
+            errors[method] = np.concatenate([np.array(f["errors"], np.float64) for f in found])
     report = {"task": data.task, "kind": data.kind, "test": part, "model": bundle.id, "unit": data.unit,
               "labels": list(data.labels), "facts": {**data.facts, "test_examples": len(data.splits[part]),
                                                      "seconds": sum(run["seconds"] for run in runs)},
@@ -302,5 +302,5 @@ class _Log:
     def add(self, settings: Mapping, result: Mapping) -> None:
         run = {"settings": settings, **result}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(run) + "\n")
+            file.write(atomic.json_line(run))
         self.runs[self._key(settings)] = run

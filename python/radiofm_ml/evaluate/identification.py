@@ -317,8 +317,9 @@ def _summary(rows: list[tuple]) -> list[dict]:
 
 
 def print_table(result: dict) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from radiofm_ml.terminal import console
 
     table = Table(
         title=f"balanced accuracy, {len(result['labels'])} labels, shots and queries from different sessions",
@@ -335,4 +336,4 @@ def print_table(result: dict) -> None:
     for method in dict.fromkeys(r["method"] for r in result["rows"]):
         cells = {(r["shots"], r["queries"]): r for r in result["rows"] if r["method"] == method}
         table.add_row(method, *(f"{cells[c]['mean']:.3f} ± {cells[c]['std']:.3f}" for c in columns))
-    Console().print(table)
+    console().print(table)

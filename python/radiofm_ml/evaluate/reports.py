@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from radiofm_ml import atomic
+from radiofm_ml.atomic import plain
 
 REPORT = "report.json"
 CONFUSION, ERRORS, CURVES = "confusion.png", "error_cdf.png", "learning_curves.png"
@@ -34,10 +35,12 @@ LEVELS = np.linspace(0, 1, 201)
 def result_rows(method: str, per_seed: Sequence[Mapping[str, float]],
                 labels_per_class: int | None = None) -> list[dict]:
     """Entries of ``results``, one for each metric, from the metrics of each seed."""
-    return [{"method": method, "labels_per_class": labels_per_class, "metric": metric,
-             "mean": float(np.mean([m[metric] for m in per_seed])),
-             "std": float(np.std([m[metric] for m in per_seed])),
-             "seeds": [float(m[metric]) for m in per_seed]} for metric in per_seed[0]]
+    rows = []
+    for metric in per_seed[0]:
+        scores = np.array([m[metric] for m in per_seed], np.float64)  # a log's null is NaN again
+        rows.append({"method": method, "labels_per_class": labels_per_class, "metric": metric,
+                     "mean": float(scores.mean()), "std": float(scores.std()), "seeds": scores.tolist()})
+    return rows
 
 
 def write_report(folder: str | os.PathLike, report: Mapping, *, results: Sequence[Mapping] = (),
@@ -61,9 +64,8 @@ def write_report(folder: str | os.PathLike, report: Mapping, *, results: Sequenc
     if errors:
         content["errors"] = {name: [float(f"{q:.6g}") for q in np.quantile(np.asarray(e, np.float64), LEVELS)]
                              for name, e in errors.items()}
-    text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(folder / REPORT, text)
+    atomic.write_json(folder / REPORT, plain(content), indent=1)
     draw_report(folder, errors)
     return folder / REPORT
 
@@ -127,23 +129,10 @@ def learning_curves(report: Mapping) -> tuple[str, dict[str, dict[float, list[fl
     return metric, curves
 
 
-def plain(value):
-    """JSON's own types; numbers that are not finite become null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value
-
-
 def print_results(report: Mapping) -> None:
     """The results on the terminal: a row a method, a column a metric; where there are several numbers of
     labels a table a metric, and a column each of them."""
-    from rich.console import Console
+    from radiofm_ml.terminal import console
 
     rows, title = report["results"], str(report.get("title") or report.get("task", ""))
     metrics = list(dict.fromkeys(r["metric"] for r in rows))
@@ -154,7 +143,7 @@ def print_results(report: Mapping) -> None:
                          [r for r in rows if r["metric"] == metric], "labels_per_class",
                          lambda count: "all" if count is None else str(count)) for metric in metrics]
     for table in tables:
-        Console().print(table)
+        console().print(table)
 
 
 def _table(title: str, rows: Sequence[Mapping], key: str, name: Callable):

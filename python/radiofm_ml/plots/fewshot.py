@@ -88,4 +88,4 @@ def _finish(fig, path: str | os.PathLike, title: str) -> None:
     if title:
         fig.suptitle(title, color=style.TEXT, size=13, weight="bold", x=0.02, ha="left")
     fig.tight_layout()
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)

@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from radiofm_ml import atomic
+from radiofm_ml.outputs import GENERATOR
 
 BACKGROUND, TEXT, FAINT = "#10141c", "#e8ecf2", "#8b95a5"
 UNKNOWN = "#9aa3ae"
@@ -26,6 +31,14 @@ def figure(width: float, height: float) -> Figure:
     fig = Figure(figsize=(width, height), dpi=100, facecolor=BACKGROUND)
     FigureCanvasAgg(fig)
     return fig
+
+
+def save(fig: Figure, path: str | os.PathLike) -> None:
+    """Write a picture in the format of its name, as a whole or not at all; a PNG says who drew it."""
+    form = Path(path).suffix[1:].lower() or "png"
+    about = {"Software": GENERATOR} if form == "png" else None
+    with atomic.replacing(path, durable=False) as part:
+        fig.savefig(part, format=form, facecolor=BACKGROUND, metadata=about)
 
 
 def dress(axes, grid: bool = False) -> None:

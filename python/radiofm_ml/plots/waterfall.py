@@ -12,8 +12,11 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.patches import Rectangle
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from scipy.signal import get_window
 
+from radiofm_ml import atomic
+from radiofm_ml.outputs import GENERATOR
 from radiofm_ml.plots import style
 
 COLUMNS = 1400  # of the picture; more rows of a spectrum are averaged into one
@@ -109,7 +112,11 @@ def draw_waterfall(path: str | os.PathLike, iq: np.ndarray, sample_rate: float, 
     fig.canvas.draw()
     picture = Image.fromarray(np.asarray(fig.canvas.buffer_rgba())[..., :3])
     used = [*colour.values(), style.UNKNOWN, style.TEXT, style.FAINT]
-    picture.quantize(palette=_palette(used), dither=Image.Dither.NONE).save(path, optimize=True)
+    about = PngInfo()
+    about.add_text("Software", GENERATOR)
+    picture = picture.quantize(palette=_palette(used), dither=Image.Dither.NONE)
+    with atomic.replacing(path, durable=False) as part:
+        picture.save(part, "PNG", optimize=True, pnginfo=about)
 
 
 def _palette(colours: Sequence[str], shades: int = 40, steps: int = 4) -> Image.Image:

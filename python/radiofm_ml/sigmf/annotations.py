@@ -4,6 +4,8 @@
 
 The metadata file is replaced as a whole, atomically, so it is valid at every moment, also when the program
 is killed.
+A run over a file with decisions writes beside it, and takes its place when it is complete. One that is not
+complete says so, and can be gone on with.
 What the ``radiofm:`` fields say is in docs/radiofm.sigmf-ext.md.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 import bisect
 import copy
 import json
+import logging
 import math
 import os
 import re
@@ -20,16 +23,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from radiofm_ml import __version__, atomic
+from radiofm_ml import atomic
+from radiofm_ml.outputs import GENERATOR, same_file
 from radiofm_ml.sigmf import metadata_schema
-from radiofm_ml.sigmf.container import ARCHIVES, META, base_name, parse_metadata
-from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, place_dataset, same_file
+from radiofm_ml.sigmf.container import ARCHIVES, DATA, META, base_name, parse_metadata
+from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, leads_to, place_dataset
 from radiofm_ml.sigmf.recording import UNKNOWN, Capture, Recording
 
 __all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "output_path"]
 
-GENERATOR = f"gr-radiofm {__version__}"
+_log = logging.getLogger(__name__)
 EXTENSION = {"name": "radiofm", "version": "1.0.0", "optional": True}
+INCOMPLETE, RESUME = "radiofm:incomplete", "radiofm:resume"  # in ``global``, while a file is not complete
 _MAX_HZ = 1e12  # the schema's bound on frequencies
 
 
@@ -93,16 +98,23 @@ class AnnotationWriter:
                 run (``core:generator`` equal but for the version), which are always replaced.
     data        how the file finds its samples when it does not lie beside them under the same name, see
                 ``place_dataset``
+    overwrite   of a ``recording``: also over metadata that are neither its own nor our annotations of it
+    settings    names all that the decisions depend on. What a run with the same settings left incomplete is
+                gone on with: ``position`` says from where. '': nothing is gone on with
     flush_seconds, flush_count   write at the latest after so much time, or so many decisions
 
-    Use as a context manager, or call ``start`` and ``close``. Nothing is touched before ``start``. Safe to
-    use from several threads. Raises AnnotationError: one line that names the file and the cure.
+    Use as a context manager, or call ``start``, and then ``close`` or, if it is not complete, ``interrupt``.
+    Nothing is touched before ``start``. A file that has annotations which this one has not is left as it is
+    until ``close``: what is new waits beside it. Safe to use from several threads. Raises AnnotationError:
+    one line that names the file and the cure.
+
+    position    all samples before this one are decided, by ``add`` or in the run that is gone on with
     """
 
     def __init__(self, path: str | os.PathLike, recording: Recording | None = None, *,
                  info: dict | None = None, merge: bool = True, merge_gap: int = 0, replace: bool = False,
-                 data: str = "auto", generator: str = GENERATOR, flush_seconds: float = 2.0,
-                 flush_count: int = 1000):
+                 data: str = "auto", overwrite: bool = False, settings: str = "",
+                 generator: str = GENERATOR, flush_seconds: float = 2.0, flush_count: int = 1000):
         if (recording is None) == (info is None):
             raise ValueError("give the recording that is annotated, or the info of one that is being written")
         if merge_gap < 0 or flush_seconds <= 0 or flush_count < 1:
@@ -115,7 +127,9 @@ class AnnotationWriter:
         self._lock = threading.RLock()
         self._decisions: list[_Decision] = []
         self._growing: dict[tuple[str, str], list[_Decision]] = {}  # by model and task: those that may go on
-        self._pending, self._open = 0, False
+        self._pending, self._open, self._complete = 0, False, False
+        self.position, self._settings = 0, settings
+        self._consistent = True  # ``position`` tells of what has been added, no more and no less
         self._written, self._cost = 0.0, 0.0  # when, and how long the last write took
 
         if recording is not None:
@@ -129,10 +143,13 @@ class AnnotationWriter:
         self._sample_rate = None if rate is None else float(rate)
         self._declare_extension()
         self._set_runs(recording.captures if recording is not None else [])
-        self._kept = [] if replace else self._foreign_annotations()
+        self._overwritten = False  # the metadata at ``path`` are not ours: told to
+        there = None if recording is None else self._read_output(overwrite)
+        self._kept = [] if replace else self._foreign_annotations(there)
         self._check()
         if recording is not None:
             check_placement(recording, self.path, data)
+        self._target = self._go_on(there)
 
     # -- use ----------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -140,19 +157,20 @@ class AnnotationWriter:
         with self._lock:
             if self._recording is not None:
                 place_dataset(self._global, self._recording, self.path, self._data)
-            self._open = True
+            self._open, self._complete = True, False
             self.flush()
 
     def add(self, sample_start: int, sample_count: int, label: str, *, freq_lower: float | None = None,
             freq_upper: float | None = None, confidence: float | None = None, unknown: bool = False,
-            model: str = "", task: str = "", comment: str = "") -> int:
+            model: str = "", task: str = "", comment: str = "", position: int | None = None) -> int:
         """Annotate samples [sample_start, sample_start + sample_count), counted from the dataset's first.
 
         freq_lower, freq_upper: edges in Hz at the centre frequency of the last of these samples; without
         them, the whole band. Where the centre frequency changes the annotation is cut, and the edges move
         with it. unknown: the decision was "none of the labels"; it is labelled 'unknown', and ``label`` is
-        kept as the nearest. Returns how many annotations it made or extended: 0 if the recording ends
-        before ``sample_start``. Raises ValueError for values that an annotation cannot hold.
+        kept as the nearest. position: the writer's, from now on. Returns how many annotations it made or
+        extended: 0 if the recording ends before ``sample_start``. Raises ValueError for values that an
+        annotation cannot hold.
         """
         _check_decision(sample_start, sample_count, label, freq_lower, freq_upper, confidence)
         nearest = label if unknown and label != UNKNOWN else ""
@@ -162,11 +180,14 @@ class AnnotationWriter:
             if self._recording is not None:
                 end = min(end, self._recording.n_samples)
             pieces = self._cut(sample_start, end, freq_lower, freq_upper)
+            self._consistent = False  # an interrupt may come at any line
             for start, stop, run, lower, upper in pieces:
                 count = stop - start
                 self._append(_Decision(start, count, label, unknown, nearest, model, task, comment, run,
                                        lower, upper, 0 if confidence is None else count, confidence or 0.0))
             self._pending += bool(pieces)
+            self.position = self.position if position is None else position
+            self._consistent = True
             self.poll()
             return len(pieces)
 
@@ -216,26 +237,45 @@ class AnnotationWriter:
         with self._lock:
             began = time.monotonic()
             try:
-                _replace_file(self.path, self._dump())
+                _replace_file(self._target, self._dump())
                 self._pending = 0
             finally:  # a file that takes long to write, or cannot be written, is tried less often
                 self._written = time.monotonic()
                 self._cost = self._written - began
 
     def close(self) -> None:
-        """Write what is pending. A later ``add`` is kept but not written until ``start``."""
+        """Write what is pending: the file is complete. A later ``add`` is kept but not written until
+        ``start``."""
         with self._lock:
             if self._open:
-                if self._pending:
+                before, self._target, self._complete = self._target, self.path, True
+                try:
                     self.flush()
+                except AnnotationError:
+                    self._target, self._complete = before, False
+                    raise
+                self._beside.unlink(missing_ok=True)
                 self._open = False
+
+    def interrupt(self) -> None:
+        """Write what is pending and end: the file stays incomplete, or what it held before stays, and what is
+        new beside it."""
+        with self._lock:
+            if self._open and self._consistent:
+                self.flush()
+            self._open = False
 
     def __enter__(self) -> AnnotationWriter:
         self.start()
         return self
 
-    def __exit__(self, *_) -> None:
-        self.close()
+    def __exit__(self, kind, *_) -> None:
+        if kind is None:
+            return self.close()
+        try:
+            self.interrupt()
+        except AnnotationError as error:  # the other one says why it ends
+            _log.warning("%s", error)
 
     def __len__(self) -> int:
         """Annotations of ours so far."""
@@ -289,29 +329,118 @@ class AnnotationWriter:
         self._run_frequencies = [c.frequency for c in runs]
 
     def _declare_extension(self) -> None:
+        for key in (INCOMPLETE, RESUME):  # of an earlier run over the recording's own metadata
+            self._global.pop(key, None)
         others = [e for e in self._global.get("core:extensions", []) if e["name"] != EXTENSION["name"]]
         self._global["core:extensions"] = [*others, dict(EXTENSION)]
 
-    def _foreign_annotations(self) -> list[dict]:
+    def _read_output(self, overwrite: bool) -> dict | None:
+        """The metadata that will be replaced. Raises AnnotationError if that must not be."""
+        recording, data = self._recording, self.path.with_name(self.path.name[:-len(META)] + DATA)
+        if same_file(self.path, recording.path):
+            if os.path.realpath(self.path) == os.path.realpath(recording.path):
+                return recording.meta
+            raise AnnotationError(f"{self.path}: is another name of {recording.path}; name that one")
+        if same_file(self.path, recording.data_path):
+            raise AnnotationError(f"{self.path}: holds the recording's samples; choose another name")
+        if data.is_file() and not leads_to(data, recording):
+            raise AnnotationError(f"{data}: is there and holds other samples; choose another output name")
+        if not self.path.exists():
+            return None
+        try:
+            meta = metadata_schema.tidied(parse_metadata(self.path.read_bytes(), str(self.path)))[0]
+        except (OSError, ValueError) as error:  # RecordingError is a ValueError
+            text = str(error).removeprefix(f"{self.path}: ")
+            if overwrite:
+                return None
+            raise AnnotationError(f"{self.path}: is there, but is not SigMF metadata ({text}); "
+                                  "move it away or choose another name") from None
+        wrong = self._foreign(meta)
+        if wrong and not overwrite:
+            raise AnnotationError(f"{self.path}: {wrong}; choose another name, or say --overwrite")
+        self._overwritten = bool(wrong)
+        return meta
+
+    def _foreign(self, there: dict) -> str:
+        """Why metadata are not our annotations of this recording; '' if they are."""
+        info = there["global"]
+        if EXTENSION["name"] not in {e["name"] for e in info.get("core:extensions", [])}:
+            return "is there and was written by something else"
+        name = os.path.basename(info.get("core:dataset") or self.path.name[:-len(META)] + DATA)
+        data = self.path.parent / name
+        if data.exists() and not info.get("core:metadata_only"):
+            same = leads_to(data, self._recording)
+        else:
+            same = there.get("captures") == self._captures and all(
+                info.get(key) == self._global.get(key) for key in ("core:datatype", "core:sample_rate"))
+        return "" if same else "is there and belongs to other samples"
+
+    def _foreign_annotations(self, there: dict | None) -> list[dict]:
         """Annotations to keep: of the recording, and those that others have put into the output since."""
         if self._recording is None:
             return []
         kept = list(self._recording.meta["annotations"])
-        if self.path.exists() and not same_file(self.path, self._recording.path):
-            there = self._read_output()
+        if there is not None and there is not self._recording.meta and not self._overwritten:
             known = self._global.get("core:sha512"), there["global"].get("core:sha512")
             if None in known or known[0] == known[1]:
                 texts = {json.dumps(a, sort_keys=True) for a in kept}
                 kept += [a for a in there["annotations"] if json.dumps(a, sort_keys=True) not in texts]
-        return [a for a in kept if _tool(a.get("core:generator", "")) != _tool(self.generator)]
+        return [a for a in kept if not self._is_own(a)]
 
-    def _read_output(self) -> dict:
+    # -- going on ------------------------------------------------------------------------------------
+    def _go_on(self, there: dict | None) -> Path:
+        """Take over what an interrupted run has left, in place or beside, and say where to write."""
+        for place, meta in ((self.path, there), (self._beside, _read_json(self._beside))):
+            if meta is not None and self._take_over(meta):
+                return place
+        before = [] if there is None else there["annotations"]
+        kept = {json.dumps(a, sort_keys=True) for a in self._kept}
+        return self._beside if any(json.dumps(a, sort_keys=True) not in kept for a in before) else self.path
+
+    @property
+    def _beside(self) -> Path:
+        """Where a run writes that must not touch what is there; hidden, so that it is no recording."""
+        return self.path.with_name(f".{self.path.name}.incomplete")
+
+    def _take_over(self, meta: dict) -> bool:
+        state = meta["global"].get(RESUME)
+        if not self._settings or not isinstance(state, dict) or state.get("settings") != self._settings:
+            return False
         try:
-            return metadata_schema.tidied(parse_metadata(self.path.read_bytes(), str(self.path)))[0]
-        except (OSError, ValueError) as error:  # RecordingError is a ValueError
-            text = str(error).removeprefix(f"{self.path}: ")
-            raise AnnotationError(f"{self.path}: is there, but is not SigMF metadata ({text}); "
-                                  "move it away or choose another name") from None
+            decisions = [self._decision(a) for a in meta["annotations"] if self._is_own(a)]
+            growing: dict[tuple[str, str], list[_Decision]] = {}
+            for index, weight, confidence in state["growing"]:
+                decision = decisions[index]
+                decision.weight, decision.confidence = int(weight), float(confidence)
+                growing.setdefault((decision.model, decision.task), []).append(decision)
+            self.position = int(state["sample"])
+        except (KeyError, IndexError, TypeError, ValueError):  # edited by somebody: from the beginning
+            return False
+        self._decisions, self._growing = decisions, growing
+        return True
+
+    def _is_own(self, annotation: dict) -> bool:
+        return _tool(annotation.get("core:generator", "")) == _tool(self.generator)
+
+    def _decision(self, a: dict) -> _Decision:
+        """The opposite of ``_annotation``."""
+        start, confidence = a["core:sample_start"] - self._offset, a.get("radiofm:confidence")
+        return _Decision(
+            start, a["core:sample_count"], a["core:label"], a["radiofm:unknown"],
+            a.get("radiofm:nearest", ""), a.get("radiofm:model", ""), a.get("radiofm:task", ""),
+            a.get("core:comment", ""),
+            max(0, bisect.bisect_right(self._run_starts, start) - 1),
+            a.get("core:freq_lower_edge"), a.get("core:freq_upper_edge"),
+            0 if confidence is None else a["core:sample_count"], confidence or 0.0, a["radiofm:decisions"])
+
+    def _state(self) -> dict:
+        """What ``global`` says of a file that is not complete."""
+        if not self._settings:
+            return {INCOMPLETE: True}
+        order = {id(d): i for i, d in enumerate(sorted(self._decisions, key=lambda d: d.start))}
+        growing = [[order[id(d)], d.weight, d.confidence] for group in self._growing.values() for d in group]
+        return {INCOMPLETE: True,
+                RESUME: {"settings": self._settings, "sample": self.position, "growing": growing}}
 
     def _check(self) -> None:
         """Refuse to begin with what would not be valid SigMF."""
@@ -328,7 +457,8 @@ class AnnotationWriter:
             decision.line = decision.line or _json(self._annotation(decision))
             entries.append((decision.start + self._offset, decision.line))
         entries.sort(key=lambda entry: entry[0])
-        text = json.dumps(self._global, indent=2, allow_nan=False).replace("\n", "\n  ")
+        info = {**self._global, **({} if self._complete else self._state())}
+        text = json.dumps(info, indent=2, allow_nan=False).replace("\n", "\n  ")
         return "".join(('{\n  "global": ', text, ',\n  "captures": ', _lines(map(_json, self._captures)),
                         ',\n  "annotations": ', _lines(line for _, line in entries), "\n}\n"))
 
@@ -353,13 +483,15 @@ def output_path(path: str | os.PathLike) -> Path:
     path = Path(path)
     if path.name.lower().endswith(ARCHIVES):
         raise AnnotationError(f"{path}: annotations are not written into archives; name a {META} file")
+    if path.suffix and not path.name.lower().endswith(META):
+        raise AnnotationError(f"{path}: must end in {META}; name a {META} file")
     path = base_name(path)
     path = path.with_name(path.name + META)
     if path.is_symlink():
         path = path.resolve()  # or the link would be replaced, not the file
     if not path.parent.is_dir():
         raise AnnotationError(f"{path}: folder {path.parent} does not exist; create it")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+    if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
         raise AnnotationError(f"{path}: cannot be written here; choose another name or folder")
     return path
 
@@ -391,6 +523,15 @@ def _tool(generator) -> str:
 def _lines(entries) -> str:
     text = ",\n    ".join(entries)
     return f"[\n    {text}\n  ]" if text else "[]"
+
+
+def _read_json(path: Path) -> dict | None:
+    """Metadata that are written while they are not complete; None where there are none."""
+    try:
+        meta = metadata_schema.tidied(parse_metadata(path.read_bytes(), str(path)))[0]
+    except (OSError, ValueError):
+        return None
+    return meta
 
 
 def _json(value) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from radiofm_ml.atomic import replacing
+from radiofm_ml.outputs import same_file
 from radiofm_ml.sigmf.container import DATA, META
 from radiofm_ml.sigmf.recording import Recording
 
@@ -46,7 +47,8 @@ def place_dataset(info: dict, recording: Recording, path: Path, mode: str = "aut
     if same_file(path, recording.path):
         return
     target = _target(recording, path)
-    if mode == "copy" and target.is_symlink() and target != recording.data_path:
+    if mode == "copy" and target.is_symlink() and target != recording.data_path \
+            and same_file(target, recording.data_path):
         target.unlink()  # a link of an earlier run
     if same_file(target, recording.data_path):
         return _refer(info, target.name)
@@ -107,12 +109,9 @@ def _without(info: dict) -> None:
     info["core:metadata_only"] = True
 
 
-def same_file(one: Path, other: Path) -> bool:
-    """True if both names lead to one file that is there."""
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
+def leads_to(data: Path, recording: Recording) -> bool:
+    """Is the file ``data`` the recording's dataset, or a copy of it?"""
+    return (not recording.archived and same_file(data, recording.data_path)) or _holds(data, recording)
 
 
 def _link(data: Path, target: Path) -> bool:

@@ -18,21 +18,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from radiofm_ml.sigmf import foreign, metadata_schema
-from radiofm_ml.sigmf.container import (
-    META,
-    Container,
-    archive_members,
-    base_name,
-    find_container,
-    is_archive,
-)
-from radiofm_ml.sigmf.errors import NoSamplesError, RecordingError, one_line, shown
+from radiofm_ml.sigmf.container import Container, base_name, find_container
+from radiofm_ml.sigmf.errors import RecordingError, one_line, shown
+from radiofm_ml.sigmf.folders import find_recordings
 from radiofm_ml.sigmf.sample_types import SampleType
 
 __all__ = ["Annotation", "Capture", "Recording", "RecordingError", "find_recordings", "later",
@@ -489,49 +482,6 @@ def open_recording(path: str | os.PathLike, channel: int = 0) -> Recording:
     Raises RecordingError: one line that names the file and the cure.
     """
     return Recording(find_container(path), channel)
-
-
-def find_recordings(path: str | os.PathLike) -> list[Path]:
-    """Recordings in a folder and its sub folders, sorted; of a single recording, itself.
-
-    Each is a metadata file or an archive (archive/name where it holds several), as ``open_recording`` takes
-    it. Metadata without samples are left out, so is an archive beside a pair of the same name.
-    Raises RecordingError if ``path`` does not exist.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        return [find_container(path).path]
-    found = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        for name in names:
-            file = Path(folder, name)
-            if name.startswith("."):
-                continue
-            if name.endswith(META):
-                if not _without_samples(file):
-                    found.append(file)
-            elif is_archive(file) and base_name(file).name + META not in names:
-                found += _in_archive(file)
-    return sorted(found)
-
-
-def _without_samples(meta: Path) -> bool:
-    try:
-        find_container(meta)
-    except NoSamplesError:
-        return True
-    except RecordingError:
-        pass  # opening it will say what is wrong
-    return False
-
-
-def _in_archive(path: Path) -> list[Path]:
-    try:
-        names = archive_members(path)
-    except RecordingError:
-        return [path]
-    return [path / name for name in names] if len(names) > 1 else [path]
 
 
 def parse_datetime(text: str) -> tuple[int, float]:

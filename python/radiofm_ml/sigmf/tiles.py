@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,21 +14,27 @@ from radiofm_ml.sigmf.recording import Recording
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 
 
-def tile_batches(recording: Recording, spec: SpectrogramSpec,
-                 batch: int = 16) -> Iterator[tuple[int, np.ndarray]]:
-    """Every tile of a recording, the completed last one included, ``batch`` at a time.
+def tile_batches(recording: Recording, spec: SpectrogramSpec, batch: int = 16,
+                 first: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+    """Every tile of a recording from number ``first`` on, the completed last one included, ``batch`` at a
+    time.
 
     Yields (index of the first, float32 (n, tile_rows, tile_cols)). Raises RecordingError.
     """
     n_tiles = spec.n_tiles(recording.n_samples)
-    for first in range(0, n_tiles, batch):
-        tiles = np.empty((min(batch, n_tiles - first), spec.tile_rows, spec.tile_cols), np.float32)
-        for i in range(len(tiles)):
-            iq = recording.read((first + i) * spec.stride, spec.samples_per_tile)
-            iq = np.resize(iq, spec.samples_per_tile)  # repeats a tail cyclically
-            with torch_threads(1):
-                tiles[i] = tiles_from_iq(torch.from_numpy(iq), spec)[0].numpy()
-        yield first, tiles
+    for at in range(first, n_tiles, batch):
+        yield at, read_tiles(recording, spec, range(at, min(at + batch, n_tiles)))
+
+
+def read_tiles(recording: Recording, spec: SpectrogramSpec, indices: Sequence[int]) -> np.ndarray:
+    """The tiles of these numbers, float32 (n, tile_rows, tile_cols). Raises RecordingError."""
+    tiles = np.empty((len(indices), spec.tile_rows, spec.tile_cols), np.float32)
+    for tile, index in zip(tiles, indices, strict=True):
+        iq = recording.read(index * spec.stride, spec.samples_per_tile)
+        iq = np.resize(iq, spec.samples_per_tile)  # repeats a tail cyclically
+        with torch_threads(1):
+            tile[:] = tiles_from_iq(torch.from_numpy(iq), spec)[0].numpy()
+    return tiles
 
 
 def tile_frequency(recording: Recording, spec: SpectrogramSpec, tile: int) -> float | None:

@@ -26,6 +26,7 @@ import torch
 from safetensors import SafetensorError
 from torch.nn import functional as F
 
+from radiofm_ml import atomic
 from radiofm_ml.engines import cpu_has_bf16
 from radiofm_ml.models.deepbeam import DeepBeam
 from radiofm_ml.train import checkpoints
@@ -122,7 +123,7 @@ def fit(model: DeepBeam, blocks: np.ndarray, labels: np.ndarray, config: FitConf
             record["seconds"] = round(now - started, 2)
             history.append(record)
             if log is not None:
-                log.write(json.dumps(record) + "\n")
+                log.write(atomic.json_line(record))
                 if now - saved > checkpoint_every or place + 1 == per_epoch or step + 1 == stop_after:
                     log.flush()
                     checkpoints.save(folder, model, optimizer, step + 1)

@@ -20,6 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from radiofm_ml import atomic
 from radiofm_ml.data.shards import unpack
 from radiofm_ml.models.vit import ViT, ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec
@@ -238,7 +239,7 @@ def pretrain(
                 "wait": round(waited / (now - before), 4),
             }
             before = now
-            log.write(json.dumps(record) + "\n")
+            log.write(atomic.json_line(record))
             log.flush()
             on_step(record)
             if rank == 0 and (now - saved > checkpoint_every or step + 1 == last):

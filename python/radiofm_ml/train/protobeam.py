@@ -34,6 +34,7 @@ from safetensors import SafetensorError
 from torch import nn
 from torch.nn import functional as F
 
+from radiofm_ml import atomic
 from radiofm_ml.data.beam_blocks import BeamBlocks
 from radiofm_ml.engines import cpu_has_bf16
 from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
@@ -267,7 +268,7 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
             now = time.monotonic()
             record = {"step": step, "loss": value.item(), "accuracy": accuracy.item(),
                       "rate": config.rate_at(step), "seconds": round(now - started, 2)}
-            log.write(json.dumps(record) + "\n")
+            log.write(atomic.json_line(record))
             on_step(record)
             if now - saved > checkpoint_every or step + 1 == last:
                 log.flush()
