@@ -7,6 +7,7 @@ import pmt
 from gnuradio import gr
 
 from .common import messages
+from .common.lifetime import Held
 from .common.optional import optional
 from .common.specs import spec_of
 
@@ -14,7 +15,7 @@ _NAME = "SigMF Source"
 _BUFFER = 1 << 16  # output items: few calls into Python, still small beside a second of any stream
 
 
-class sigmf_source(gr.sync_block):
+class sigmf_source(Held, gr.sync_block):
     """Complex stream of a SigMF recording, full scale 1.0, tagged with its metadata.
 
     Every sample type of the standard is read, from pairs and archives, in pieces. At the first sample and

@@ -10,6 +10,7 @@ import numpy as np
 from gnuradio import gr
 
 from . import backlog, messages
+from .lifetime import Held
 from .messages import TileInfo
 from .optional import optional
 from .origin import Origin
@@ -36,7 +37,7 @@ def open_encoder(name: str, bundle, reads: str, engine: str, threads: int):
     return engines.open_engine(bundle, engine, threads, reads=reads)
 
 
-class StreamEmbedder(gr.basic_block):
+class StreamEmbedder(Held, gr.basic_block):
     """Base of a sink whose items are embedded on a thread of its own.
 
     A subclass gives ``_take(items)``, which queues new items as pieces and says how many items it took, and
