@@ -46,7 +46,8 @@ def iq_to_spectrogram(tb):
     tb.connect(source(), to_tiles, blocks.null_sink(4 * to_tiles.spec().tile_size))
 
 def vit_embedding_sink(tb):
-    tb.connect(source(), radiofm.iq_to_spectrogram(tiles, 1e6), radiofm.vit_embedding_sink(tiles, 1e6, "block"))
+    to_tiles = radiofm.iq_to_spectrogram(tiles, 1e6)
+    tb.connect(source(), to_tiles, radiofm.vit_embedding_sink(tiles, 1e6, "block"))
 
 def protobeam_classifier(tb):
     tb.connect(source(), radiofm.protobeam_classifier(iq, overload="block"))

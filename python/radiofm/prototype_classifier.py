@@ -96,11 +96,14 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
     # -- life ---------------------------------------------------------------------------------------
     def start(self):
         self._port.start()
-        self.forget_ends()
+        left = self.begin_run()
+        if left:
+            self._log.warn(f"{left} embeddings of the run before were not classified, and are dropped")
         backlog.begin_sending(self)
         return True
 
     def stop(self):
+        self.end_run()
         self._port.stop()
         backlog.end_sending(self)
         return True

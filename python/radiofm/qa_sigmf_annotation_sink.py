@@ -83,7 +83,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
             sink.post(pdu)
         self.tb.start()
         wait_for(lambda: sink.received() == seen)
-        waiting = sink._annotator._queue
+        waiting = sink._predictions._queue
         wait_for(lambda: waiting.unfinished_tasks == 0 and self.answers.num_messages() >= sink.refused())
         self.tb.stop()
         self.tb.wait()
@@ -297,7 +297,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.source = radiofm.sigmf_source(self.meta)
         late = [prediction(100 * k, 100, str(k)) for k in range(3)]
         # The recorder has stopped, the annotator runs alone.
-        self.predictor = predictor(late, lambda: wait_for(lambda: self.sink._annotator._running == 1))
+        self.predictor = predictor(late, lambda: wait_for(lambda: self.sink._predictions._running == 1))
         self.tb.connect(self.source, self.sink)
         self.tb.connect(self.source, self.predictor)
         self.tb.msg_connect((self.predictor, "predictions"), (self.sink, "predictions"))
@@ -384,14 +384,14 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         """While the disk hangs the handler goes on; what was dropped is counted, the rest is written."""
         self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta, max_queue=10)
         release, held = threading.Event(), threading.Event()
-        real = self.sink._annotator._annotate
+        real = self.sink._predictions._annotate
 
         def hang(item):
             held.set()
             release.wait(60)
             real(item)
 
-        self.sink._annotator._annotate = hang
+        self.sink._predictions._annotate = hang
         self.answers = blocks.message_debug()
         self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
         self.tb.start()
@@ -409,13 +409,13 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
 
     def test_failed_writes_are_made_up_for(self):
         self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
-        writer, broken = self.sink._annotator._writer, [True]
+        writer, broken = self.sink._annotator.writer, [True]
         flush = writer.flush
 
         def failing():
             if broken[0] and os.path.exists(self.out):
                 broken[0] = False
-                error = self.sink._annotator._library.AnnotationError
+                error = self.sink._annotator.error
                 raise error(f"{self.out}: cannot be written: No space left")
             flush()
 

@@ -20,8 +20,10 @@ class sigmf_source(Held, gr.sync_block):
 
     Every sample type of the standard is read, from pairs and archives, in pieces. At the first sample and
     at the start of every capture segment stand the tags ``rx_rate`` (samples/s), ``rx_freq`` (Hz) and
-    ``rx_time`` (seconds since 1970 UTC as {uint64, double}), each only if the metadata state it. The stream
-    ends with the recording. Started again (also by ``lock`` and ``unlock``) it begins again.
+    ``rx_time`` (seconds since 1970 UTC as {uint64, double}), each only if the metadata state it. The tag
+    ``recording_shift`` (long) says where the stream is in the recording: a sample's index there, less its
+    index in the stream; it stands where it changes, at the first sample of every pass. The stream ends with
+    the recording. Started again (also by ``lock`` and ``unlock``) it begins again.
 
     filename  ``.sigmf-meta``, ``.sigmf-data``, their base name, or an archive (``.sigmf``); archive/name for
               one of several recordings in it
@@ -134,6 +136,8 @@ class sigmf_source(Held, gr.sync_block):
 
     # -- tags ---------------------------------------------------------------------------------------
     def _tag(self, offset: int, n: int) -> None:
+        if self._position == 0:
+            self.add_item_tag(0, offset, messages.SHIFT, pmt.from_long(self._first - offset))
         for position, frequency, time in self._tags:
             if not self._position <= position < self._position + n:
                 continue

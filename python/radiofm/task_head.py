@@ -69,11 +69,14 @@ class task_head(backlog.Reader, Held, gr.basic_block):
         backlog.register(self)
 
     def start(self):
-        self.forget_ends()
+        left = self.begin_run()
+        if left:
+            self._log.warn(f"{left} PDUs of the run before were not decided, and are dropped")
         backlog.begin_sending(self)
         return True
 
     def stop(self):
+        self.end_run()
         backlog.end_sending(self)
         return True
 

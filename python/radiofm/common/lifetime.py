@@ -14,3 +14,11 @@ class Held:
 
     def to_basic_block(self):
         return _lifetime.held(self.gateway, self)
+
+
+def connect_message_ports(outer, inner, inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> None:
+    """Connect a hierarchical block's message ports with the ports of the same names of a block in it. (Its
+    own ``msg_connect`` makes the block refer to itself, and it is never released.)"""
+    for names, input in ((inputs, True), (outputs, False)):
+        for name in names:
+            _lifetime.connect_own_port(outer._impl, name, inner.to_basic_block(), name, input)

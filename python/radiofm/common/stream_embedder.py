@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from gnuradio import gr
 
-from . import backlog, messages
+from . import backlog, messages, runs
 from .lifetime import Held
 from .messages import TileInfo
 from .optional import optional
@@ -77,6 +77,7 @@ class StreamEmbedder(Held, gr.basic_block):
     def start(self):
         self.set_output_multiple(1)  # else the last items would never come
         self._reset()
+        self._run = runs.begin()
         self._worker.start()
         backlog.begin_sending(self)
         return True
@@ -85,6 +86,7 @@ class StreamEmbedder(Held, gr.basic_block):
         self._stopping = True
         self._worker.stop()
         self.set_output_multiple(self._buffered)
+        runs.end(self._run)
         backlog.end_sending(self)
         return True
 
@@ -144,7 +146,8 @@ class StreamEmbedder(Held, gr.basic_block):
             count = max(0, min(count, origin.padding - piece.start))
         rate = origin.rate or self._rate
         return TileInfo(piece.start, count, rate, origin.frequency, origin.time_of(piece.start, rate),
-                        self._engine.bundle.id, piece.index, piece.index - posted)
+                        self._engine.bundle.id, piece.index, piece.index - posted, run=self._run,
+                        recording_shift=origin.recording_shift)
 
     # -- complaints -----------------------------------------------------------------------------------
     def _say(self, about: str, text: str) -> None:
