@@ -6,6 +6,7 @@
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -282,6 +283,40 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.assertEqual(meta["global"]["core:sample_rate"], 1e6)
         self.assertEqual(self.sink.failed(), 3)
 
+    def test_absurd_tags_are_left_out_and_their_neighbours_are_not(self):
+        def time(seconds, fraction):
+            return pmt.make_tuple(seconds, fraction)
+
+        def real(value):
+            return pmt.from_double(value)
+
+        zero, whole, nan, inf = real(0.0), pmt.from_uint64, float("nan"), float("inf")
+        raw = pmt.deserialize_str(b"\x02\x00\x02\xff\xfe")  # a symbol that is not UTF-8
+        bad = [("rx_time", v) for v in (time(whole(100), real(nan)), time(whole(100), real(inf)),
+                                        time(whole(2**64 - 1), zero), time(whole(5403559341571466134), zero),
+                                        time(pmt.from_long(-5), zero), time(raw, zero), raw, pmt.PMT_NIL)]
+        bad += [("rx_freq", v) for v in (real(nan), real(inf), real(1e300), raw)]
+        bad += [("rx_rate", v) for v in (real(nan), real(-1.0), real(0.0), real(1e300), raw)]
+        at = [100 * (1 + k) for k in range(len(bad))]
+        tags = [gr.tag_utils.python_to_tag((offset, pmt.intern(key), value, pmt.PMT_F))
+                for offset, (key, value) in zip(at, bad, strict=True)]
+        for offset, (key, _) in zip(at, bad, strict=True):  # a good neighbour of another key
+            other = ("rx_time", time(whole(offset), zero)) if key == "rx_freq" else ("rx_freq", real(offset))
+            tags.append(gr.tag_utils.python_to_tag((offset, pmt.intern(other[0]), other[1], pmt.PMT_F)))
+        tags.append(gr.tag_utils.python_to_tag((50, raw, raw, raw)))
+        self.source = blocks.vector_source_c(self.x.tolist(), False, 1, tags)
+        self.sink = radiofm.sigmf_annotation_sink(self.out, record=True)
+        self.tb.connect(self.source, self.sink)
+        self.tb.run()
+        self.assertEqual((self.path / "y.sigmf-data").read_bytes(), self.x.tobytes())
+        meta = self.written()
+        self.assertEqual([c["core:sample_start"] for c in meta["captures"]], [0, *at])
+        self.assertEqual([c.get("core:frequency") for c in meta["captures"][1:]],
+                         [800.0 if key == "rx_freq" else a for a, (key, _) in zip(at, bad, strict=True)])
+        self.assertEqual(sum("core:datetime" in c for c in meta["captures"]), 4)
+        self.assertNotIn("core:sample_rate", meta["global"])
+        self.assertEqual(self.sink.failed(), len(bad))
+
     def test_restart_continues_a_recording(self):
         """Nothing recorded is lost; the second run's sample indexes are moved behind the first's."""
         self.record()
@@ -317,22 +352,124 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.record(overwrite=True)
         self.assertEqual(Path(self.out).read_bytes(), before[0])
 
-    def test_full_disk_ends_the_recording_and_keeps_what_is_there(self):
-        self.source = radiofm.sigmf_source(self.meta, repeat=True)
-        self.sink = radiofm.sigmf_annotation_sink(self.out, record=True)
-        self.tb.connect(self.source, self.sink)
-        real, calls = self.sink._annotator._store, []
+    # -- disks --------------------------------------------------------------------------------------
+    def record_until_it_fails(self, path=None):
+        """A recording that cannot go on, the rest of the flowgraph does. Returns the messages on status."""
+        self.tb = gr.top_block()
+        self.source, self.null = radiofm.sigmf_source(self.meta, repeat=True), blocks.null_sink(8)
+        self.head, self.answers = blocks.head(8, 2_000_000), blocks.message_debug()
+        self.sink = radiofm.sigmf_annotation_sink(str(path or self.out), record=True)
+        self.tb.connect(self.source, self.head, self.sink)
+        self.tb.connect(self.head, self.null)
+        self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
+        return self.sink._annotator.recorder
+
+    def run_it(self, *predictions):
+        for pdu in predictions:
+            self.sink.post(pdu)
+        self.tb.start()
+        wait_for(lambda: self.sink.failed() and self.null.nitems_read(0) == 2_000_000)
+        self.tb.stop()
+        self.tb.wait()
+        return [pmt.to_python(self.answers.get_message(i)) for i in range(self.answers.num_messages())]
+
+    def test_what_cannot_be_written_does_not_stop_the_receiver(self):
+        for number, reason in ((28, "No space left"), (122, "quota"), (30, "Read-only"), (5, "I/O error")):
+            recorder = self.record_until_it_fails(self.path / f"y{number}")
+            real, calls = recorder._store, []
+
+            def store(samples, recorder=recorder, real=real, calls=calls, number=number):
+                calls.append(len(samples))
+                if len(calls) > 3:
+                    real(samples[:10])
+                    recorder._file.write(b"abc")
+                    raise OSError(number, os.strerror(number))
+                real(samples)
+
+            recorder._store = store
+            status = self.run_it(prediction(0, 10), prediction(1_999_000, 1000))
+            samples = sum(calls[:3]) + 10  # in whole samples
+            self.assertEqual((self.path / f"y{number}.sigmf-data").stat().st_size, 8 * samples)
+            self.assertEqual(recorder.left_out, 2_000_000 - samples)
+            self.assertEqual(self.notes(self.path / f"y{number}.sigmf-meta"), [(0, 10, "a")])
+            self.assertEqual((self.sink.failed(), self.sink.outside()), (1, 1))
+            self.assertEqual([(s["command"], s["ok"]) for s in status], [("annotate", False)])
+            self.assertIn(reason, status[0]["reason"])
+            self.assertIn(f"ends at sample {samples}", status[0]["reason"])
+            captures = self.written(self.path / f"y{number}.sigmf-meta")["captures"]
+            self.assertTrue(all(c["core:sample_start"] < samples for c in captures))
+        self.assertEqual([p for p in os.listdir(self.path) if p.startswith(".")], [])
+
+    def test_a_full_disk(self):
+        """A real one, filled by the recording itself, and by somebody else."""
+        disk = self.path / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False,
+                          capture_output=True).returncode:
+            self.skipTest("mounting a small disk needs root")
+        try:
+            for other in (0, 6_000_000):
+                out = disk / f"y{other}.sigmf-meta"
+                (disk / "other").write_bytes(bytes(other))
+                recorder = self.record_until_it_fails(out)
+                status = self.run_it(*(prediction(10 * k, 10, f"label {k}") for k in range(2000)))
+                samples = out.with_suffix(".sigmf-data").stat().st_size // 8
+                self.assertEqual(recorder.left_out, 2_000_000 - samples)
+                self.assertGreater(samples, 1000)
+                np.testing.assert_array_equal(np.fromfile(out.with_suffix(".sigmf-data"), np.complex64),
+                                              np.resize(self.x, samples))
+                self.assertEqual(self.notes(out), [(10 * k, min(10, samples - 10 * k), f"label {k}")
+                                                   for k in range(min(2000, -(-samples // 10)))])
+                self.assertEqual((self.sink.failed(), len(status)), (1, 1))
+                self.assertIn("the recording ends at sample", status[0]["reason"])
+                self.assertEqual([p for p in os.listdir(disk) if p.startswith(".")], [])
+                for file in disk.iterdir():
+                    file.unlink()
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)
+
+    def test_a_restart_goes_on_when_there_is_space_again(self):
+        recorder = self.record_until_it_fails()
+        real = recorder._store
 
         def store(samples):
-            calls.append(len(samples))
-            if len(calls) > 3:
-                raise OSError(28, "No space left on device")
-            real(samples)
+            real(samples[:100])
+            raise OSError(28, "No space left on device")
 
-        self.sink._annotator._store = store
-        self.tb.run()  # ends
-        self.assertEqual((self.path / "y.sigmf-data").stat().st_size, 8 * sum(calls[:3]))
-        self.assertEqual(self.written()["captures"][0]["core:frequency"], 100e6)
+        recorder._store = store
+        self.run_it(prediction(0, 10))
+        recorder._store = real
+        self.predictor = predictor([prediction(5, 10, "b")])
+        self.tb.disconnect(self.head, self.null)
+        self.tb.connect(self.head, self.predictor)
+        self.tb.msg_connect((self.predictor, "predictions"), (self.sink, "predictions"))
+        self.head.set_length(10_000)
+        self.head.reset()
+        self.tb.run(1000)
+        self.assertEqual((self.path / "y.sigmf-data").read_bytes(), self.x[:100].tobytes() + self.x.tobytes())
+        self.assertEqual(self.notes(), [(0, 10, "a"), (105, 10, "b")])
+        self.assertEqual([c["core:sample_start"] for c in self.written()["captures"]], [0, 100, 3100, 7101])
+
+    def test_a_folder_that_vanishes(self):
+        """Before the start, and while it is recorded."""
+        folder = self.path / "sub"
+        for later in (False, True):
+            folder.mkdir()
+            recorder = self.record_until_it_fails(folder / "y")
+            real = recorder._store
+
+            def store(samples, real=real):
+                real(samples)
+                shutil.rmtree(folder, ignore_errors=True)
+
+            if later:
+                recorder._store = store
+            else:
+                folder.rmdir()
+            status = self.run_it(prediction(0, 10))
+            self.assertTrue(all(not s["ok"] and "y.sigmf-" in s["reason"] for s in status))
+            self.assertTrue(status)
+            self.assertFalse(folder.exists())
 
     def test_metadata_only(self):
         """Of a stream that is not kept: captures as the predictions tell."""
@@ -379,6 +516,46 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
             self.assertEqual((answer["command"], answer["ok"]), ("annotate", False))
             self.assertTrue(answer["reason"])
         self.assertEqual(self.notes(), [(0, 10, "good")])
+
+    def test_refused_means_that_nothing_changes(self):
+        """Metadata only: rate and captures are learnt from predictions, but not from a refused one."""
+        nan, inf = float("nan"), float("inf")
+
+        def raw(key, data):
+            """A symbol of any bytes, as it can come from a C++ block or a network."""
+            symbol = pmt.deserialize_str(b"\x02" + len(data).to_bytes(2, "big") + data)
+            pdu = prediction(0, 10, sample_rate=RATE)
+            return pmt.cons(pmt.dict_add(pmt.car(pdu), pmt.intern(key), symbol), pmt.cdr(pdu))
+
+        bad = [prediction(0, 10, sample_rate=nan), prediction(0, 10, sample_rate=inf),
+               prediction(0, 10, sample_rate=0.0), prediction(0, 10, sample_rate=-1.0),
+               prediction(0, 10, sample_rate=1e300), prediction(0, 10, rx_freq=nan, sample_rate=RATE),
+               prediction(0, 10, rx_freq=inf), prediction(0, 10, rx_freq=1e300, sample_rate=RATE),
+               prediction(0, 10, sample_rate=RATE, confidence=nan), prediction(0, 0, sample_rate=RATE),
+               prediction(2**64 - 1, 10, sample_rate=RATE), prediction(0, 2**64 - 1, sample_rate=RATE),
+               prediction(0, 10, "", sample_rate=RATE), prediction(0, 10, "a\nb", sample_rate=RATE),
+               prediction(0, 10, "\x1b[2J", sample_rate=RATE), prediction(0, 10, "a\0", sample_rate=RATE),
+               prediction(0, 10, 10_000_000 * "a", sample_rate=RATE),
+               prediction(0, 10, "a", sample_rate=RATE, model="m\x9b"),
+               prediction(0, 10, "a", sample_rate=RATE, freq_lower_edge=-inf, freq_upper_edge=inf),
+               *(raw(key, data) for key in ("label", "model", "task", "sample_start")
+                 for data in (b"\xff\xfe", b"\xed\xa0\x80"))]
+        self.sink = radiofm.sigmf_annotation_sink(self.out)
+        answers = self.run_messages(self.sink, bad)
+        counts = self.sink.received(), self.sink.refused(), self.sink.failed()
+        self.assertEqual(counts, (len(bad), len(bad), 0))
+        self.assertEqual(len(answers), len(bad))
+        meta = self.written()
+        self.assertNotIn("core:sample_rate", meta["global"])
+        self.assertEqual((meta["captures"], meta["annotations"]), ([], []))
+        self.run_messages(self.sink, [prediction(5, 10, "ä b", sample_rate=RATE)], keep=True)
+        self.assertEqual(self.notes(), [(5, 10, "ä b")])
+
+    def test_a_refused_prediction_does_not_begin_the_recording_anew(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        self.run_messages(self.sink, [prediction(0, 10, "a"), prediction(10, 10, "b")])
+        self.run_messages(self.sink, [prediction(0, 0, "c")], keep=True)
+        self.assertEqual(self.notes(), [(0, 10, "a"), (10, 10, "b")])
 
     def test_a_full_queue_drops_and_counts(self):
         """While the disk hangs the handler goes on; what was dropped is counted, the rest is written."""
@@ -429,15 +606,6 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.tb.stop()
         self.tb.wait()
         self.assertEqual(self.notes(), [(0, 10, "a"), (10, 10, "b")])
-
-    def test_output_that_vanishes_before_the_start_does_not_hang(self):
-        folder = self.path / "sub"
-        folder.mkdir()
-        self.source = radiofm.sigmf_source(self.meta, repeat=True)
-        self.sink = radiofm.sigmf_annotation_sink(str(folder / "y"), record=True)
-        folder.rmdir()
-        self.tb.connect(self.source, self.sink)
-        self.tb.run()  # ends, with an error in the log
 
     def test_wrong_parameters(self):
         sink = radiofm.sigmf_annotation_sink

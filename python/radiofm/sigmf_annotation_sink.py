@@ -278,14 +278,16 @@ class _predictions(backlog.Reader, Held, gr.basic_block):
 
 
 # Outside of the class: what a block inside refers to must not refer to the block around it.
-def _recording_annotator(filename: str, recording: str, report: Report, options: dict, more: dict) -> Annotator:
+def _recording_annotator(filename: str, recording: str, report: Report, options: dict,
+                         more: dict) -> Annotator:
     library = optional("radiofm_ml.sigmf.annotations", _NAME)
     opened = optional("radiofm_ml.sigmf.recording", _NAME).open_recording(recording)
     return RecordingAnnotator(library, lambda: library.AnnotationWriter(filename, opened, **options, **more),
                               report, opened)
 
 
-def _stream_annotator(filename: str, record: bool, rate: float | None, report: Report, options: dict) -> Annotator:
+def _stream_annotator(filename: str, record: bool, rate: float | None, report: Report,
+                      options: dict) -> Annotator:
     library = optional("radiofm_ml.sigmf.annotations", _NAME)
     info = {"core:datatype": "cf32_le", "core:recorder": library.GENERATOR}
     if rate is not None:

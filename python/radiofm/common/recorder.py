@@ -68,7 +68,7 @@ class Recorder:
         if self._file is not None:
             self._file.close()
             self._file = None
-        self._writer.set_end(self._end)
+        self._end_annotations()
 
     def take(self, samples: np.ndarray, first: int, tags) -> None:
         """Write complex64 samples, the first of them number ``first`` of the stream. Never raises."""
@@ -109,10 +109,13 @@ class Recorder:
             pass  # ``_end`` is what was written
         self._file = None
         self._left_out += wanted - self._end
-        self._writer.set_end(self._end)
+        self._end_annotations()
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else repr(error)
         self._report.fail("samples", f"{self.path}: cannot be written: {reason}; the recording ends at "
                           f"sample {self._end}, all else goes on", announce=True)
+
+    def _end_annotations(self) -> None:
+        self._report.count("outside", self._writer.set_end(self._end))
 
     # -- tags ---------------------------------------------------------------------------------------
     def _note_tags(self, first: int, tags) -> None:

@@ -16,6 +16,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import threading
 import time
 import unicodedata
@@ -37,7 +38,7 @@ EXTENSION = {"name": "radiofm", "version": "1.0.0", "optional": True}
 _MAX_HZ = 1e12  # the schema's bound on frequencies and rates
 _MAX_TEXT = 1024  # characters of a label, or of the name of a model or task
 _SECONDS = -30610224000, 253402300800  # the years 1000 to 9999, for core:datetime
-_ROOM = 1 << 18  # bytes on the disk that are kept free for metadata, at least
+_ROOM = 1 << 18, 1 << 22  # bytes that are kept free for metadata, on a small disk and on others, at least
 
 
 @dataclass
@@ -126,6 +127,7 @@ class AnnotationWriter:
         self._written, self._cost = 0.0, 0.0  # when, and how long the last write took
         self._room: atomic.Room | None = None
         self._keeps_room, self._rooms = False, 0  # is it to be kept, how many there were
+        self._least_room = _ROOM[0]
         self._earlier: dict[tuple[str, str], list[_Decision]] = {}  # of earlier passes, by model and task
         self._end = None if recording is None else recording.n_samples
 
@@ -228,13 +230,14 @@ class AnnotationWriter:
         with self._lock:
             self._merge, self._merge_gap = merge, merge_gap
 
-    def set_end(self, end: int | None) -> None:
+    def set_end(self, end: int | None) -> int:
         """The recording that is being written has this many samples and gets no more, so that annotations end
-        there, those that have been added, too; None: it goes on."""
+        there, those that have been added, too; None: it goes on. Returns how many decisions that leaves out."""
         with self._lock:
             self._end = end
             if end is None:
-                return
+                return 0
+            left_out = sum(d.decisions for d in self._decisions if d.start >= end)
             for decision in self._decisions:
                 if decision.start + decision.count > end:
                     decision.count, decision.line = end - decision.start, ""
@@ -244,6 +247,7 @@ class AnnotationWriter:
             self._decisions = [d for d in self._decisions if d.count > 0]
             for growing in self._growing.values():
                 growing[:] = [d for d in growing if d.count > 0]
+            return left_out
 
     def begin_pass(self, model: str = "", task: str = "") -> None:
         """The stream has come to the recording's beginning again: what this model decides on this task from
@@ -257,9 +261,12 @@ class AnnotationWriter:
         AnnotationError if there is none, or no folder; ``has_room`` tells whether there is later on."""
         with self._lock:
             self._keeps_room = True
-            self._hold_room(_ROOM)
-        if self._room is None:
-            raise AnnotationError(f"{self.path}: there is no room for it; make some on this disk")
+            try:
+                free = shutil.disk_usage(self.path.parent).free
+                self._least_room = min(max(_ROOM[0], free // 8), _ROOM[1])
+                self._room = atomic.Room(self.path, self._rooms % 2, self._least_room)
+            except OSError as error:
+                raise AnnotationError(f"{self.path}: cannot be written: {error.strerror}") from None
 
     @property
     def has_room(self) -> bool:
@@ -319,7 +326,7 @@ class AnnotationWriter:
 
     def _write_into_room(self, path: Path, content: bytes) -> None:
         room, self._room = self._room, None
-        sizes = max(_ROOM, 2 * len(content)), len(content) + _ROOM // 4
+        sizes = max(self._least_room, 2 * len(content)), len(content) + _ROOM[0] // 4
         try:
             self._hold_room(*sizes)  # the next, before this one is used
             if room is None:
