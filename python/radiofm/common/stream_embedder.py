@@ -77,7 +77,7 @@ class StreamEmbedder(Held, gr.basic_block):
     def start(self):
         self.set_output_multiple(1)  # else the last items would never come
         self._reset()
-        self._run = runs.begin()
+        self._number = runs.begin()  # of this run
         self._worker.start()
         backlog.begin_sending(self)
         return True
@@ -86,7 +86,7 @@ class StreamEmbedder(Held, gr.basic_block):
         self._stopping = True
         self._worker.stop()
         self.set_output_multiple(self._buffered)
-        runs.end(self._run)
+        runs.end(self._number)
         backlog.end_sending(self)
         return True
 
@@ -146,7 +146,7 @@ class StreamEmbedder(Held, gr.basic_block):
             count = max(0, min(count, origin.padding - piece.start))
         rate = origin.rate or self._rate
         return TileInfo(piece.start, count, rate, origin.frequency, origin.time_of(piece.start, rate),
-                        self._engine.bundle.id, piece.index, piece.index - posted, run=self._run,
+                        self._engine.bundle.id, piece.index, piece.index - posted, run=self._number,
                         recording_shift=origin.recording_shift)
 
     # -- complaints -----------------------------------------------------------------------------------

@@ -232,7 +232,7 @@ class AnnotationWriter:
 
     def set_end(self, end: int | None) -> int:
         """The recording that is being written has this many samples and gets no more, so that annotations end
-        there, those that have been added, too; None: it goes on. Returns how many decisions that leaves out."""
+        there, those that have been added, too; None: it goes on. Returns how many decisions are left out."""
         with self._lock:
             self._end = end
             if end is None:
@@ -264,7 +264,7 @@ class AnnotationWriter:
             try:
                 free = shutil.disk_usage(self.path.parent).free
                 self._least_room = min(max(_ROOM[0], free // 8), _ROOM[1])
-                self._room = atomic.Room(self.path, self._rooms % 2, self._least_room)
+                self._room = self._new_room(self._least_room)
             except OSError as error:
                 raise AnnotationError(f"{self.path}: cannot be written: {error.strerror}") from None
 
@@ -345,11 +345,14 @@ class AnnotationWriter:
         """The first of these sizes that there is room for, or none."""
         for size in sizes:
             try:
-                self._room = atomic.Room(self.path, self._rooms % 2, size)
+                self._room = self._new_room(size)
+                return
             except OSError:
-                continue
-            self._rooms += 1
-            return
+                pass
+
+    def _new_room(self, size: int) -> atomic.Room:
+        self._rooms += 1
+        return atomic.Room(self.path, self._rooms % 2, size)
 
     def _let_go_of_room(self) -> None:
         if self._room is not None:
