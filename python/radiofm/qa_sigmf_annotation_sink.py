@@ -412,7 +412,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
                 out = disk / f"y{other}.sigmf-meta"
                 (disk / "other").write_bytes(bytes(other))
                 recorder = self.record_until_it_fails(out)
-                status = self.run_it(*(prediction(10 * k, 10, f"label {k}") for k in range(2000)))
+                status = self.run_it(*(prediction(10 * k, 10, f"label {k}") for k in range(1000)))
                 samples = out.with_suffix(".sigmf-data").stat().st_size // 8
                 self.assertEqual(recorder.left_out, 2_000_000 - samples)
                 self.assertGreater(samples, 1000)
@@ -420,7 +420,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
                                               np.resize(self.x, samples))
                 covered = [(int(label[6:]), sample) for start, count, label in self.notes(out)
                            for sample in range(start, start + count)]
-                self.assertEqual(covered, [(s // 10, s) for s in range(min(20_000, samples))])
+                self.assertEqual(covered, [(s // 10, s) for s in range(min(10_000, samples))])
                 self.assertEqual((self.sink.failed(), len(status)), (1, 1))
                 self.assertIn("the recording ends at sample", status[0]["reason"])
                 self.assertEqual([p for p in os.listdir(disk) if p.startswith(".")], [])

@@ -92,7 +92,8 @@ class qa_sigmf_source(gr_unittest.TestCase):
         samples, tags = self.play(self.meta, start=1500, count=6000)
         np.testing.assert_array_equal(samples, self.x[1500:7500])
         self.assertEqual([t for t in tags if t[1] != "rx_rate"], [
-            (0, "recording_shift", 1500), (0, "rx_freq", 100e6), (0, "rx_time", (1_000_000_001, 0.75)), (1500, "rx_freq", 200e6),
+            (0, "recording_shift", 1500), (0, "rx_freq", 100e6), (0, "rx_time", (1_000_000_001, 0.75)),
+            (1500, "rx_freq", 200e6),
             (5501, "rx_freq", 300e6), (5501, "rx_time", (1_000_000_010, 1e-9))])
         samples, tags = self.play(self.meta, start=9999)
         np.testing.assert_array_equal(samples, self.x[9999:])
