@@ -20,6 +20,7 @@ import numpy as np
 import pmt
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages
+from gnuradio.radiofm.common import runs
 from qa_sigmf_source import CAPTURES, RATE, ramp, rx_tags, write_recording
 
 try:
@@ -154,6 +155,58 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.run_messages(self.sink, [prediction(0, 10, "a"), prediction(10, 10, "b")])
         self.run_messages(self.sink, [prediction(0, 10, "c"), prediction(10, 10, "d")], keep=True)
         self.assertEqual(self.notes(), [(0, 10, "c"), (10, 10, "d")])
+
+    def test_positions_in_the_recording(self):
+        """What SigMF Source says of the stream's place in it counts, at the recording's own rate."""
+        for shift, rate, start, count, wanted in (
+                (2000, None, 100, 50, (2100, 50)), (2000, RATE, 100, 50, (2100, 50)),
+                (2000, RATE / 4, 100, 50, (2400, 200)), (0, RATE / 4, 100, 50, (400, 200)),
+                (2000, RATE * 3, 300, 50, (2100, 17)), (-10_000, RATE, 10_100, 50, (100, 50)),
+                (-20_000, RATE / 2, 10_100, 50, (200, 100)),  # the third pass, decimated
+                (-10_000, RATE, 9_990, 50, (0, 40)),  # across the end of a pass
+                (None, RATE / 4, 100, 50, (100, 50))):
+            self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+            known = dict(sample_rate=rate, recording_shift=shift, freq_lower_edge=0.0, freq_upper_edge=1.0)
+            self.run_messages(self.sink, [prediction(start, count, **known)])
+            self.assertEqual(self.notes(), [(*wanted, "a")])
+            self.assertEqual((self.sink.failed(), self.sink.outside(), self.sink.refused()), (0, 0, 0))
+        self.run_messages(self.sink, [prediction(10, 10, recording_shift=-30), prediction(0, 10, "b")])
+        self.assertEqual(self.sink.outside(), 1)
+
+    def test_a_later_pass_takes_the_place_of_an_earlier_one(self):
+        def first(k, label, **more):
+            return prediction(100 * k, 100, label, recording_shift=0, **more)
+
+        def second(k, label, **more):
+            return prediction(10_000 + 100 * k, 100, label, recording_shift=-10_000, **more)
+
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        pdus = [first(k, "a") for k in range(10)] + [first(2, "other task", task="t")]
+        pdus += [second(3, "b"), second(4, "b"), first(7, "late", task="t"), second(9, "a")]
+        self.run_messages(self.sink, pdus)
+        self.assertEqual(sorted(self.notes()), [
+            (0, 300, "a"), (200, 100, "other task"), (300, 200, "b"), (500, 400, "a"), (700, 100, "late"),
+            (900, 100, "a")])
+        for times in range(50):  # it does not grow
+            for k in range(10):
+                self.sink.post(prediction(20_000 + 10_000 * times + 100 * k, 100, "a",
+                                          recording_shift=-20_000 - 10_000 * times))
+        self.run_messages(self.sink, [], keep=True)
+        self.assertLess(self.sink.annotations(), 5)
+
+    def test_a_stretch_through_a_flowgraph(self):
+        """SigMF Source with start, count and repeat, and a block between: the tag survives."""
+        for decimation, options in ((1, dict(start=3500, count=2000)), (4, dict(start=2000, count=4000)),
+                                    (1, dict(start=2000, count=2500, repeat=True))):
+            self.tb = gr.top_block()
+            self.source = radiofm.sigmf_source(self.meta, **options)
+            self.head, self.keep = blocks.head(8, 6000), blocks.keep_one_in_n(8, decimation)
+            self.found = blocks.tag_debug(8, "", "recording_shift")
+            self.found.set_display(False)
+            self.tb.connect(self.source, self.head, self.keep, self.found)
+            self.tb.run()
+            shifts = [pmt.to_python(tag.value) for tag in self.found.current_tags()]
+            self.assertEqual(shifts[-1:], [2000 - 5000] if "repeat" in options else [options["start"]])
 
     def test_lock_and_unlock(self):
         """Changing a running flowgraph starts its blocks again; neither samples nor annotations are lost."""
@@ -368,7 +421,8 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         for pdu in predictions:
             self.sink.post(pdu)
         self.tb.start()
-        wait_for(lambda: self.sink.failed() and self.null.nitems_read(0) == 2_000_000)
+        wait_for(lambda: self.sink.failed() and self.null.nitems_read(0) == 2_000_000
+                 and self.sink._stream.nitems_read(0) == 2_000_000)
         self.tb.stop()
         self.tb.wait()
         return [pmt.to_python(self.answers.get_message(i)) for i in range(self.answers.num_messages())]
@@ -412,7 +466,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
                 out = disk / f"y{other}.sigmf-meta"
                 (disk / "other").write_bytes(bytes(other))
                 recorder = self.record_until_it_fails(out)
-                status = self.run_it(*(prediction(10 * k, 10, f"label {k}") for k in range(1000)))
+                status = self.run_it(*(prediction(10 * k, 10, f"label {k}") for k in range(500)))
                 samples = out.with_suffix(".sigmf-data").stat().st_size // 8
                 self.assertEqual(recorder.left_out, 2_000_000 - samples)
                 self.assertGreater(samples, 1000)
@@ -420,7 +474,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
                                               np.resize(self.x, samples))
                 covered = [(int(label[6:]), sample) for start, count, label in self.notes(out)
                            for sample in range(start, start + count)]
-                self.assertEqual(covered, [(s // 10, s) for s in range(min(10_000, samples))])
+                self.assertEqual(covered, [(s // 10, s) for s in range(min(5_000, samples))])
                 self.assertEqual((self.sink.failed(), len(status)), (1, 1))
                 self.assertIn("the recording ends at sample", status[0]["reason"])
                 self.assertEqual([p for p in os.listdir(disk) if p.startswith(".")], [])
@@ -517,6 +571,62 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
             self.assertEqual((answer["command"], answer["ok"]), ("annotate", False))
             self.assertTrue(answer["reason"])
         self.assertEqual(self.notes(), [(0, 10, "good")])
+
+    def test_predictions_of_the_run_before_are_not_written(self):
+        """Neither those that wait in front of the sink when it stops, nor those that come after that."""
+        data = self.path / "y.sigmf-data"
+
+        def size() -> int:
+            return data.stat().st_size if data.exists() else 0
+
+        def wait_for_samples(before):
+            wait_for(lambda: not data.exists() or size() >= before + 8 * 30)
+
+        for options in (dict(record=True, overwrite=True), dict(recording=self.meta), {}):
+            self.tb = gr.top_block()
+            self.sink = radiofm.sigmf_annotation_sink(self.out, **options)
+            self.source, self.answers = blocks.null_source(8), blocks.message_debug()
+            self.throttle = blocks.throttle(8, 1e5)
+            if "record" in options:
+                self.tb.connect(self.source, self.throttle, self.sink)
+            self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
+            run = runs.begin()
+            self.tb.start()
+            self.sink.post(prediction(0, 10, "first", run=run))
+            wait_for(lambda: self.sink.received() == 1)
+            wait_for_samples(0)
+            before = size()
+            self.tb.stop()
+            self.tb.wait()
+            runs.end(run)
+            self.sink.post(prediction(10, 10, "late", run=run))
+            self.sink.post(prediction(10, 10, "by hand"))
+            run = runs.begin()
+            self.tb.start()
+            self.sink.post(prediction(20, 10, "second", run=run))
+            wait_for(lambda: self.sink.received() == 3)
+            wait_for_samples(before)
+            self.tb.stop()
+            self.tb.wait()
+            runs.end(run)
+            self.assertEqual([label for _, _, label in self.notes()], ["first", "by hand", "second"])
+            self.assertEqual(self.sink.dropped(), 1)
+            for file in self.path.glob("y.*"):
+                file.unlink()
+
+    def test_what_waits_at_the_stop_belongs_to_this_run(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        block = self.sink._predictions
+        real = block.end_run
+
+        def late():  # they come while the blocks stop
+            real()
+            for k in range(100):
+                self.sink.post(prediction(10 * k, 10, str(k)))
+
+        block.end_run = late
+        self.run_messages(self.sink, [])
+        self.assertEqual(len(self.notes()), 100)
 
     def test_refused_means_that_nothing_changes(self):
         """Metadata only: rate and captures are learnt from predictions, but not from a refused one."""

@@ -351,8 +351,9 @@ class AnnotationWriter:
                 pass
 
     def _new_room(self, size: int) -> atomic.Room:
+        room = atomic.Room(self.path, self._rooms % 2, size)
         self._rooms += 1
-        return atomic.Room(self.path, self._rooms % 2, size)
+        return room
 
     def _let_go_of_room(self) -> None:
         if self._room is not None:
