@@ -27,6 +27,15 @@ class sigmf_annotation_sink(gr.hier_block2):
     stream at the input (``record``): a recording of its own, complex float32, with a capture segment at
     every ``rx_freq`` and ``rx_time`` tag. Of neither: metadata only, for a stream that is not kept.
 
+    Where samples cannot be written (disk full, folder removed), the recording ends there, whole and with its
+    annotations, for which room is kept on the disk. The block goes on taking samples and leaves them out, so
+    that everything else in the flowgraph goes on, until it is started again.
+
+    Of a recording that SigMF Source plays, annotations stand where the samples are in the recording
+    (``recording_shift``), counted at the recording's own rate; where it is repeated, what a later pass says
+    of the same samples takes the place of what an earlier one said. Predictions of a run before, which come
+    late, are dropped.
+
     Equal predictions that touch or overlap become one annotation. The metadata are valid at every moment,
     also after a crash, and complete when the flowgraph has ended. Predictions wait in a bounded queue for a
     thread that writes, so nothing upstream ever waits for the disk.
@@ -34,7 +43,8 @@ class sigmf_annotation_sink(gr.hier_block2):
     Message input ``predictions``: prediction PDUs. The band is ``freq_lower_edge``, ``freq_upper_edge`` (Hz),
     else ``rx_freq`` plus and minus half of ``sample_rate``. Unknowns are labelled 'unknown'; a regression
     is labelled with its value and unit.
-    Message output ``status``: {command 'annotate', ok false, reason} for every message that is refused.
+    Message output ``status``: {command 'annotate', ok false, reason} for every message that is refused, and
+    when something cannot be written.
 
     filename     metadata file to write; may be the recording's own
     recording    recording that is annotated (as SigMF Source takes it); '' for none
