@@ -187,11 +187,9 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.assertEqual(sorted(self.notes()), [
             (0, 300, "a"), (200, 100, "other task"), (300, 200, "b"), (500, 400, "a"), (700, 100, "late"),
             (900, 100, "a")])
-        for times in range(50):  # it does not grow
-            for k in range(10):
-                self.sink.post(prediction(20_000 + 10_000 * times + 100 * k, 100, "a",
-                                          recording_shift=-20_000 - 10_000 * times))
-        self.run_messages(self.sink, [], keep=True)
+        more = [prediction(20_000 + 10_000 * times + 100 * k, 100, "a", recording_shift=-20_000 - 10_000 * times)
+                for times in range(50) for k in range(10)]
+        self.run_messages(self.sink, more, keep=True)  # it does not grow
         self.assertLess(self.sink.annotations(), 5)
 
     def test_a_stretch_through_a_flowgraph(self):
