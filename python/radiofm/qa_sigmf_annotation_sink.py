@@ -187,8 +187,8 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.assertEqual(sorted(self.notes()), [
             (0, 300, "a"), (200, 100, "other task"), (300, 200, "b"), (500, 400, "a"), (700, 100, "late"),
             (900, 100, "a")])
-        more = [prediction(20_000 + 10_000 * times + 100 * k, 100, "a", recording_shift=-20_000 - 10_000 * times)
-                for times in range(50) for k in range(10)]
+        more = [prediction(base + 100 * k, 100, "a", recording_shift=-base)
+                for base in range(20_000, 520_000, 10_000) for k in range(10)]
         self.run_messages(self.sink, more, keep=True)  # it does not grow
         self.assertLess(self.sink.annotations(), 5)
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Copyright 2026 gr-radiofm authors
  *
- * A block written in Python has two halves. GNU Radio's half, which a flowgraph holds, calls
- * the Python object, and does not hold it: once nobody else does, the next call crashes.
+ * A block written in Python has two halves. GNU Radio's half, which a flowgraph holds,
+ * calls the Python object, and does not hold it: once nobody else does, the next call
+ * crashes.
  */
 
 #include <gnuradio/block.h>
@@ -46,8 +47,9 @@ py::object held(const std::shared_ptr<gr::block>& block, py::object owner)
     return other;
 }
 
-/* Connects a message port of a hierarchical block with one of a block in it. hier_block2's
- * own method makes the block hold itself, so that it, and all in it, would live for ever.
+/* Connects a message port of a hierarchical block with one of a block in it.
+ * hier_block2's own method makes the block hold itself, so that it, and all in it, would
+ * live for ever.
  */
 void connect_own_port(gr::hier_block2& own,
                       const std::string& own_port,
