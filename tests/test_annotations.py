@@ -229,6 +229,12 @@ def test_split_recording(tmp_path):
         (dict(sample_count=0), "no stretch"),
         (dict(sample_start=2**63 - 1), "no stretch"),
         (dict(label=5), "label is text"),
+        (dict(label="a\nb"), "control characters"),
+        (dict(label="\x1b[2J"), "control characters"),
+        (dict(label="\ud800"), "control characters or halves"),
+        (dict(label=2000 * "a"), "at most 1024"),
+        (dict(model="m\x00"), "control characters"),
+        (dict(task=2000 * "a"), "at most 1024"),
         (dict(freq_lower=1.0), "both frequency edges"),
         (dict(freq_lower=2.0, freq_upper=1.0), "ascending"),
         (dict(freq_lower=1.0, freq_upper=float("nan")), "finite"),
@@ -442,6 +448,116 @@ def test_captures_of_a_growing_recording(tmp_path):
     ]
     edges = [(a["core:sample_start"], a["core:freq_lower_edge"]) for a in meta["annotations"]]
     assert edges == [(40, 2e6 - 5), (50, -10.0)] and meta["global"]["core:sample_rate"] == 20.0
+
+
+@pytest.mark.parametrize(("frequency", "when"), [(float("nan"), None), (float("inf"), None), (1e300, None),
+                                                 (None, (5403559341571466134, 0.0)), (None, (2**64 - 1, 0.0)),
+                                                 (None, (5, float("nan"))), (None, (5, 1.5))])
+def test_a_refused_capture_changes_nothing(tmp_path, frequency, when):
+    with AnnotationWriter(tmp_path / "y", info={"core:datatype": "cf32_le"}) as writer:
+        writer.add_capture(0, 5.0, (7, 0.5))
+        with pytest.raises(ValueError, match="must lie"):
+            writer.add_capture(0, frequency, when)
+        for rate in (0.0, -1.0, float("nan"), float("inf"), 1e300):
+            with pytest.raises(ValueError, match="sample rate"):
+                writer.set_sample_rate(rate)
+    meta = json.loads(writer.path.read_text())
+    assert meta["captures"] == [{"core:sample_start": 0, "core:frequency": 5.0,
+                                 "core:datetime": "1970-01-01T00:00:07.500000000Z"}]
+    assert "core:sample_rate" not in meta["global"]
+
+
+def test_what_others_wrote_and_is_no_number_is_left_out(recording, tmp_path, caplog):
+    """A bare NaN, as some programs write it, does not stop the writer."""
+    nan, inf = float("nan"), float("inf")
+    recording.meta["global"]["other:gain"] = nan
+    recording.meta["captures"][0]["other:place"] = [1.0, inf]
+    recording.meta["annotations"][0] |= {"other:snr": nan, "other:more": {"a": inf, "b": 1}}
+    with AnnotationWriter(tmp_path / "y", recording) as writer:
+        writer.add(0, 10, "a")
+    meta = validate(writer.path)
+    assert "NaN" not in writer.path.read_text()
+    assert "other:gain" not in meta["global"] and "other:place" not in meta["captures"][0]
+    by_hand = next(a for a in meta["annotations"] if a["core:label"] == "by hand")
+    assert by_hand["other:more"] == {"b": 1} and "other:snr" not in by_hand
+    assert len(caplog.messages) == 1 and "other:gain" in caplog.messages[0]
+
+
+# -- full disks ---------------------------------------------------------------------------------------
+def own_recording(tmp_path, **options):
+    writer = AnnotationWriter(tmp_path / "y", info={"core:datatype": "cf32_le", "core:sample_rate": 1e6},
+                              **options)
+    writer.add_capture(0)
+    return writer
+
+
+def test_room_is_kept_and_given_back(tmp_path, monkeypatch):
+    """With no byte left on the disk the metadata can be written, again and again."""
+    writer = own_recording(tmp_path)
+    writer.keep_room()
+    writer.start()
+    held = list(tmp_path.glob(".y.sigmf-meta.room*"))
+    assert len(held) == 1 and held[0].stat().st_size >= 1 << 18
+
+    def full(file, offset, length):
+        if os.fstat(file).st_size < offset + length:
+            raise OSError(28, "No space left on device")
+
+    real_fallocate, real_write = os.posix_fallocate, annotations.atomic.write_bytes
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(annotations.atomic, "write_bytes", lambda *_, **__: full(0, 0, 1 << 60))
+    writer.add(0, 10, "a")
+    writer.flush()
+    assert not writer.has_room  # nothing more fits
+    assert ours(writer.path) == [(0, 10, "a")]
+    writer.add(10, 10, "b")
+    with pytest.raises(AnnotationError, match="No space left"):
+        writer.flush()
+    monkeypatch.setattr(os, "posix_fallocate", real_fallocate)
+    monkeypatch.setattr(annotations.atomic, "write_bytes", real_write)
+    writer.flush()
+    assert writer.has_room
+    writer.close()
+    assert ours(writer.path) == [(0, 10, "a"), (10, 10, "b")]
+    assert [p.name for p in tmp_path.iterdir()] == ["y.sigmf-meta"]
+
+
+def test_no_room_at_all(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(AnnotationError, match="y.sigmf-meta: cannot be written: No space left"):
+        own_recording(tmp_path).keep_room()
+    assert not list(tmp_path.iterdir())
+
+
+def test_annotations_end_where_the_samples_do(tmp_path):
+    with own_recording(tmp_path) as writer:
+        writer.add_capture(50, 7.0)
+        for start in (0, 20, 40, 60):
+            writer.add(start, 15, str(start))
+        assert writer.set_end(48) == 2  # what the capture cut off counts, too
+        assert writer.add(45, 10, "x") == 1
+        assert writer.add(48, 10, "y") == 0
+    assert ours(writer.path) == [(0, 15, "0"), (20, 15, "20"), (40, 8, "40"), (45, 3, "x")]
+    assert len(json.loads(writer.path.read_text())["captures"]) == 1
+    writer.set_end(None)
+    with writer:
+        writer.add(60, 10, "z")
+    assert ours(writer.path)[-1] == (60, 10, "z")
+
+
+def test_a_later_pass_cuts_an_earlier_one(recording, tmp_path):
+    with AnnotationWriter(tmp_path / "y", recording) as writer:
+        writer.add(0, 100, "a", freq_lower=1.0, freq_upper=2.0)
+        writer.add(0, 100, "a", freq_lower=1.0, freq_upper=2.0, task="t")
+        writer.begin_pass()
+        writer.add(40, 20, "b", freq_lower=1.0, freq_upper=1.5)
+        writer.add(40, 20, "c", freq_lower=1.6, freq_upper=2.0)
+        writer.add(90, 20, "a", freq_lower=1.0, freq_upper=2.0)
+    assert sorted(ours(writer.path)) == [(0, 40, "a"), (0, 100, "a"), (40, 20, "b"), (40, 20, "c"),
+                                         (60, 30, "a"), (90, 20, "a")]
 
 
 def test_captures_belong_to_a_recording_that_is_written(recording, tmp_path):

@@ -11,6 +11,7 @@ import pmt
 from gnuradio import gr
 
 from .common import backlog, messages
+from .common.lifetime import Held
 from .common.messages import MessageError, get
 from .common.optional import optional
 
@@ -30,7 +31,7 @@ class _Settings:
     dwell: int
 
 
-class beam_source(gr.sync_block):
+class beam_source(Held, gr.sync_block):
     """I/Q of a simulated 60 GHz link whose transmitter sends through one beam of its codebook or all in turn.
 
     A simulator (radiofm_ml.synth.beams): a classifier of beams that was taught with one front end fails with

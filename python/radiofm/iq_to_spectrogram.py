@@ -9,6 +9,7 @@ import pmt
 from gnuradio import gr
 
 from .common import messages
+from .common.lifetime import Held
 from .common.messages import MessageError
 from .common.optional import optional
 from .common.specs import spec_of
@@ -17,7 +18,7 @@ from .radiofm_python import stft
 _NAME = "IQ to Spectrogram"
 
 
-class rows_to_tiles(gr.decim_block):
+class rows_to_tiles(Held, gr.decim_block):
     """dB rows to model-ready tiles: groups ``spec.rows`` rows, and scales them as the spec says.
 
     A tag goes to the tile that holds its row; ``rx_time`` is moved back to the tile's first sample by the

@@ -82,7 +82,7 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
     # -- life -----------------------------------------------------------------------------------------
     def start(self):
         self._port.start()
-        self.forget_ends()
+        self.begin_run()
         return super().start()
 
     def stop(self):

@@ -5,6 +5,7 @@
 from gnuradio import gr
 
 from .common import backlog, messages
+from .common.lifetime import Held
 from .common.messages import MessageError
 from .common.optional import optional
 from .common.prototype_block import PrototypeBlock
@@ -12,7 +13,7 @@ from .common.prototype_block import PrototypeBlock
 _NAME = "Prototype Classifier"
 
 
-class prototype_classifier(PrototypeBlock, backlog.Reader, gr.basic_block):
+class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block):
     """Classifies embedding PDUs by the nearest of a few taught prototypes and says 'unknown' where none fits.
 
     Message input ``embeddings``: embedding PDUs; each gives one prediction, in order.
@@ -95,11 +96,14 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, gr.basic_block):
     # -- life ---------------------------------------------------------------------------------------
     def start(self):
         self._port.start()
-        self.forget_ends()
+        left = self.begin_run()
+        if left:
+            self._log.warn(f"{left} embeddings of the run before were not classified, and are dropped")
         backlog.begin_sending(self)
         return True
 
     def stop(self):
+        self.end_run()
         self._port.stop()
         backlog.end_sending(self)
         return True

@@ -233,7 +233,7 @@ class qa_protobeam_classifier(gr_unittest.TestCase):
         self.make(tones([0, 1]))
         self.tb.run()
         keys = pmt.to_python(pmt.car(self.out["embeddings"].messages[0])).keys()
-        self.assertEqual(set(keys), {"sample_start", "sample_count", "tile", "dropped", "model"})
+        self.assertEqual(set(keys), {"sample_start", "sample_count", "tile", "dropped", "model", "run"})
 
     # -- teaching ---------------------------------------------------------------------------------------
     def teach_at(self, order, shots=2):

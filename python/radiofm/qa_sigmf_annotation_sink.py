@@ -6,6 +6,7 @@
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import numpy as np
 import pmt
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages
+from gnuradio.radiofm.common import runs
 from qa_sigmf_source import CAPTURES, RATE, ramp, rx_tags, write_recording
 
 try:
@@ -83,7 +85,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
             sink.post(pdu)
         self.tb.start()
         wait_for(lambda: sink.received() == seen)
-        waiting = sink._annotator._queue
+        waiting = sink._predictions._queue
         wait_for(lambda: waiting.unfinished_tasks == 0 and self.answers.num_messages() >= sink.refused())
         self.tb.stop()
         self.tb.wait()
@@ -153,6 +155,56 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.run_messages(self.sink, [prediction(0, 10, "a"), prediction(10, 10, "b")])
         self.run_messages(self.sink, [prediction(0, 10, "c"), prediction(10, 10, "d")], keep=True)
         self.assertEqual(self.notes(), [(0, 10, "c"), (10, 10, "d")])
+
+    def test_positions_in_the_recording(self):
+        """What SigMF Source says of the stream's place in it counts, at the recording's own rate."""
+        for shift, rate, start, count, wanted in (
+                (2000, None, 100, 50, (2100, 50)), (2000, RATE, 100, 50, (2100, 50)),
+                (2000, RATE / 4, 100, 50, (2400, 200)), (0, RATE / 4, 100, 50, (400, 200)),
+                (2000, RATE * 3, 300, 50, (2100, 17)), (-10_000, RATE, 10_100, 50, (100, 50)),
+                (-20_000, RATE / 2, 10_100, 50, (200, 100)),  # the third pass, decimated
+                (-10_000, RATE, 9_990, 50, (0, 40)),  # across the end of a pass
+                (None, RATE / 4, 100, 50, (100, 50))):
+            self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+            known = dict(sample_rate=rate, recording_shift=shift, freq_lower_edge=0.0, freq_upper_edge=1.0)
+            self.run_messages(self.sink, [prediction(start, count, **known)])
+            self.assertEqual(self.notes(), [(*wanted, "a")])
+            self.assertEqual((self.sink.failed(), self.sink.outside(), self.sink.refused()), (0, 0, 0))
+        self.run_messages(self.sink, [prediction(10, 10, recording_shift=-30), prediction(0, 10, "b")])
+        self.assertEqual(self.sink.outside(), 1)
+
+    def test_a_later_pass_takes_the_place_of_an_earlier_one(self):
+        def first(k, label, **more):
+            return prediction(100 * k, 100, label, recording_shift=0, **more)
+
+        def second(k, label, **more):
+            return prediction(10_000 + 100 * k, 100, label, recording_shift=-10_000, **more)
+
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        pdus = [first(k, "a") for k in range(10)] + [first(2, "other task", task="t")]
+        pdus += [second(3, "b"), second(4, "b"), first(7, "late", task="t"), second(9, "a")]
+        self.run_messages(self.sink, pdus)
+        self.assertEqual(sorted(self.notes()), [
+            (0, 300, "a"), (200, 100, "other task"), (300, 200, "b"), (500, 400, "a"), (700, 100, "late"),
+            (900, 100, "a")])
+        more = [prediction(base + 100 * k, 100, "a", recording_shift=-base)
+                for base in range(20_000, 520_000, 10_000) for k in range(10)]
+        self.run_messages(self.sink, more, keep=True)  # it does not grow
+        self.assertLess(self.sink.annotations(), 5)
+
+    def test_a_stretch_through_a_flowgraph(self):
+        """SigMF Source with start, count and repeat, and a block between: the tag survives."""
+        for decimation, options in ((1, dict(start=3500, count=2000)), (4, dict(start=2000, count=4000)),
+                                    (1, dict(start=2000, count=2500, repeat=True))):
+            self.tb = gr.top_block()
+            self.source = radiofm.sigmf_source(self.meta, **options)
+            self.head, self.keep = blocks.head(8, 6000), blocks.keep_one_in_n(8, decimation)
+            self.found = blocks.tag_debug(8, "", "recording_shift")
+            self.found.set_display(False)
+            self.tb.connect(self.source, self.head, self.keep, self.found)
+            self.tb.run()
+            shifts = [pmt.to_python(tag.value) for tag in self.found.current_tags()]
+            self.assertEqual(shifts[-1:], [2000 - 5000] if "repeat" in options else [options["start"]])
 
     def test_lock_and_unlock(self):
         """Changing a running flowgraph starts its blocks again; neither samples nor annotations are lost."""
@@ -282,6 +334,40 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.assertEqual(meta["global"]["core:sample_rate"], 1e6)
         self.assertEqual(self.sink.failed(), 3)
 
+    def test_absurd_tags_are_left_out_and_their_neighbours_are_not(self):
+        def time(seconds, fraction):
+            return pmt.make_tuple(seconds, fraction)
+
+        def real(value):
+            return pmt.from_double(value)
+
+        zero, whole, nan, inf = real(0.0), pmt.from_uint64, float("nan"), float("inf")
+        raw = pmt.deserialize_str(b"\x02\x00\x02\xff\xfe")  # a symbol that is not UTF-8
+        bad = [("rx_time", v) for v in (time(whole(100), real(nan)), time(whole(100), real(inf)),
+                                        time(whole(2**64 - 1), zero), time(whole(5403559341571466134), zero),
+                                        time(pmt.from_long(-5), zero), time(raw, zero), raw, pmt.PMT_NIL)]
+        bad += [("rx_freq", v) for v in (real(nan), real(inf), real(1e300), raw)]
+        bad += [("rx_rate", v) for v in (real(nan), real(-1.0), real(0.0), real(1e300), raw)]
+        at = [100 * (1 + k) for k in range(len(bad))]
+        tags = [gr.tag_utils.python_to_tag((offset, pmt.intern(key), value, pmt.PMT_F))
+                for offset, (key, value) in zip(at, bad, strict=True)]
+        for offset, (key, _) in zip(at, bad, strict=True):  # a good neighbour of another key
+            other = ("rx_time", time(whole(offset), zero)) if key == "rx_freq" else ("rx_freq", real(offset))
+            tags.append(gr.tag_utils.python_to_tag((offset, pmt.intern(other[0]), other[1], pmt.PMT_F)))
+        tags.append(gr.tag_utils.python_to_tag((50, raw, raw, raw)))
+        self.source = blocks.vector_source_c(self.x.tolist(), False, 1, tags)
+        self.sink = radiofm.sigmf_annotation_sink(self.out, record=True)
+        self.tb.connect(self.source, self.sink)
+        self.tb.run()
+        self.assertEqual((self.path / "y.sigmf-data").read_bytes(), self.x.tobytes())
+        meta = self.written()
+        self.assertEqual([c["core:sample_start"] for c in meta["captures"]], [0, *at])
+        self.assertEqual([c.get("core:frequency") for c in meta["captures"][1:]],
+                         [800.0 if key == "rx_freq" else a for a, (key, _) in zip(at, bad, strict=True)])
+        self.assertEqual(sum("core:datetime" in c for c in meta["captures"]), 4)
+        self.assertNotIn("core:sample_rate", meta["global"])
+        self.assertEqual(self.sink.failed(), len(bad))
+
     def test_restart_continues_a_recording(self):
         """Nothing recorded is lost; the second run's sample indexes are moved behind the first's."""
         self.record()
@@ -297,7 +383,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.source = radiofm.sigmf_source(self.meta)
         late = [prediction(100 * k, 100, str(k)) for k in range(3)]
         # The recorder has stopped, the annotator runs alone.
-        self.predictor = predictor(late, lambda: wait_for(lambda: self.sink._annotator._running == 1))
+        self.predictor = predictor(late, lambda: wait_for(lambda: self.sink._predictions._running == 1))
         self.tb.connect(self.source, self.sink)
         self.tb.connect(self.source, self.predictor)
         self.tb.msg_connect((self.predictor, "predictions"), (self.sink, "predictions"))
@@ -317,22 +403,126 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.record(overwrite=True)
         self.assertEqual(Path(self.out).read_bytes(), before[0])
 
-    def test_full_disk_ends_the_recording_and_keeps_what_is_there(self):
-        self.source = radiofm.sigmf_source(self.meta, repeat=True)
-        self.sink = radiofm.sigmf_annotation_sink(self.out, record=True)
-        self.tb.connect(self.source, self.sink)
-        real, calls = self.sink._annotator._store, []
+    # -- disks --------------------------------------------------------------------------------------
+    def record_until_it_fails(self, path=None):
+        """A recording that cannot go on, the rest of the flowgraph does. Returns the messages on status."""
+        self.tb = gr.top_block()
+        self.source, self.null = radiofm.sigmf_source(self.meta, repeat=True), blocks.null_sink(8)
+        self.head, self.answers = blocks.head(8, 2_000_000), blocks.message_debug()
+        self.sink = radiofm.sigmf_annotation_sink(str(path or self.out), record=True)
+        self.tb.connect(self.source, self.head, self.sink)
+        self.tb.connect(self.head, self.null)
+        self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
+        return self.sink._annotator.recorder
+
+    def run_it(self, *predictions):
+        for pdu in predictions:
+            self.sink.post(pdu)
+        self.tb.start()
+        wait_for(lambda: self.sink.failed() and self.null.nitems_read(0) == 2_000_000
+                 and self.sink._stream.nitems_read(0) == 2_000_000)
+        self.tb.stop()
+        self.tb.wait()
+        return [pmt.to_python(self.answers.get_message(i)) for i in range(self.answers.num_messages())]
+
+    def test_what_cannot_be_written_does_not_stop_the_receiver(self):
+        for number, reason in ((28, "No space left"), (122, "quota"), (30, "Read-only"), (5, "Input/output")):
+            recorder = self.record_until_it_fails(self.path / f"y{number}")
+            real, calls = recorder._store, []
+
+            def store(samples, recorder=recorder, real=real, calls=calls, number=number):
+                calls.append(len(samples))
+                if len(calls) > 3:
+                    real(samples[:10])
+                    recorder._file.write(b"abc")
+                    raise OSError(number, os.strerror(number))
+                real(samples)
+
+            recorder._store = store
+            status = self.run_it(prediction(0, 10), prediction(1_999_000, 1000))
+            samples = sum(calls[:3]) + 10  # in whole samples
+            self.assertEqual((self.path / f"y{number}.sigmf-data").stat().st_size, 8 * samples)
+            self.assertEqual(recorder.left_out, 2_000_000 - samples)
+            self.assertEqual(self.notes(self.path / f"y{number}.sigmf-meta"), [(0, 10, "a")])
+            self.assertEqual((self.sink.failed(), self.sink.outside()), (1, 1))
+            self.assertEqual([(s["command"], s["ok"]) for s in status], [("annotate", False)])
+            self.assertIn(reason, status[0]["reason"])
+            self.assertIn(f"ends at sample {samples}", status[0]["reason"])
+            captures = self.written(self.path / f"y{number}.sigmf-meta")["captures"]
+            self.assertTrue(all(c["core:sample_start"] < samples for c in captures))
+        self.assertEqual([p for p in os.listdir(self.path) if p.startswith(".")], [])
+
+    def test_a_full_disk(self):
+        """A real one, filled by the recording itself, and by somebody else."""
+        disk = self.path / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False,
+                          capture_output=True).returncode:
+            self.skipTest("mounting a small disk needs root")
+        try:
+            for other in (0, 6_000_000):
+                out = disk / f"y{other}.sigmf-meta"
+                (disk / "other").write_bytes(bytes(other))
+                recorder = self.record_until_it_fails(out)
+                status = self.run_it(*(prediction(10 * k, 10, f"label {k}") for k in range(500)))
+                samples = out.with_suffix(".sigmf-data").stat().st_size // 8
+                self.assertEqual(recorder.left_out, 2_000_000 - samples)
+                self.assertGreater(samples, 1000)
+                np.testing.assert_array_equal(np.fromfile(out.with_suffix(".sigmf-data"), np.complex64),
+                                              np.resize(self.x, samples))
+                covered = [(int(label[6:]), sample) for start, count, label in self.notes(out)
+                           for sample in range(start, start + count)]
+                self.assertEqual(covered, [(s // 10, s) for s in range(min(5_000, samples))])
+                self.assertEqual((self.sink.failed(), len(status)), (1, 1))
+                self.assertIn("the recording ends at sample", status[0]["reason"])
+                self.assertEqual([p for p in os.listdir(disk) if p.startswith(".")], [])
+                for file in disk.iterdir():
+                    file.unlink()
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)
+
+    def test_a_restart_goes_on_when_there_is_space_again(self):
+        recorder = self.record_until_it_fails()
+        real = recorder._store
 
         def store(samples):
-            calls.append(len(samples))
-            if len(calls) > 3:
-                raise OSError(28, "No space left on device")
-            real(samples)
+            real(samples[:100])
+            raise OSError(28, "No space left on device")
 
-        self.sink._annotator._store = store
-        self.tb.run()  # ends
-        self.assertEqual((self.path / "y.sigmf-data").stat().st_size, 8 * sum(calls[:3]))
-        self.assertEqual(self.written()["captures"][0]["core:frequency"], 100e6)
+        recorder._store = store
+        self.run_it(prediction(0, 10))
+        recorder._store = real
+        self.predictor = predictor([prediction(5, 10, "b")])
+        self.tb.disconnect(self.head, self.null)
+        self.tb.connect(self.head, self.predictor)
+        self.tb.msg_connect((self.predictor, "predictions"), (self.sink, "predictions"))
+        self.head.set_length(10_000)
+        self.head.reset()
+        self.tb.run(1000)
+        self.assertEqual((self.path / "y.sigmf-data").read_bytes(), self.x[:100].tobytes() + self.x.tobytes())
+        self.assertEqual(self.notes(), [(0, 10, "a"), (105, 10, "b")])
+        self.assertEqual([c["core:sample_start"] for c in self.written()["captures"]], [0, 100, 3100, 7101])
+
+    def test_a_folder_that_vanishes(self):
+        """Before the start, and while it is recorded."""
+        folder = self.path / "sub"
+        for later in (False, True):
+            folder.mkdir()
+            recorder = self.record_until_it_fails(folder / "y")
+            real = recorder._store
+
+            def store(samples, real=real):
+                real(samples)
+                shutil.rmtree(folder, ignore_errors=True)
+
+            if later:
+                recorder._store = store
+            else:
+                folder.rmdir()
+            status = self.run_it(prediction(0, 10))
+            self.assertTrue(all(not s["ok"] and "y.sigmf-" in s["reason"] for s in status))
+            self.assertTrue(status)
+            self.assertFalse(folder.exists())
 
     def test_metadata_only(self):
         """Of a stream that is not kept: captures as the predictions tell."""
@@ -380,18 +570,114 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
             self.assertTrue(answer["reason"])
         self.assertEqual(self.notes(), [(0, 10, "good")])
 
+    def test_predictions_of_the_run_before_are_not_written(self):
+        """Neither those that wait in front of the sink when it stops, nor those that come after that."""
+        data = self.path / "y.sigmf-data"
+
+        def size() -> int:
+            return data.stat().st_size if data.exists() else 0
+
+        def wait_for_samples(before):
+            wait_for(lambda: not data.exists() or size() >= before + 8 * 30)
+
+        for options in (dict(record=True, overwrite=True), dict(recording=self.meta), {}):
+            self.tb = gr.top_block()
+            self.sink = radiofm.sigmf_annotation_sink(self.out, **options)
+            self.source, self.answers = blocks.null_source(8), blocks.message_debug()
+            self.throttle = blocks.throttle(8, 1e5)
+            if "record" in options:
+                self.tb.connect(self.source, self.throttle, self.sink)
+            self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
+            run = runs.begin()
+            self.tb.start()
+            self.sink.post(prediction(0, 10, "first", run=run))
+            wait_for(lambda: self.sink.received() == 1)
+            wait_for_samples(0)
+            before = size()
+            self.tb.stop()
+            self.tb.wait()
+            runs.end(run)
+            self.sink.post(prediction(10, 10, "late", run=run))
+            self.sink.post(prediction(10, 10, "by hand"))
+            run = runs.begin()
+            self.tb.start()
+            self.sink.post(prediction(20, 10, "second", run=run))
+            wait_for(lambda: self.sink.received() == 3)
+            wait_for_samples(before)
+            self.tb.stop()
+            self.tb.wait()
+            runs.end(run)
+            self.assertEqual([label for _, _, label in self.notes()], ["first", "by hand", "second"])
+            self.assertEqual(self.sink.dropped(), 1)
+            for file in self.path.glob("y.*"):
+                file.unlink()
+
+    def test_what_waits_at_the_stop_belongs_to_this_run(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        block = self.sink._predictions
+        real = block.end_run
+
+        def late():  # they come while the blocks stop
+            real()
+            for k in range(100):
+                self.sink.post(prediction(10 * k, 10, str(k)))
+
+        block.end_run = late
+        self.run_messages(self.sink, [])
+        self.assertEqual(len(self.notes()), 100)
+
+    def test_refused_means_that_nothing_changes(self):
+        """Metadata only: rate and captures are learnt from predictions, but not from a refused one."""
+        nan, inf = float("nan"), float("inf")
+
+        def raw(key, data):
+            """A symbol of any bytes, as it can come from a C++ block or a network."""
+            symbol = pmt.deserialize_str(b"\x02" + len(data).to_bytes(2, "big") + data)
+            pdu = prediction(0, 10, sample_rate=RATE)
+            return pmt.cons(pmt.dict_add(pmt.car(pdu), pmt.intern(key), symbol), pmt.cdr(pdu))
+
+        bad = [prediction(0, 10, sample_rate=nan), prediction(0, 10, sample_rate=inf),
+               prediction(0, 10, sample_rate=0.0), prediction(0, 10, sample_rate=-1.0),
+               prediction(0, 10, sample_rate=1e300), prediction(0, 10, rx_freq=nan, sample_rate=RATE),
+               prediction(0, 10, rx_freq=inf), prediction(0, 10, rx_freq=1e300, sample_rate=RATE),
+               prediction(0, 10, sample_rate=RATE, confidence=nan), prediction(0, 0, sample_rate=RATE),
+               prediction(2**64 - 1, 10, sample_rate=RATE), prediction(0, 2**64 - 1, sample_rate=RATE),
+               prediction(0, 10, "", sample_rate=RATE), prediction(0, 10, "a\nb", sample_rate=RATE),
+               prediction(0, 10, "\x1b[2J", sample_rate=RATE), prediction(0, 10, "a\0", sample_rate=RATE),
+               prediction(0, 10, 10_000_000 * "a", sample_rate=RATE),
+               prediction(0, 10, "a", sample_rate=RATE, model="m\x9b"),
+               prediction(0, 10, "a", sample_rate=RATE, freq_lower_edge=-inf, freq_upper_edge=inf),
+               *(raw(key, data) for key in ("label", "model", "task", "sample_start")
+                 for data in (b"\xff\xfe", b"\xed\xa0\x80"))]
+        self.sink = radiofm.sigmf_annotation_sink(self.out)
+        answers = self.run_messages(self.sink, bad)
+        counts = self.sink.received(), self.sink.refused(), self.sink.failed()
+        self.assertEqual(counts, (len(bad), len(bad), 0))
+        self.assertEqual(len(answers), len(bad))
+        meta = self.written()
+        self.assertNotIn("core:sample_rate", meta["global"])
+        self.assertEqual((meta["captures"], meta["annotations"]), ([], []))
+        self.run_messages(self.sink, [prediction(5, 10, "ä b", sample_rate=RATE)], keep=True)
+        self.assertEqual(self.notes(), [(5, 10, "ä b")])
+
+    def test_a_refused_prediction_does_not_begin_the_recording_anew(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+        self.run_messages(self.sink, [prediction(0, 10, "a"), prediction(10, 10, "b")])
+        self.run_messages(self.sink, [prediction(0, 0, "c")], keep=True)
+        self.assertEqual(self.notes(), [(0, 10, "a"), (10, 10, "b")])
+
     def test_a_full_queue_drops_and_counts(self):
         """While the disk hangs the handler goes on; what was dropped is counted, the rest is written."""
         self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta, max_queue=10)
         release, held = threading.Event(), threading.Event()
-        real = self.sink._annotator._annotate
+        real = self.sink._predictions._annotate
 
         def hang(item):
             held.set()
             release.wait(60)
             real(item)
 
-        self.sink._annotator._annotate = hang
+        self.sink._predictions._annotate = hang
         self.answers = blocks.message_debug()
         self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
         self.tb.start()
@@ -409,13 +695,13 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
 
     def test_failed_writes_are_made_up_for(self):
         self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
-        writer, broken = self.sink._annotator._writer, [True]
+        writer, broken = self.sink._annotator.writer, [True]
         flush = writer.flush
 
         def failing():
             if broken[0] and os.path.exists(self.out):
                 broken[0] = False
-                error = self.sink._annotator._library.AnnotationError
+                error = self.sink._annotator.error
                 raise error(f"{self.out}: cannot be written: No space left")
             flush()
 
@@ -429,15 +715,6 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.tb.stop()
         self.tb.wait()
         self.assertEqual(self.notes(), [(0, 10, "a"), (10, 10, "b")])
-
-    def test_output_that_vanishes_before_the_start_does_not_hang(self):
-        folder = self.path / "sub"
-        folder.mkdir()
-        self.source = radiofm.sigmf_source(self.meta, repeat=True)
-        self.sink = radiofm.sigmf_annotation_sink(str(folder / "y"), record=True)
-        folder.rmdir()
-        self.tb.connect(self.source, self.sink)
-        self.tb.run()  # ends, with an error in the log
 
     def test_wrong_parameters(self):
         sink = radiofm.sigmf_annotation_sink

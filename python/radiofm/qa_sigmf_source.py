@@ -78,7 +78,8 @@ class qa_sigmf_source(gr_unittest.TestCase):
 
     def test_samples_and_tags_at_any_chunk_size(self):
         wanted = [
-            (0, "rx_freq", 100e6), (0, "rx_rate", RATE), (0, "rx_time", (1_000_000_000, 0.25)),
+            (0, "recording_shift", 0), (0, "rx_freq", 100e6), (0, "rx_rate", RATE),
+            (0, "rx_time", (1_000_000_000, 0.25)),
             (3000, "rx_freq", 200e6), (3000, "rx_rate", RATE),
             (7001, "rx_freq", 300e6), (7001, "rx_rate", RATE), (7001, "rx_time", (1_000_000_010, 1e-9))]
         for max_items in (1, 7, 999, 4096, 100_000):
@@ -91,12 +92,14 @@ class qa_sigmf_source(gr_unittest.TestCase):
         samples, tags = self.play(self.meta, start=1500, count=6000)
         np.testing.assert_array_equal(samples, self.x[1500:7500])
         self.assertEqual([t for t in tags if t[1] != "rx_rate"], [
-            (0, "rx_freq", 100e6), (0, "rx_time", (1_000_000_001, 0.75)), (1500, "rx_freq", 200e6),
+            (0, "recording_shift", 1500), (0, "rx_freq", 100e6), (0, "rx_time", (1_000_000_001, 0.75)),
+            (1500, "rx_freq", 200e6),
             (5501, "rx_freq", 300e6), (5501, "rx_time", (1_000_000_010, 1e-9))])
         samples, tags = self.play(self.meta, start=9999)
         np.testing.assert_array_equal(samples, self.x[9999:])
-        self.assertEqual(tags[2][2][0], 1_000_000_012)
-        self.assertAlmostEqual(tags[2][2][1], 0.998000001, delta=1e-12)
+        self.assertEqual(tags[0], (0, "recording_shift", 9999))
+        self.assertEqual(tags[3][2][0], 1_000_000_012)
+        self.assertAlmostEqual(tags[3][2][1], 0.998000001, delta=1e-12)
 
     def test_repeat_runs_on_in_time(self):
         meta = write_recording(self.path / "y", self.x[:1500], CAPTURES[:1], sample_rate=RATE)
@@ -106,6 +109,9 @@ class qa_sigmf_source(gr_unittest.TestCase):
             (0, "rx_time", (1_000_000_000, 0.25)), (1500, "rx_time", (1_000_000_001, 0.75)),
             (3000, "rx_time", (1_000_000_003, 0.25))])
         self.assertEqual([t[0] for t in tags if t[1] == "rx_freq"], [0, 1500, 3000])
+        self.assertEqual([t for t in tags if t[1] == "recording_shift"],
+                         [(0, "recording_shift", 0), (1500, "recording_shift", -1500),
+                          (3000, "recording_shift", -3000)])
 
     def test_repeat_keeps_gaps_between_captures(self):
         """Where the recording paused, the next pass begins after its last sample's time, not before."""
@@ -155,12 +161,12 @@ class qa_sigmf_source(gr_unittest.TestCase):
         meta = write_recording(self.path / "y", self.x)
         samples, tags = self.play(meta)
         np.testing.assert_array_equal(samples, self.x)
-        self.assertEqual(tags, [])
+        self.assertEqual(tags, [(0, "recording_shift", 0)])
         self.assertIsNone(self.source.sample_rate())
         self.assertIsNone(self.source.frequency())
         before_1970 = [{"core:sample_start": 0, "core:datetime": "1969-12-31T23:59:58Z", "core:frequency": 5}]
         self.assertEqual(self.play(write_recording(self.path / "z", self.x, before_1970))[1],
-                         [(0, "rx_freq", 5.0)])
+                         [(0, "recording_shift", 0), (0, "rx_freq", 5.0)])
 
     def test_values_for_other_blocks(self):
         source = radiofm.sigmf_source(self.meta, start=4000, count=100)

@@ -271,7 +271,7 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
         self.make(self.tiles[:1])
         self.tb.run()
         keys = pmt.to_python(pmt.car(self.last.messages[0])).keys()
-        self.assertEqual(set(keys), {"sample_start", "sample_count", "tile", "dropped", "model"})
+        self.assertEqual(set(keys), {"sample_start", "sample_count", "tile", "dropped", "model", "run"})
 
     def test_odd_tags_are_ignored(self):
         tags = [(0, "rx_rate", pmt.from_double(1e3)), (1, "rx_rate", pmt.intern("fast")),

@@ -7,6 +7,7 @@ import pmt
 from gnuradio import gr
 
 from .common import messages
+from .common.lifetime import Held
 from .common.optional import optional
 from .common.specs import spec_of
 
@@ -14,7 +15,7 @@ _NAME = "SigMF Source"
 _BUFFER = 1 << 16  # output items: few calls into Python, still small beside a second of any stream
 
 
-class sigmf_source(gr.sync_block):
+class sigmf_source(Held, gr.sync_block):
     """Complex stream of a SigMF recording, full scale 1.0, tagged with its metadata.
 
     Every sample type of the standard is read, from pairs and archives, in pieces. At the first sample and
@@ -22,7 +23,9 @@ class sigmf_source(gr.sync_block):
     ``rx_time`` (seconds since 1970 UTC as {uint64, double}), each only if the metadata state it. By the
     standard a segment's frequency holds for that segment only: where one does not state it but others do,
     ``rx_freq`` is 0 (baseband). ``rx_time`` allows for samples that were lost (``core:global_index``). The
-    stream ends with the recording. Started again (also by ``lock`` and ``unlock``) it begins again.
+    tag ``recording_shift`` (long) says where the stream is in the recording: a sample's index there, less
+    its index in the stream; it stands where it changes, at the first sample of every pass. The stream ends
+    with the recording. Started again (also by ``lock`` and ``unlock``) it begins again.
 
     filename  ``.sigmf-meta``, ``.sigmf-data``, their base name, or an archive (``.sigmf``); archive/name for
               one of several recordings in it
@@ -135,6 +138,8 @@ class sigmf_source(gr.sync_block):
 
     # -- tags ---------------------------------------------------------------------------------------
     def _tag(self, offset: int, n: int) -> None:
+        if self._position == 0:
+            self.add_item_tag(0, offset, messages.SHIFT, pmt.from_long(self._first - offset))
         for position, frequency, time in self._tags:
             if not self._position <= position < self._position + n:
                 continue

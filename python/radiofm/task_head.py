@@ -10,6 +10,7 @@ import numpy as np
 from gnuradio import gr
 
 from .common import backlog, messages
+from .common.lifetime import Held
 from .common.messages import TILE_LAYER, MessageError, Prediction, TileInfo
 from .common.optional import optional
 
@@ -17,7 +18,7 @@ _NAME = "Task Head"
 _UNKNOWN = "unknown"
 
 
-class task_head(backlog.Reader, gr.basic_block):
+class task_head(backlog.Reader, Held, gr.basic_block):
     """Runs a trained head: on embeddings, or with blocks of its own on tokens; classification, regression or
     segmentation.
 
@@ -68,11 +69,14 @@ class task_head(backlog.Reader, gr.basic_block):
         backlog.register(self)
 
     def start(self):
-        self.forget_ends()
+        left = self.begin_run()
+        if left:
+            self._log.warn(f"{left} PDUs of the run before were not decided, and are dropped")
         backlog.begin_sending(self)
         return True
 
     def stop(self):
+        self.end_run()
         backlog.end_sending(self)
         return True
 

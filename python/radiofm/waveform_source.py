@@ -11,6 +11,7 @@ import pmt
 from gnuradio import analog, gr
 
 from .common import messages, waveforms
+from .common.lifetime import Held
 
 LABEL = pmt.intern("label")
 NOISE_POWER = 1e-4  # -40 dB of full scale: 30 dB of SNR still fit below it
@@ -161,7 +162,7 @@ class waveform_source(gr.hier_block2):
         return self._switch.nitems_written(0)
 
 
-class _switch(gr.basic_block):
+class _switch(Held, gr.basic_block):
     """Takes samples of the label that is on, from its port, and adds the noise of port 0.
 
     Modulators that are off are not read: their buffers fill, and they sleep.

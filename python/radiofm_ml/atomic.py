@@ -84,6 +84,43 @@ def plain(value):
     return str(value) if isinstance(value, Path) else value
 
 
+class Room:
+    """Room on the disk for what a file will hold next, so that it can be written when others fill the disk.
+
+    It is a hidden file beside ``path``, of ``size`` bytes, which takes the place of ``path`` when it is
+    written; ``number`` tells several apart. Raises OSError if there is no room.
+    """
+
+    def __init__(self, path: str | os.PathLike, number: int, size: int):
+        path = Path(path)
+        self._part = path.with_name(f".{path.name}.room{number}")
+        try:
+            self._hold(size)
+        except OSError:
+            self.release()
+            raise
+
+    def replace(self, path: Path, content: bytes) -> None:
+        """Give ``path`` this content, and the room with it. Raises OSError; what it held is kept then."""
+        self._hold(len(content))
+        with open(self._part, "r+b") as file:
+            file.write(content)
+            file.truncate()
+        if path.exists():
+            shutil.copymode(path, self._part)
+        os.replace(self._part, path)
+
+    def release(self) -> None:
+        self._part.unlink(missing_ok=True)
+
+    def _hold(self, size: int) -> None:
+        file = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.posix_fallocate(file, 0, max(1, size))
+        finally:
+            os.close(file)
+
+
 def _sync(path: Path) -> None:
     file = os.open(path, os.O_RDONLY)
     try:

@@ -8,6 +8,7 @@ namespace py = pybind11;
 
 // gr_modtool writes between these marks.
 // BINDING_FUNCTION_PROTOTYPES(
+void bind_lifetime(py::module& m);
 void bind_pdu(py::module& m);
 void bind_stft(py::module& m);
 // ) END BINDING_FUNCTION_PROTOTYPES
@@ -20,6 +21,7 @@ PYBIND11_MODULE(radiofm_python, m)
     py::module::import("pmt");
 
     // BINDING_FUNCTION_CALLS(
+    bind_lifetime(m);
     bind_pdu(m);
     bind_stft(m);
     // ) END BINDING_FUNCTION_CALLS

@@ -14,9 +14,12 @@ from collections.abc import Callable
 
 import pmt
 
+from . import runs
+
 _PATIENCE = 30.0  # seconds until a reader that takes nothing counts as dead
 _STEP = 0.002  # seconds between looks
 
+_RUN = pmt.intern("run")
 _SYSTEM, _DONE = pmt.intern("system"), pmt.cons(pmt.intern("done"), pmt.from_long(1))
 
 _readers: weakref.WeakSet = weakref.WeakSet()
@@ -41,17 +44,34 @@ class Reader:
         """For the constructor. data, commands: the method that handles each input port (as PMT)."""
         self._handlers = {**data, **(commands or {})}
         self._data, self._has_stream = set(map(str, data)), stream
+        self._runs = runs.Runs()
         for port, handler in self._handlers.items():
             self.message_port_register_in(port)
             self.set_msg_handler(port, handler)
         self.set_msg_handler(_SYSTEM, self.handle_system)
         _listeners.add(self)
 
-    def forget_ends(self) -> None:
-        """For ``start``: what was said at the end of the run before no longer holds."""
+    def begin_run(self) -> int:
+        """For ``start``: forget what the run before has left, its end and the PDUs that nobody has read; how
+        many those were. (GNU Radio starts all blocks before any works, so what waits now is old, or was
+        posted from outside.)"""
         block = self.to_basic_block()
         while block.nmsgs(_SYSTEM):
             block.delete_head_nowait(_SYSTEM)
+        self._runs.start()
+        left = 0
+        for port in map(pmt.intern, self._data):
+            for _ in range(block.nmsgs(port)):
+                message = block.delete_head_nowait(port)
+                if self._runs.is_over(_run_of(message)):
+                    left += 1
+                else:
+                    block._post(port, message)
+        return left
+
+    def end_run(self) -> None:
+        """For ``stop``."""
+        self._runs.stop()
 
     def handle_system(self, message) -> None:
         """A block before this one has ended: GNU Radio says so, and a registered sender once more itself."""
@@ -63,6 +83,15 @@ class Reader:
             while block.nmsgs(port):
                 handler(block.delete_head_nowait(port))
         self.system_handler(_DONE)
+
+
+def _run_of(message) -> int | None:
+    """The run that a PDU was made in; None if it does not say."""
+    try:
+        run = pmt.dict_ref(pmt.car(message), _RUN, pmt.PMT_NIL)
+        return pmt.to_uint64(run) if pmt.is_uint64(run) else None
+    except Exception:  # no PDU; the handler will say so
+        return None
 
 
 def begin_sending(sender) -> None:

@@ -22,6 +22,7 @@ PROTOTYPES, PROTOTYPES_OUT, STATUS = pmt.mp("prototypes"), pmt.mp("prototypes_ou
 
 RX_TIME, RX_FREQ, RX_RATE = pmt.intern("rx_time"), pmt.intern("rx_freq"), pmt.intern("rx_rate")
 PAD = pmt.intern("radiofm_pad")  # stream tag: absolute offset of the first padding sample
+SHIFT = pmt.intern("recording_shift")  # stream tag: index in the recording, less that in the stream
 
 TILE_LAYER = -1  # in a tokens PDU: the tile itself, before the encoder
 
@@ -44,6 +45,8 @@ class TileInfo:
     dropped: int = 0
     freq_lower_edge: float | None = None
     freq_upper_edge: float | None = None
+    run: int | None = None  # see runs.py
+    recording_shift: int | None = None  # index in the recording that is played, less that in the stream
 
 
 @dataclass
@@ -68,8 +71,12 @@ def to_pmt_vector(values) -> pmt.pmt_base:
 # A PDU is made for every tile: what stays the same from one to the next is kept, as the tail of the dict.
 # PMTs are never changed once they are out.
 @lru_cache(maxsize=64)
-def _constant(sample_count, sample_rate, rx_freq, model: str):
+def _constant(sample_count, sample_rate, rx_freq, model: str, run=None, recording_shift=None):
     meta = pmt.make_dict()
+    if run is not None:
+        meta = pmt.acons(pmt.intern("run"), pmt.from_uint64(run), meta)
+    if recording_shift is not None:
+        meta = pmt.acons(pmt.intern("recording_shift"), pmt.from_long(recording_shift), meta)
     for key, value in (("sample_rate", sample_rate), ("rx_freq", rx_freq)):
         if value is not None:
             meta = pmt.acons(pmt.intern(key), pmt.from_double(float(value)), meta)
@@ -78,8 +85,9 @@ def _constant(sample_count, sample_rate, rx_freq, model: str):
 
 
 @lru_cache(maxsize=64)
-def _constant_decision(sample_count, sample_rate, rx_freq, model: str, task: str, labels: tuple, unit):
-    meta = _constant(sample_count, sample_rate, rx_freq, model)
+def _constant_decision(sample_count, sample_rate, rx_freq, model: str, run, recording_shift, task: str,
+                       labels: tuple, unit):
+    meta = _constant(sample_count, sample_rate, rx_freq, model, run, recording_shift)
     names = pmt.make_vector(len(labels), pmt.PMT_NIL)
     for i, label in enumerate(labels):
         pmt.vector_set(names, i, pmt.intern(label))
@@ -92,7 +100,8 @@ def _constant_decision(sample_count, sample_rate, rx_freq, model: str, task: str
 def _info_dict(info: TileInfo, constant=None):
     """The keys of ``info``, in front of ``constant`` if that is given."""
     if constant is None:
-        constant = _constant(info.sample_count, info.sample_rate, info.rx_freq, info.model)
+        constant = _constant(info.sample_count, info.sample_rate, info.rx_freq, info.model, info.run,
+                             info.recording_shift)
     return _pdu.tile_dict(constant, info.sample_start, info.tile, info.dropped, info.freq_lower_edge,
                           info.freq_upper_edge, info.rx_time)
 
@@ -115,7 +124,8 @@ def prediction_pdu(prediction: Prediction) -> pmt.pmt_base:
     """(dict . f32vector): scores in the order of ``labels``, or a regression's value."""
     info = prediction.info
     meta = _info_dict(info, _constant_decision(
-        info.sample_count, info.sample_rate, info.rx_freq, info.model, prediction.task,
+        info.sample_count, info.sample_rate, info.rx_freq, info.model, info.run, info.recording_shift,
+        prediction.task,
         tuple(prediction.labels), prediction.unit))
     return _pdu.decision(meta, prediction.label, prediction.confidence, bool(prediction.unknown),
                          np.asarray(prediction.scores))
@@ -230,6 +240,8 @@ def parse_info(meta) -> TileInfo:
         dropped=get(meta, "dropped", _int, 0),
         freq_lower_edge=get(meta, "freq_lower_edge", _float),
         freq_upper_edge=get(meta, "freq_upper_edge", _float),
+        run=get(meta, "run", _int),
+        recording_shift=get(meta, "recording_shift", lambda value: number(value, int)),
     )
 
 

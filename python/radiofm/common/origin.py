@@ -12,7 +12,7 @@ import pmt
 from . import messages
 from .messages import MessageError
 
-KEYS = ("rx_rate", "rx_freq", "rx_time", "radiofm_pad")
+KEYS = ("rx_rate", "rx_freq", "rx_time", "radiofm_pad", "recording_shift")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Origin:
     frequency: float | None = None
     time: tuple[int, tuple[int, float]] | None = None  # (sample, its time)
     padding: int | None = None  # first sample that is padding
+    recording_shift: int | None = None  # index in the recording that is played, less that in the stream
 
     def time_of(self, sample: int, rate: float | None) -> tuple[int, float] | None:
         """Time of a sample at ``rate``; whole seconds are divided off first, so that no digit is lost in a
@@ -49,6 +50,8 @@ class Origin:
             return replace(self, time=(tag.sample, messages.time_from_pmt(tag.value)))
         if tag.key == "radiofm_pad":
             return replace(self, padding=messages.number(tag.value, int))
+        if tag.key == "recording_shift":
+            return replace(self, recording_shift=messages.number(tag.value, int))
         return self
 
 

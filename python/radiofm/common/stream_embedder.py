@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from gnuradio import gr
 
-from . import backlog, messages
+from . import backlog, messages, runs
+from .lifetime import Held
 from .messages import TileInfo
 from .optional import optional
 from .origin import Origin
@@ -36,7 +37,7 @@ def open_encoder(name: str, bundle, reads: str, engine: str, threads: int):
     return engines.open_engine(bundle, engine, threads, reads=reads)
 
 
-class StreamEmbedder(gr.basic_block):
+class StreamEmbedder(Held, gr.basic_block):
     """Base of a sink whose items are embedded on a thread of its own.
 
     A subclass gives ``_take(items)``, which queues new items as pieces and says how many items it took, and
@@ -76,6 +77,7 @@ class StreamEmbedder(gr.basic_block):
     def start(self):
         self.set_output_multiple(1)  # else the last items would never come
         self._reset()
+        self._number = runs.begin()  # of this run
         self._worker.start()
         backlog.begin_sending(self)
         return True
@@ -84,6 +86,7 @@ class StreamEmbedder(gr.basic_block):
         self._stopping = True
         self._worker.stop()
         self.set_output_multiple(self._buffered)
+        runs.end(self._number)
         backlog.end_sending(self)
         return True
 
@@ -143,7 +146,8 @@ class StreamEmbedder(gr.basic_block):
             count = max(0, min(count, origin.padding - piece.start))
         rate = origin.rate or self._rate
         return TileInfo(piece.start, count, rate, origin.frequency, origin.time_of(piece.start, rate),
-                        self._engine.bundle.id, piece.index, piece.index - posted)
+                        self._engine.bundle.id, piece.index, piece.index - posted, run=self._number,
+                        recording_shift=origin.recording_shift)
 
     # -- complaints -----------------------------------------------------------------------------------
     def _say(self, about: str, text: str) -> None:

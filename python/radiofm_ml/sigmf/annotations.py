@@ -18,9 +18,11 @@ import logging
 import math
 import os
 import re
+import shutil
 import threading
 import time
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from radiofm_ml import atomic
@@ -35,7 +37,10 @@ __all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "outpu
 _log = logging.getLogger(__name__)
 EXTENSION = {"name": "radiofm", "version": "1.0.0", "optional": True}
 INCOMPLETE, RESUME = "radiofm:incomplete", "radiofm:resume"  # in ``global``, while a file is not complete
-_MAX_HZ = 1e12  # the schema's bound on frequencies
+_MAX_HZ = 1e12  # the schema's bound on frequencies and rates
+_MAX_TEXT = 1024  # characters of a label, or of the name of a model or task
+_SECONDS = -30610224000, 253402300800  # the years 1000 to 9999, for core:datetime
+_ROOM = 1 << 18, 1 << 22  # bytes that are kept free for metadata, on a small disk and on others, at least
 
 
 @dataclass
@@ -131,6 +136,11 @@ class AnnotationWriter:
         self.position, self._settings = 0, settings
         self._consistent = True  # ``position`` tells of what has been added, no more and no less
         self._written, self._cost = 0.0, 0.0  # when, and how long the last write took
+        self._room: atomic.Room | None = None
+        self._keeps_room, self._rooms = False, 0  # is it to be kept, how many there were
+        self._least_room = _ROOM[0]
+        self._earlier: dict[tuple[str, str], list[_Decision]] = {}  # of earlier passes, by model and task
+        self._end = None if recording is None else recording.n_samples
 
         if recording is not None:
             self._global = copy.deepcopy(recording.meta["global"])
@@ -146,6 +156,7 @@ class AnnotationWriter:
         self._overwritten = False  # the metadata at ``path`` are not ours: told to
         there = None if recording is None else self._read_output(overwrite)
         self._kept = [] if replace else self._foreign_annotations(there)
+        self._leave_out_what_is_no_number()
         self._check()
         if recording is not None:
             check_placement(recording, self.path, data)
@@ -172,17 +183,19 @@ class AnnotationWriter:
         extended: 0 if the recording ends before ``sample_start``. Raises ValueError for values that an
         annotation cannot hold.
         """
-        _check_decision(sample_start, sample_count, label, freq_lower, freq_upper, confidence)
+        check_decision(sample_start, sample_count, label, freq_lower, freq_upper, confidence, model, task,
+                       comment)
         nearest = label if unknown and label != UNKNOWN else ""
         label = UNKNOWN if unknown else label
         with self._lock:
             end = sample_start + sample_count
-            if self._recording is not None:
-                end = min(end, self._recording.n_samples)
+            if self._end is not None:
+                end = min(end, self._end)
             pieces = self._cut(sample_start, end, freq_lower, freq_upper)
             self._consistent = False  # an interrupt may come at any line
             for start, stop, run, lower, upper in pieces:
                 count = stop - start
+                self._make_way(start, stop, model, task)
                 self._append(_Decision(start, count, label, unknown, nearest, model, task, comment, run,
                                        lower, upper, 0 if confidence is None else count, confidence or 0.0))
             self._pending += bool(pieces)
@@ -196,13 +209,15 @@ class AnnotationWriter:
         """A new capture segment of a recording that is being written (``info``).
 
         time: (seconds since 1970, fraction). One at the same sample as the last replaces it. Raises
-        ValueError if it lies before the last one.
+        ValueError if it lies before the last one, or for values that a capture cannot hold.
         """
         if self._recording is not None:
             raise ValueError("captures are added to a recording that is being written, not to a finished one")
         with self._lock:
             entry: dict = {"core:sample_start": int(sample_start) + self._offset}
             if frequency is not None:
+                if not -_MAX_HZ <= frequency <= _MAX_HZ:
+                    raise ValueError(f"a centre frequency must lie within 1e12 Hz, got {frequency}")
                 entry["core:frequency"] = float(frequency)
             if time is not None:
                 entry["core:datetime"] = format_datetime(time)
@@ -217,11 +232,64 @@ class AnnotationWriter:
             self._pending += 1
 
     def set_sample_rate(self, sample_rate: float) -> None:
-        """Rate of the recording that is being written; gives decisions without edges theirs from now on."""
+        """Rate of the recording that is being written; gives decisions without edges theirs from now on.
+        Raises ValueError for what is no rate."""
+        if not 0 < sample_rate <= _MAX_HZ:
+            raise ValueError(f"a sample rate must be positive and at most 1e12, got {sample_rate}")
         with self._lock:
             self._sample_rate = float(sample_rate)
             self._global["core:sample_rate"] = float(sample_rate)
             self._pending += 1
+
+    def set_merging(self, merge: bool, merge_gap: int) -> None:
+        """From the next decision on. Raises ValueError."""
+        if merge_gap < 0:
+            raise ValueError(f"merge_gap must be at least 0, got {merge_gap}")
+        with self._lock:
+            self._merge, self._merge_gap = merge, merge_gap
+
+    def set_end(self, end: int | None) -> int:
+        """The recording that is being written has this many samples and gets no more, so that annotations end
+        there, those that have been added, too; None: it goes on. Returns how many decisions are left out."""
+        with self._lock:
+            self._end = end
+            if end is None:
+                return 0
+            left_out = sum(d.decisions for d in self._decisions if d.start >= end)
+            for decision in self._decisions:
+                if decision.start + decision.count > end:
+                    decision.count, decision.line = end - decision.start, ""
+                    self._pending += 1
+            self._captures = [c for i, c in enumerate(self._captures)
+                              if i == 0 or c["core:sample_start"] - self._offset < end]
+            self._decisions = [d for d in self._decisions if d.count > 0]
+            for growing in self._growing.values():
+                growing[:] = [d for d in growing if d.count > 0]
+            return left_out
+
+    def begin_pass(self, model: str = "", task: str = "") -> None:
+        """The stream has come to the recording's beginning again: what this model decides on this task from
+        now on takes the place of what it decided on the same samples before."""
+        with self._lock:
+            self._earlier[model, task] = [d for d in self._decisions if (d.model, d.task) == (model, task)]
+            self._growing.pop((model, task), None)
+
+    def keep_room(self) -> None:
+        """From now on see to it that the next write finds room on the disk, until ``close``. Raises
+        AnnotationError if there is none, or no folder; ``has_room`` tells whether there is later on."""
+        with self._lock:
+            self._keeps_room = True
+            try:
+                free = shutil.disk_usage(self.path.parent).free
+                self._least_room = min(max(_ROOM[0], free // 8), _ROOM[1])
+                self._room = self._new_room(self._least_room)
+            except OSError as error:
+                raise AnnotationError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    @property
+    def has_room(self) -> bool:
+        """Is there room for the next write? True unless it is kept."""
+        return not self._keeps_room or self._room is not None
 
     def poll(self) -> None:
         """Write if something is new and it is time; for callers that wait for the next decision."""
@@ -237,7 +305,7 @@ class AnnotationWriter:
         with self._lock:
             began = time.monotonic()
             try:
-                _replace_file(self._target, self._dump())
+                self._replace_file(self._target, self._dump())
                 self._pending = 0
             finally:  # a file that takes long to write, or cannot be written, is tried less often
                 self._written = time.monotonic()
@@ -256,6 +324,7 @@ class AnnotationWriter:
                     raise
                 self._beside.unlink(missing_ok=True)
                 self._open = False
+            self._let_go_of_room()
 
     def interrupt(self) -> None:
         """Write what is pending and end: the file stays incomplete, or what it held before stays, and what is
@@ -282,6 +351,64 @@ class AnnotationWriter:
         return len(self._decisions)
 
     # -- inside -------------------------------------------------------------------------------------
+    def _replace_file(self, path: Path, text: str) -> None:
+        content = text.encode("utf-8")
+        try:
+            if not self._keeps_room:  # not durable: it is written often, and waiting can take seconds
+                return atomic.write_bytes(path, content, durable=False)
+            self._write_into_room(path, content)
+        except OSError as error:
+            raise AnnotationError(
+                f"{path}: cannot be written: {error.strerror}; what it held is kept") from None
+
+    def _write_into_room(self, path: Path, content: bytes) -> None:
+        room, self._room = self._room, None
+        sizes = max(self._least_room, 2 * len(content)), len(content) + _ROOM[0] // 4
+        try:
+            self._hold_room(*sizes)  # the next, before this one is used
+            if room is None:
+                atomic.write_bytes(path, content, durable=False)
+            else:
+                room.replace(path, content)
+            if self._room is None:
+                self._hold_room(*sizes)  # what the file took before is free now
+        except OSError:
+            if room is not None and self._room is not None:
+                room.release()
+            self._room = self._room or room
+            raise
+
+    def _hold_room(self, *sizes: int) -> None:
+        """The first of these sizes that there is room for, or none."""
+        for size in sizes:
+            try:
+                self._room = self._new_room(size)
+                return
+            except OSError:
+                pass
+
+    def _new_room(self, size: int) -> atomic.Room:
+        room = atomic.Room(self.path, self._rooms % 2, size)
+        self._rooms += 1
+        return room
+
+    def _let_go_of_room(self) -> None:
+        if self._room is not None:
+            self._room.release()
+        self._room, self._keeps_room = None, False
+
+    def _make_way(self, start: int, stop: int, model: str, task: str) -> None:
+        """Cut [start, stop) out of what an earlier pass has said."""
+        earlier = self._earlier.get((model, task), ())
+        gone = [old for old in earlier if old.start < stop and start < old.start + old.count]
+        if not gone:
+            return
+        parts = [replace(old, start=begin, count=end - begin, line="") for old in gone
+                 for begin, end in ((old.start, start), (stop, old.start + old.count)) if begin < end]
+        out = set(map(id, gone))
+        self._earlier[model, task] = [d for d in earlier if id(d) not in out] + parts
+        self._decisions = [d for d in self._decisions if id(d) not in out] + parts
+
     def _append(self, new: _Decision) -> None:
         growing = self._growing.setdefault((new.model, new.task), [])
         # One ends where it is too long ago, and where something else has taken its place in the band.
@@ -442,6 +569,16 @@ class AnnotationWriter:
         return {INCOMPLETE: True,
                 RESUME: {"settings": self._settings, "sample": self.position, "growing": growing}}
 
+    def _leave_out_what_is_no_number(self) -> None:
+        """NaN and infinite numbers in what others wrote, which JSON does not have."""
+        left_out: set[str] = set()
+        self._global = _finite(self._global, left_out)
+        self._captures = [_finite(entry, left_out) for entry in self._captures]
+        self._kept = [_finite(entry, left_out) for entry in self._kept]
+        if left_out:
+            _log.warning("%s: NaN and infinite numbers are no JSON; left out: %s", self.path,
+                         ", ".join(sorted(left_out)))
+
     def _check(self) -> None:
         """Refuse to begin with what would not be valid SigMF."""
         try:
@@ -497,22 +634,52 @@ def output_path(path: str | os.PathLike) -> Path:
 
 
 def format_datetime(moment: tuple[int, float]) -> str:
-    """ISO 8601 in UTC, to the nanosecond, of (seconds since 1970, fraction)."""
+    """ISO 8601 in UTC, to the nanosecond, of (seconds since 1970, fraction). Raises ValueError for times
+    that this cannot say."""
+    if not (_SECONDS[0] <= moment[0] < _SECONDS[1] and 0 <= moment[1] < 1):
+        raise ValueError(f"a time must lie in the years 1000 to 9999, got {moment[0]} s + {moment[1]} s")
     seconds, nanoseconds = divmod(int(moment[0]) * 10**9 + round(moment[1] * 1e9), 10**9)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
 
 
-def _check_decision(start, count, label, lower, upper, confidence) -> None:
+def check_decision(start, count, label, lower=None, upper=None, confidence=None, *texts) -> None:
+    """Raises ValueError for what ``AnnotationWriter.add`` refuses. texts: model, task, comment."""
     if start < 0 or count < 1 or start + count > 2**63 - 1:
         raise ValueError(f"samples {start} + {count} are no stretch of a recording")
     if not isinstance(label, str):
         raise ValueError(f"a label is text, got {label!r}")
+    for text in (label, *texts):
+        _check_text(text)
     if (lower is None) != (upper is None):
         raise ValueError("give both frequency edges or neither")
     if lower is not None and not (-_MAX_HZ <= lower <= upper <= _MAX_HZ):
         raise ValueError(f"frequency edges must be finite and ascending, got {lower} and {upper}")
     if confidence is not None and not math.isfinite(confidence):
         raise ValueError(f"confidence must be finite, got {confidence}")
+
+
+def _check_text(text: str) -> None:
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"a label or name must have at most {_MAX_TEXT} characters, got {len(text)}")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError(f"a label or name must not hold control characters or halves of one, got {text!r}")
+
+
+def _finite(value, left_out: set[str]):
+    """``value`` without the fields that hold a NaN or infinite number, whose names ``left_out`` gets."""
+    if not isinstance(value, dict):
+        return value
+    bad = {key for key, field in value.items() if not isinstance(field, dict) and not _is_json(field)}
+    left_out |= bad
+    return {key: _finite(field, left_out) for key, field in value.items() if key not in bad}
+
+
+def _is_json(value) -> bool:
+    try:
+        _json(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _tool(generator) -> str:
@@ -536,10 +703,3 @@ def _read_json(path: Path) -> dict | None:
 
 def _json(value) -> str:
     return json.dumps(value, allow_nan=False)
-
-
-def _replace_file(path: Path, text: str) -> None:
-    try:  # it is written over and over: not waiting for the disk, which can take seconds
-        atomic.write_text(path, text, durable=False)
-    except OSError as error:
-        raise AnnotationError(f"{path}: cannot be written: {error.strerror}; what it held is kept") from None

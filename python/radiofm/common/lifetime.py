@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""A flowgraph keeps the Python blocks in it alive, as it keeps those in C++: ``tb.connect(block(), …)``."""
+
+from ..radiofm_python import _lifetime
+
+
+class Held:
+    """Mixin of every block written in Python, to stand before GNU Radio's class.
+
+    Whoever connects a block asks for ``to_basic_block()``. What they get holds the Python object for as long
+    as they hold it; a flowgraph that is gone, or has disconnected the block, lets go of it.
+    """
+
+    def to_basic_block(self):
+        return _lifetime.held(self.gateway, self)
+
+
+def connect_message_ports(outer, inner, inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> None:
+    """Connect a hierarchical block's message ports with the ports of the same names of a block in it. (Its
+    own ``msg_connect`` makes the block refer to itself, and it is never released.)"""
+    for names, input in ((inputs, True), (outputs, False)):
+        for name in names:
+            _lifetime.connect_own_port(outer._impl, name, inner.to_basic_block(), name, input)
