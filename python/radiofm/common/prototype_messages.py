@@ -6,7 +6,26 @@ import numpy as np
 import pmt
 
 from . import messages
-from .messages import MessageError, get, number, text
+from .messages import MessageError, get, text, whole
+
+_COMMAND = pmt.intern("command")
+
+
+def open_command(message) -> pmt.pmt_base:
+    """The dict of a command: it itself, the metadata of a PDU, or what a button sends: a pair
+    (command . NAME) or (command . dict). Raises MessageError."""
+    if pmt.is_pair(message):
+        first, rest = pmt.car(message), pmt.cdr(message)
+        if pmt.is_pair(first) and messages.is_dict(first):
+            return first
+        if pmt.eq(first, _COMMAND):
+            if pmt.is_symbol(rest):
+                return _dict(command=rest)
+            if pmt.is_pair(rest) and messages.is_dict(rest):
+                return rest
+        if messages.is_dict(message):
+            return message
+    raise MessageError("a command must be a dict with the key 'command', or a pair (command . its name)")
 
 
 def state_message(state: dict) -> pmt.pmt_base:
@@ -65,14 +84,6 @@ def _entries(value) -> list:
     if not all(messages.is_dict(e) and not pmt.is_null(e) for e in entries):
         raise MessageError("must be a vector of dicts")
     return entries
-
-
-def whole(value) -> int:
-    """A whole number from 0 on; MessageError otherwise."""
-    result = number(value, int)
-    if result < 0:
-        raise MessageError("must not be negative")
-    return result
 
 
 def _dict(**values):
