@@ -36,18 +36,35 @@ row_scale scale_of(const std::string& output)
 }
 
 /* GNU Radio's windows take any parameter: a Kaiser window of beta 1000 is never done.
- * Beta 100 has side lobes at -900 dB already, of a standard deviation or an attenuation
- * of 1000 nothing is left to see.
+ * (Beta 100 has side lobes at -900 dB already.)
  */
 void check_window_param(fft::window::win_type window, double param)
 {
-    const double most = window == fft::window::WIN_KAISER ? 100 : 1000;
-    const bool used =
-        window == fft::window::WIN_KAISER || window == fft::window::WIN_EXPONENTIAL ||
-        window == fft::window::WIN_GAUSSIAN || window == fft::window::WIN_TUKEY;
-    if (used && !(param >= 0 && param <= most)) // nor a NaN
-        refuse("the window's parameter must lie in 0 to " +
-               std::to_string(static_cast<int>(most)) + ", not " + std::to_string(param));
+    std::string what;
+    int most = 0;
+    switch (window) {
+    case fft::window::WIN_KAISER:
+        what = "a Kaiser window's parameter, beta,";
+        most = 100;
+        break;
+    case fft::window::WIN_EXPONENTIAL:
+        what = "an exponential window's parameter, its attenuation in dB,";
+        most = 1000;
+        break;
+    case fft::window::WIN_GAUSSIAN:
+        what = "a Gaussian window's parameter, its standard deviation in samples,";
+        most = 1 << 24;
+        break;
+    case fft::window::WIN_TUKEY:
+        what = "a Tukey window's parameter, its tapered fraction,";
+        most = 1;
+        break;
+    default:
+        return;
+    }
+    if (!(param >= 0 && param <= most)) // nor a NaN
+        refuse(what + " must lie in 0 to " + std::to_string(most) + ", not " +
+               std::to_string(param));
 }
 
 std::vector<float> build_window(fft::window::win_type window, int fft_size, double param)

@@ -57,7 +57,7 @@ public:
      * shift true: a row begins at -samp_rate / 2 and DC is bin fft_size / 2; false: DC is
      * bin 0 \param samp_rate samples a second; 0: as the `rx_rate` tags say
      * \param window_param the parameter of the windows that have one (Kaiser's beta, 0
-     *        to 100; the others' 0 to 1000)
+     *        to 100)
      *
      * \throws std::invalid_argument if a parameter is out of range
      */

@@ -50,14 +50,15 @@ upstream(const std::shared_ptr<gr::basic_block>& block)
     return found;
 }
 
-//! Has the stream into this block ended, and has the block read all of it?
-bool input_ended(const std::shared_ptr<gr::basic_block>& block)
+//! Has the stream into this block ended, and has the block consumed all of it but `held`
+//! items?
+bool input_ended(const std::shared_ptr<gr::basic_block>& block, int held)
 {
     const auto here = block_of(block);
     if (!here || here->detail()->ninputs() == 0)
         return false;
     const auto input = here->detail()->input(0);
-    return input->done() && input->items_available() == 0;
+    return input->done() && input->items_available() <= held;
 }
 
 //! Messages that wait at a port of the block of this alias.

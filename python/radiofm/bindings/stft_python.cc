@@ -5,7 +5,7 @@
 /* BINDTOOL_GEN_AUTOMATIC(0)                                        */
 /* BINDTOOL_USE_PYGCCXML(0)                                         */
 /* BINDTOOL_HEADER_FILE(stft.h)                                     */
-/* BINDTOOL_HEADER_FILE_HASH(4708cda9a4004e44c886acc41b188ec2)      */
+/* BINDTOOL_HEADER_FILE_HASH(ceb17dedd559ac8bda7c5e10dab5bc24)      */
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

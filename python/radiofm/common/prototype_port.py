@@ -125,7 +125,7 @@ class PrototypePort:
             message = open_command(message)
             command = get(message, "command", text, required=True)
             if command not in self._commands:
-                raise MessageError(f"no such command; there are {', '.join(self._commands)}")
+                raise MessageError(f"no such command as '{command[:60]}'; there are {', '.join(self._commands)}")
             label = get(message, "label", text, "")
             self._check_keys(message, command)
             self._commands[command](message, label)
@@ -139,10 +139,12 @@ class PrototypePort:
         unknown = sorted(set(messages.keys(message)) - _KEYS[command] - {"command"})
         if unknown:
             has = ", ".join(sorted(_KEYS[command])) or "no other key"
-            raise MessageError(f"{command} has no key {', '.join(map(repr, unknown))[:200]}; it takes {has}")
+            named = ", ".join(repr(key[:40]) for key in unknown[:3])
+            raise MessageError(f"{command} has no key {named}; it takes {has}")
 
     def _refuse(self, command: str, reason: str, label: str = "") -> None:
-        self._complain(f"a command was refused: {command + ': ' if command else ''}{reason}")
+        known = f"{command}: " if command in self._commands else ""
+        self._complain(f"a command was refused: {known}{reason}")
         self._answer(command, False, reason, label)
 
     def _answer(self, command: str, ok: bool, reason: str = "", label: str = "", shots: int = 0,

@@ -103,12 +103,12 @@ class StreamEmbedder(gr.basic_block):
         return True
 
     def stop(self):
-        ended = _flowgraph.input_ended(self.to_basic_block())
+        ended = _flowgraph.input_ended(self.to_basic_block(), 0)
         self._stopping, self._running = True, False
         self._worker.stop()
         if not ended:  # but was stopped: what readers that have ended before this block would never read
             self._worker.take_back(backlog.take_back(self, self._ports))
-        self._report_drops()
+            self._report_drops()
         self.set_output_multiple(self._buffered)
         backlog.end_sending(self)
         return True
@@ -138,6 +138,8 @@ class StreamEmbedder(gr.basic_block):
                 self._next += taken
                 self.consume(0, min(held + taken, len(items) - 1))
             elif self._flush() and self._worker.wait_idle(self._patience):
+                if _flowgraph.input_ended(self.to_basic_block(), len(items)):
+                    self._report_drops()  # now, while somebody still reads it
                 self.consume(0, len(items))
         except Exception as error:  # an exception here would leave a flowgraph that never ends
             self._failed(error)

@@ -33,8 +33,7 @@ Args:
     output: "db", "power" or "magnitude" (float32 x fft_size) or "complex" (complex64 x fft_size)
     shift: True: a row begins at -samp_rate / 2 and DC is bin fft_size // 2; False: DC is bin 0
     samp_rate: samples a second; 0: as the rx_rate tags say
-    window_param: the parameter of the windows that have one, such as Kaiser's beta (0 to 100; the
-        others' 0 to 1000)
+    window_param: the parameter of the windows that have one, such as Kaiser's beta (0 to 100)
 
 Raises:
     ValueError: a parameter is out of range
