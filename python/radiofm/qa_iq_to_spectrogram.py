@@ -175,8 +175,8 @@ class qa_iq_to_spectrogram(gr_unittest.TestCase):
                 self.assertIn((3, "radiofm_pad", SPEC.stride * 3 + 9), found)
 
     def test_time_by_the_rate_in_force(self):
-        """samp_rate where it is set; else the rx_rate tags from their sample on, also when the rate stands with
-        the time."""
+        """samp_rate where it is set; else the rx_rate tags from their sample on, also when the rate stands
+        with the time."""
         s = SPEC.stride + 640  # row 20 of tile 1
         time = gr.tag_utils.python_to_tag((s, messages.RX_TIME, messages.time_to_pmt(50, 0.25)))
         for stated, rate_at, rate in ((1e3, None, 1e3), (1e3, 10, 1e3), (0, 10, 4e3), (0, s, 4e3)):

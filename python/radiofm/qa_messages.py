@@ -34,7 +34,7 @@ class qa_messages(gr_unittest.TestCase):
     def test_values_in_every_form(self):
         for five in (pmt.from_long(5), pmt.from_uint64(5), pmt.from_double(5.0)):
             self.assertEqual((messages.number(five, int), messages.number(five, float)), (5, 5.0))
-            self.assertEqual((messages.whole(five), messages.rate(five), messages.frequency(five)), (5, 5.0, 5.0))
+            self.assertEqual([messages.whole(five), messages.rate(five), messages.frequency(five)], [5] * 3)
             self.assertEqual(messages.time_from_pmt(five), (5, 0.0))
             for two in (pmt.make_tuple, pmt.cons):
                 self.assertEqual(messages.time_from_pmt(two(five, pmt.from_double(0.5))), (5, 0.5))
@@ -43,8 +43,9 @@ class qa_messages(gr_unittest.TestCase):
         self.assertEqual(messages.number(pmt.from_long(-5), int), -5)
 
     def test_what_cannot_be_read_is_a_message_error(self):
-        odd = [NO_TEXT, pmt.PMT_NIL, pmt.PMT_T, pmt.from_complex(1j), pmt.make_dict(), pmt.cons(NO_TEXT, NO_TEXT),
-               pmt.make_tuple(NO_TEXT, NO_TEXT), pmt.from_double(math.nan), pmt.make_vector(3, NO_TEXT),
+        odd = [NO_TEXT, pmt.PMT_NIL, pmt.PMT_T, pmt.from_complex(1j), pmt.make_dict(),
+               pmt.cons(NO_TEXT, NO_TEXT), pmt.make_tuple(NO_TEXT, NO_TEXT), pmt.from_double(math.nan),
+               pmt.make_vector(3, NO_TEXT),
                pmt.init_f32vector(2, [1.0, math.nan]), pmt.make_blob(b"abc", 3)]
         readers = [messages.whole, messages.rate, messages.frequency, messages.text, messages.time_from_pmt,
                    messages.vector, lambda v: messages.number(v, int), lambda v: messages.number(v, float)]
@@ -74,8 +75,9 @@ class qa_messages(gr_unittest.TestCase):
 
     # -- tags -------------------------------------------------------------------------------------------
     def test_a_bad_tag_is_counted_with_its_stretch_and_harms_no_other(self):
-        tags = read_tags([tag(0, "rx_freq", pmt.from_long(7)), tag(1, "rx_freq", NO_TEXT), tag(1, NO_TEXT, NO_TEXT),
-                          tag(1, "rx_time", pmt.from_long(-1)), tag(2, "rx_freq", pmt.from_double(8.0))], 10)
+        tags = read_tags([tag(0, "rx_freq", pmt.from_long(7)), tag(1, "rx_freq", NO_TEXT),
+                          tag(1, NO_TEXT, NO_TEXT), tag(1, "rx_time", pmt.from_long(-1)),
+                          tag(2, "rx_freq", pmt.from_double(8.0))], 10)
         said = []
         found = origins(Origin(), tags, (10, 20, 30), None, lambda about, text: said.append(about))
         self.assertEqual([(o.frequency, o.bad) for o in found], [(7.0, 0), (7.0, 2), (8.0, 2)])
@@ -84,8 +86,8 @@ class qa_messages(gr_unittest.TestCase):
     def test_the_stated_rate_counts(self):
         self.assertEqual([rate_in_force(*r) for r in ((1e3, 2e3), (None, 2e3), (0.0, 2e3), (1e3, None),
                                                       (None, None))], [1e3, 2e3, 2e3, 1e3, None])
-        self.assertEqual([bool(contradiction(*r)) for r in ((1e3, 2e3), (1e3, 1e3), (None, 2e3), (1e3, None))],
-                         [True, False, False, False])
+        self.assertTrue(contradiction(1e3, 2e3))
+        self.assertEqual([contradiction(*r) for r in ((1e3, 1e3), (None, 2e3), (1e3, None))], [""] * 3)
         tags = read_tags([tag(0, "rx_time", pmt.from_long(100)), tag(0, "rx_rate", pmt.from_long(4000)),
                           tag(8000, "rx_rate", pmt.from_long(2000))], 1)
         for stated, seconds in ((1000.0, 110), (None, 103)):  # 8000 samples at 4 kS/s, 2000 at 2 kS/s
@@ -141,8 +143,10 @@ class qa_messages(gr_unittest.TestCase):
 
     # -- patient sources --------------------------------------------------------------------------------
     def test_sources_have_the_names_that_are_looked_for(self):
-        made = (blocks.vector_source_c([0]), blocks.null_source(8), analog.sig_source_c(1, analog.GR_COS_WAVE, 1, 1),
-                analog.noise_source_c(analog.GR_GAUSSIAN, 1), analog.fastnoise_source_c(analog.GR_GAUSSIAN, 1),
+        made = (blocks.vector_source_c([0]), blocks.null_source(8),
+                analog.sig_source_c(1, analog.GR_COS_WAVE, 1, 1),
+                analog.noise_source_c(analog.GR_GAUSSIAN, 1),
+                analog.fastnoise_source_c(analog.GR_GAUSSIAN, 1),
                 analog.random_uniform_source_b(0, 2, 1), radiofm.beam_source())
         for source in made:
             self.assertIn(source.name(), PATIENT)

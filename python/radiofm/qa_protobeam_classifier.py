@@ -232,7 +232,8 @@ class qa_protobeam_classifier(gr_unittest.TestCase):
         good = [(0, "rx_rate", pmt.from_long(1_000_000)), (0, "rx_time", messages.time_to_pmt(100, 0.5)),
                 (2 * BLOCK + 5, "rx_time", messages.time_to_pmt(0, 0.0))]
         bad = [(BLOCK + k, key, value) for k, (key, value) in enumerate((
-            ("rx_time", pmt.make_tuple(pmt.from_uint64(2**64 - 1), pmt.from_double(0.0))), ("rx_time", no_text),
+            ("rx_time", pmt.make_tuple(pmt.from_uint64(2**64 - 1), pmt.from_double(0.0))),
+            ("rx_time", no_text),
             ("rx_time", pmt.make_tuple(pmt.from_uint64(3), pmt.from_double(float("nan")))),
             ("rx_time", pmt.make_tuple(pmt.from_long(-3), pmt.from_double(0.0))), ("rx_freq", no_text),
             ("rx_rate", pmt.PMT_T), ("radiofm_pad", pmt.from_long(-1))))]

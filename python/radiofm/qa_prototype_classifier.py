@@ -337,7 +337,8 @@ class qa_prototype_classifier(gr_unittest.TestCase):
             pmt.dict_add(command("clear"), NO_TEXT, pmt.PMT_T), command("clear", label=NO_TEXT),
             pmt.dict_add(command("clear"), pmt.from_long(1), pmt.PMT_T),
             command("clear", all=True), command("enroll", label="x", shot=3), command("undo", label="a"),
-            command("enroll", label="x", shots=float("nan")), command("enroll", label="x", shots=float("inf")),
+            command("enroll", label="x", shots=float("nan")),
+            command("enroll", label="x", shots=float("inf")),
             command("enroll", label="x", source="at", sample_start=pmt.from_uint64(2**64 - 1)),
             command("enroll", label="x", source="at", sample_start=1e300),
             messages.to_pmt_vector(good), pmt.list2(pmt.intern("clear"), pmt.intern("a")),
@@ -439,8 +440,8 @@ class qa_prototype_classifier(gr_unittest.TestCase):
 
     # -- many commands ------------------------------------------------------------------------------
     def test_a_flood_of_commands(self):
-        """Embeddings are decided meanwhile, what is too much is refused with one answer, and the state goes out
-        a few times, not with every change."""
+        """Embeddings are decided meanwhile, what is too much is refused with one answer, and the state goes
+        out a few times, not with every change."""
         with self.new() as bench:
             bench.teach("a", 0)
             states, answers = bench.count("prototypes_out"), bench.count("status")
@@ -490,7 +491,8 @@ class qa_prototype_classifier(gr_unittest.TestCase):
                   "        block.to_basic_block()._post(pmt.intern('prototypes'), pmt.to_pmt(command))\n"
                   "while out.num_messages() < 1500: time.sleep(0.01)\n"
                   "tb.stop(); tb.wait()\n")
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=DEADLINE)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                              timeout=DEADLINE)
         said = [line for line in (done.stdout + done.stderr).splitlines() if "refused" in line]
         self.assertEqual(len(said), 3, said)
 

@@ -309,7 +309,8 @@ class qa_stft(gr_unittest.TestCase):
             return sample, pmt.intern("rx_rate"), pmt.from_double(rate)
 
         # (sample, time as an exact fraction, the rate in force)
-        tags = [rate_tag(0, 1000.0), time_tag(0, 7, 0.5), time_tag(130, 1700000000, 0.25), time_tag(1003, 1700000001, 0.0),
+        tags = [rate_tag(0, 1000.0),
+                time_tag(0, 7, 0.5), time_tag(130, 1700000000, 0.25), time_tag(1003, 1700000001, 0.0),
                 # The rate comes after the time of the same sample, and belongs to it.
                 time_tag(2050, 1700000002, 1e-6), rate_tag(2050, 3.2e6),
                 time_tag(3999, 1700000003, 0.9999999), time_tag(4000, 1700000004, 0.1)]
@@ -336,7 +337,7 @@ class qa_stft(gr_unittest.TestCase):
                         self.assertTrue(0 <= fraction < 1)
 
     def tags_out(self, tags, **settings):
-        """(row, key, value) of what comes out of tags (sample, key, value), and the block's count of bad ones."""
+        """(row, key, value) of what comes out of tags (sample, key, value), and the count of bad ones."""
         tags = [(sample, pmt.intern(key), value) for sample, key, value in tags]
         stft = radiofm.stft(32, 32, **settings)
         rows = self.rows(stft, signal(320, 9), tags)
@@ -362,10 +363,11 @@ class qa_stft(gr_unittest.TestCase):
         nan, good = float("nan"), pmt.make_tuple(pmt.from_uint64(7), pmt.from_double(0.0))
         no_text = pmt.deserialize_str(b"\x02\x00\x03\xff\xfe\xfd")  # a symbol that is not UTF-8
         bad = [("rx_rate", value) for value in (
-            pmt.intern("fast"), pmt.from_double(-1.0), pmt.from_double(nan), pmt.from_complex(1j), pmt.PMT_T,
-            pmt.from_uint64(0), pmt.from_uint64(2**64 - 1), no_text)]
+            pmt.intern("fast"), pmt.from_double(-1.0), pmt.from_double(nan), pmt.from_complex(1j),
+            pmt.PMT_T, pmt.from_uint64(0), pmt.from_uint64(2**64 - 1), no_text)]
         bad += [("rx_time", value) for value in (
-            pmt.PMT_NIL, pmt.from_double(-3.0), pmt.from_double(nan), no_text, pmt.make_tuple(no_text, no_text),
+            pmt.PMT_NIL, pmt.from_double(-3.0), pmt.from_double(nan), no_text,
+            pmt.make_tuple(no_text, no_text),
             pmt.make_tuple(pmt.from_uint64(2**64 - 1), pmt.from_double(0.0)),
             pmt.make_tuple(pmt.from_uint64(100), pmt.from_double(nan)), pmt.make_tuple(pmt.from_long(-1)),
             pmt.make_tuple(pmt.from_long(-1), pmt.from_double(0.0)))]
@@ -484,7 +486,8 @@ class qa_stft(gr_unittest.TestCase):
                 ("hop", dict(hop=0)), ("averaging", dict(averaging=0)), ("output", dict(output="dB")),
                 ("averaged", dict(averaging=2, output="complex")),
                 *(("parameter", dict(window=kind, window_param=value))
-                  for kind in (window.WIN_KAISER, window.WIN_EXPONENTIAL, window.WIN_GAUSSIAN, window.WIN_TUKEY)
+                  for kind in (window.WIN_KAISER, window.WIN_EXPONENTIAL, window.WIN_GAUSSIAN,
+                               window.WIN_TUKEY)
                   for value in (-1.0, 1e9, 1e300, float("nan"), float("inf"))),
                 ("parameter", dict(window=window.WIN_KAISER, window_param=101.0)),
                 ("samp_rate", dict(samp_rate=-1)), ("samp_rate", dict(samp_rate=float("nan"))),
@@ -501,7 +504,7 @@ class qa_stft(gr_unittest.TestCase):
             self.assertRaises(ValueError, setter, value)
         self.assertEqual((stft.taps(), stft.averaging(), stft.output()), (taps, 2, "db"))
         self.assertEqual(stft.samp_rate(), 0.0)
-        self.assertRaises(ValueError, stft.set_window, window.WIN_KAISER, 1000.0)  # and does not compute for ever
+        self.assertRaises(ValueError, stft.set_window, window.WIN_KAISER, 1000.0)  # which is never done
         self.assertEqual(stft.taps(), taps)
         stft.set_window(window.WIN_KAISER, 100.0)
         self.assertRaises(ValueError, radiofm.stft(8, 8, output="complex").set_averaging, 2)

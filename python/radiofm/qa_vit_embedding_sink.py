@@ -276,8 +276,9 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
     def test_tags_that_cannot_be_read_are_left_out_alone(self):
         no_text = pmt.deserialize_str(b"\x02\x00\x03\xff\xfe\xfd")
         bad = [("rx_rate", pmt.intern("fast")), ("rx_rate", pmt.from_double(-1.0)), ("rx_rate", no_text),
-               ("rx_rate", pmt.from_double(float("nan"))), ("rx_freq", pmt.PMT_NIL), ("radiofm_pad", pmt.PMT_T),
-               ("rx_time", no_text), ("rx_time", pmt.make_tuple(pmt.from_long(-1), pmt.from_long(0))),
+               ("rx_rate", pmt.from_double(float("nan"))), ("rx_freq", pmt.PMT_NIL),
+               ("radiofm_pad", pmt.PMT_T), ("rx_time", no_text),
+               ("rx_time", pmt.make_tuple(pmt.from_long(-1), pmt.from_long(0))),
                ("rx_freq", pmt.from_double(float("inf")))]
         tags = [(0, "rx_rate", pmt.from_uint64(1000)), *((1, key, value) for key, value in bad),
                 (1, "something", no_text), (1, "rx_freq", pmt.from_long(5))]
@@ -326,7 +327,8 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
             """A source that nobody knows."""
 
             def __init__(self, tiles):
-                gr.sync_block.__init__(self, name="device", in_sig=None, out_sig=[(np.float32, SPEC.tile_size)])
+                kind = (np.float32, SPEC.tile_size)
+                gr.sync_block.__init__(self, name="device", in_sig=None, out_sig=[kind])
                 self.tiles = list(tiles)
 
             def work(self, input_items, output_items):

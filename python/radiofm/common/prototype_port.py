@@ -125,7 +125,8 @@ class PrototypePort:
             message = open_command(message)
             command = get(message, "command", text, required=True)
             if command not in self._commands:
-                raise MessageError(f"no such command as '{command[:60]}'; there are {', '.join(self._commands)}")
+                raise MessageError(
+                    f"no such command as '{command[:60]}'; there are {', '.join(self._commands)}")
             label = get(message, "label", text, "")
             self._check_keys(message, command)
             self._commands[command](message, label)
