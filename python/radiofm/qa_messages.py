@@ -46,7 +46,7 @@ class qa_messages(gr_unittest.TestCase):
         odd = [NO_TEXT, pmt.PMT_NIL, pmt.PMT_T, pmt.from_complex(1j), pmt.make_dict(),
                pmt.cons(NO_TEXT, NO_TEXT), pmt.make_tuple(NO_TEXT, NO_TEXT), pmt.from_double(math.nan),
                pmt.make_vector(3, NO_TEXT),
-               pmt.init_f32vector(2, [1.0, math.nan]), pmt.make_blob(b"abc", 3)]
+               pmt.init_f32vector(2, [1.0, math.nan]), pmt.init_u8vector(3, [1, 2, 3])]
         readers = [messages.whole, messages.rate, messages.frequency, messages.text, messages.time_from_pmt,
                    messages.vector, lambda v: messages.number(v, int), lambda v: messages.number(v, float)]
         for value in odd:
@@ -59,6 +59,15 @@ class qa_messages(gr_unittest.TestCase):
         self.assertRaises(MessageError, messages.whole, pmt.from_long(-1))
         self.assertRaises(MessageError, messages.whole, pmt.from_uint64(2**64 - 1))
         self.assertRaises(MessageError, messages.keys, pmt.dict_add(pmt.make_dict(), NO_TEXT, pmt.PMT_T))
+
+    def test_dicts_in_every_form(self):
+        wanted = pmt.to_pmt({"beam": 3})
+        for message in (wanted, pmt.cons(wanted, pmt.PMT_NIL), pmt.cons(wanted, pmt.init_u8vector(1, [1])),
+                        pmt.cons(pmt.intern("beam"), pmt.from_long(3))):
+            self.assertEqual(pmt.to_python(messages.open_dict(message)), {"beam": 3})
+        for message in (pmt.PMT_NIL, pmt.PMT_T, pmt.intern("beam"), NO_TEXT, pmt.cons(pmt.PMT_T, pmt.PMT_T),
+                        pmt.make_tuple(pmt.intern("beam"), pmt.from_long(3)), pmt.list1(pmt.PMT_NIL)):
+            self.assertRaises(MessageError, messages.open_dict, message)
 
     def test_any_text_can_be_an_answer(self):
         answer = messages.status("x", False, "a lone surrogate: \udcff")

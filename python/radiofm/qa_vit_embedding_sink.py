@@ -337,6 +337,9 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
                 output_items[0][0] = self.tiles.pop()
                 return 1
 
+        write_recording(self.path / "six", np.ones(6 * SPEC.stride + 32, np.complex64), sample_rate=RATE)
+        self.assertTrue(waits(radiofm.sigmf_source(str(self.path / "six.sigmf-meta")),
+                              radiofm.iq_to_spectrogram(self.bundle)))
         self.assertTrue(waits(from_file()))
         self.assertTrue(waits(blocks.vector_source_f(self.tiles[:6].ravel(), False, SPEC.tile_size),
                               blocks.head(size, 6), blocks.multiply_const_vff([1.0] * SPEC.tile_size)))

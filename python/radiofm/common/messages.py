@@ -221,6 +221,20 @@ def is_dict(value) -> bool:
     return pmt.is_null(value)
 
 
+def open_dict(message):
+    """The dict in a message: it itself, the metadata of a PDU, or that of a pair (key . value), as GNU Radio's
+    widgets send it. MessageError otherwise."""
+    if pmt.is_pair(message):
+        first = pmt.car(message)
+        if pmt.is_pair(first) and is_dict(first):
+            return first
+        if is_dict(message):
+            return message
+        if pmt.is_symbol(first):
+            return pmt.dict_add(pmt.make_dict(), first, pmt.cdr(message))
+    raise MessageError("must be a dict, or a pair (key . value)")
+
+
 def keys(meta) -> list[str]:
     """The keys of a PMT dict; MessageError if one is no symbol in UTF-8."""
     found = []

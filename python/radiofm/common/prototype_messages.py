@@ -12,20 +12,14 @@ _COMMAND = pmt.intern("command")
 
 
 def open_command(message) -> pmt.pmt_base:
-    """The dict of a command: it itself, the metadata of a PDU, or what a button sends: a pair
-    (command . NAME) or (command . dict). Raises MessageError."""
-    if pmt.is_pair(message):
-        first, rest = pmt.car(message), pmt.cdr(message)
-        if pmt.is_pair(first) and messages.is_dict(first):
-            return first
-        if pmt.eq(first, _COMMAND):
-            if pmt.is_symbol(rest):
-                return _dict(command=rest)
-            if pmt.is_pair(rest) and messages.is_dict(rest):
-                return rest
-        if messages.is_dict(message):
-            return message
-    raise MessageError("a command must be a dict with the key 'command', or a pair (command . its name)")
+    """The dict of a command, as ``messages.open_dict`` takes it; what a button sends, (command . value), may
+    be its name or a dict. Raises MessageError."""
+    try:
+        message = messages.open_dict(message)
+    except MessageError as error:
+        raise MessageError(f"a command {error}, with the key 'command'") from None
+    value = pmt.dict_ref(message, _COMMAND, pmt.PMT_NIL)
+    return value if pmt.is_pair(value) and messages.is_dict(value) else message
 
 
 def state_message(state: dict) -> pmt.pmt_base:
