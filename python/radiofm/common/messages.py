@@ -222,8 +222,8 @@ def is_dict(value) -> bool:
 
 
 def open_dict(message):
-    """The dict in a message: it itself, the metadata of a PDU, or that of a pair (key . value), as GNU Radio's
-    widgets send it. MessageError otherwise."""
+    """The dict in a message: it itself, the metadata of a PDU, or that of a pair (key . value), as GNU
+    Radio's widgets send it. MessageError otherwise."""
     if pmt.is_pair(message):
         first = pmt.car(message)
         if pmt.is_pair(first) and is_dict(first):
