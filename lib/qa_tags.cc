@@ -86,7 +86,8 @@ BOOST_AUTO_TEST_CASE(numbers_out_of_range)
         check_refused(&read_frequency, value);
         check_refused(&read_whole, value);
     }
-    for (const auto& value : { r(0), r(-1), l(0), l(-1), u(0), r(1e13), u(UINT64_MAX) })
+    for (const auto& value :
+         { r(0), r(-1), l(0), l(-1), u(0), r(1e13), r(5e-324), u(UINT64_MAX) })
         check_refused(&read_rate, value);
     for (const auto& value : { r(1e13), r(-1e13), u(UINT64_MAX) })
         check_refused(&read_frequency, value);

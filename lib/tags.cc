@@ -15,7 +15,8 @@ constexpr int64_t max_whole = int64_t{ 1 } << 62;
 constexpr double exact_reals =
     9007199254740992.0; // 2^53: above it a real skips whole numbers
 constexpr double end_of_time = 253402300800.0; // 10000-01-01
-constexpr double max_hertz = 1e12;
+constexpr double max_hertz = 1e12;             // as SigMF has it
+constexpr double min_rate = 1e-6;              // a sample in twelve days
 constexpr double same_rate = 1e-6; // what a clock divider rounds is no contradiction
 
 bool is_utf8(const std::string& text)
@@ -161,15 +162,12 @@ std::optional<int64_t> read_whole(const pmt::pmt_t& value, std::string& why)
 
 std::optional<double> read_rate(const pmt::pmt_t& value, std::string& why)
 {
-    const auto rate = read_between(value, 0, max_hertz, "positive and at most 1e12", why);
-    if (rate && *rate <= 0)
-        return refused(why, "positive", value);
-    return rate;
+    return read_between(value, min_rate, max_hertz, "from 1e-6 to 1e12 S/s", why);
 }
 
 std::optional<double> read_frequency(const pmt::pmt_t& value, std::string& why)
 {
-    return read_between(value, -max_hertz, max_hertz, "at most 1e12 Hz", why);
+    return read_between(value, -max_hertz, max_hertz, "from -1e12 to 1e12 Hz", why);
 }
 
 std::optional<std::string> read_text(const pmt::pmt_t& value, std::string& why)

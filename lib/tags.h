@@ -30,10 +30,10 @@ std::optional<double> read_number(const pmt::pmt_t& value, std::string& why);
 //! overflow.
 std::optional<int64_t> read_whole(const pmt::pmt_t& value, std::string& why);
 
-//! Samples a second: above 0, at most 1e12, as SigMF has it.
+//! Samples a second: from 1e-6 to 1e12.
 std::optional<double> read_rate(const pmt::pmt_t& value, std::string& why);
 
-//! Hz: from -1e12 to 1e12, as SigMF has it.
+//! Hz: from -1e12 to 1e12.
 std::optional<double> read_frequency(const pmt::pmt_t& value, std::string& why);
 
 //! A symbol in UTF-8.

@@ -176,7 +176,7 @@ def whole(value) -> int:
 
 
 def rate(value) -> float:
-    """Samples/s, above 0 and at most 1e12; MessageError otherwise."""
+    """Samples/s, 1e-6 to 1e12; MessageError otherwise."""
     return _read(_tags.read_rate, value)
 
 
