@@ -35,10 +35,43 @@ row_scale scale_of(const std::string& output)
            output + "\"");
 }
 
+/* GNU Radio's windows take any parameter: a Kaiser window of beta 1000 is never done.
+ * (Beta 100 has side lobes at -900 dB already.)
+ */
+void check_window_param(fft::window::win_type window, double param)
+{
+    std::string what;
+    int most = 0;
+    switch (window) {
+    case fft::window::WIN_KAISER:
+        what = "a Kaiser window's parameter, beta,";
+        most = 100;
+        break;
+    case fft::window::WIN_EXPONENTIAL:
+        what = "an exponential window's parameter, its attenuation in dB,";
+        most = 1000;
+        break;
+    case fft::window::WIN_GAUSSIAN:
+        what = "a Gaussian window's parameter, its standard deviation in samples,";
+        most = 1 << 24;
+        break;
+    case fft::window::WIN_TUKEY:
+        what = "a Tukey window's parameter, its tapered fraction,";
+        most = 1;
+        break;
+    default:
+        return;
+    }
+    if (!(param >= 0 && param <= most)) // nor a NaN
+        refuse(what + " must lie in 0 to " + std::to_string(most) + ", not " +
+               std::to_string(param));
+}
+
 std::vector<float> build_window(fft::window::win_type window, int fft_size, double param)
 {
     if (window == fft::window::WIN_NONE)
         window = fft::window::WIN_RECTANGULAR;
+    check_window_param(window, param);
     try {
         return fft::window::build(window, fft_size, param);
     } catch (const std::exception& e) { // a window type or parameter that does not exist
@@ -71,8 +104,8 @@ size_t check_averaging(int averaging, bool complex)
 
 double check_rate(double samp_rate)
 {
-    if (!(samp_rate > 0) || !std::isfinite(samp_rate))
-        refuse("samp_rate must be greater than zero");
+    if (!(samp_rate >= 0) || !std::isfinite(samp_rate))
+        refuse("samp_rate must be at least 0 (0: as the tags say)");
     return samp_rate;
 }
 
@@ -144,8 +177,10 @@ stft_impl::stft_impl(int fft_size,
       d_held_power(d_complex ? 0 : d_fft_size),
       d_held_bins(d_complex ? d_fft_size : 0),
       d_tagged_rate(0),
+      d_bad_tags(0),
       d_rx_time_key(pmt::mp("rx_time")),
-      d_rx_rate_key(pmt::mp("rx_rate"))
+      d_rx_rate_key(pmt::mp("rx_rate")),
+      d_rx_freq_key(pmt::mp("rx_freq"))
 {
     {
         std::lock_guard<std::mutex> planning(fft::planner::mutex());
@@ -184,6 +219,8 @@ bool stft_impl::start()
     d_transforms = 0;
     d_skip = 0;
     d_tagged_rate = 0;
+    d_bad_tags = 0;
+    d_said.clear();
     return block::start();
 }
 
@@ -316,54 +353,86 @@ void stft_impl::move_tags(uint64_t begin, uint64_t end, const row_span& open)
             for (size_t j = i; j < d_tags.size() && d_tags[j].offset == tag.offset; j++)
                 note_rate(d_tags[j]);
 
-        uint64_t row = first_row;
-        uint64_t start = open.start;
-        if (tag.offset >= rest) {
-            const uint64_t n = (tag.offset - rest) / d_row.samples;
-            row = rest_row + n;
-            start = rest + n * d_row.samples;
+        if (tag.offset < rest) {
+            move_tag(tag, first_row, open);
+            continue;
         }
-        const bool is_time = pmt::eq(tag.key, d_rx_time_key);
-        add_item_tag(0,
-                     row,
-                     tag.key,
-                     is_time ? moved_back(tag.value, tag.offset - start) : tag.value,
-                     tag.srcid);
+        const uint64_t n = (tag.offset - rest) / d_row.samples;
+        move_tag(tag, rest_row + n, { rest + n * d_row.samples, d_row.samples });
     }
+}
+
+//! Hands a tag on with the row that holds its sample; what it says is read first.
+void stft_impl::move_tag(const tag_t& tag, uint64_t row, const row_span& span)
+{
+    std::string why;
+    if (pmt::eq(tag.key, d_rx_time_key)) {
+        move_time_tag(tag, row, span);
+    } else if (pmt::eq(tag.key, d_rx_rate_key)) {
+        if (!read_rate(tag.value, why))
+            leave_out(tag, why);
+        else
+            add_item_tag(0, row, tag.key, pmt::from_double(rate()), tag.srcid);
+    } else if (pmt::eq(tag.key, d_rx_freq_key)) {
+        const auto frequency = read_frequency(tag.value, why);
+        if (!frequency)
+            leave_out(tag, why);
+        else
+            add_item_tag(0, row, tag.key, pmt::from_double(*frequency), tag.srcid);
+    } else {
+        add_item_tag(0, row, tag.key, tag.value, tag.srcid);
+    }
+}
+
+void stft_impl::move_time_tag(const tag_t& tag, uint64_t row, const row_span& span)
+{
+    std::string why;
+    const auto time = read_time(tag.value, why);
+    std::optional<item_time> moved;
+    if (time)
+        moved = time_of_item(*time,
+                             static_cast<int64_t>(tag.offset - span.start),
+                             static_cast<int64_t>(span.samples),
+                             rate(),
+                             why);
+    if (!moved)
+        leave_out(tag, why);
+    else
+        add_item_tag(
+            0, row + (moved->next ? 1 : 0), tag.key, time_to_pmt(moved->time), tag.srcid);
 }
 
 void stft_impl::note_rate(const tag_t& tag)
 {
-    if (!pmt::eq(tag.key, d_rx_rate_key) || !pmt::is_number(tag.value) ||
-        pmt::is_complex(tag.value))
+    std::string why;
+    if (!pmt::eq(tag.key, d_rx_rate_key))
         return;
-    const double rate = pmt::to_double(tag.value);
-    if (rate > 0 && std::isfinite(rate))
-        d_tagged_rate = rate;
+    const auto tagged = read_rate(tag.value, why);
+    if (!tagged)
+        return; // move_tag says so
+    d_tagged_rate = *tagged;
+    if (d_samp_rate > 0)
+        say_once("rate", rate_contradiction(d_samp_rate, *tagged));
 }
 
-//! The rx_time {uint64 seconds, double fraction} of a sample so many samples earlier.
-pmt::pmt_t stft_impl::moved_back(const pmt::pmt_t& rx_time, uint64_t samples) const
+void stft_impl::leave_out(const tag_t& tag, const std::string& why)
 {
-    if (samples == 0 || !pmt::is_tuple(rx_time) || pmt::length(rx_time) != 2 ||
-        !pmt::is_uint64(pmt::tuple_ref(rx_time, 0)) ||
-        !pmt::is_real(pmt::tuple_ref(rx_time, 1)))
-        return rx_time;
+    d_bad_tags++;
+    const std::string key = pmt::symbol_to_string(tag.key);
+    say_once(key,
+             "a tag " + key + " is left out: it " + why + " (said once, then counted)");
+}
 
-    const double rate = d_tagged_rate > 0 ? d_tagged_rate : d_samp_rate;
-    const double earlier = static_cast<double>(samples) / rate;
-    const double whole = std::floor(earlier);
-    uint64_t seconds = pmt::to_uint64(pmt::tuple_ref(rx_time, 0));
-    double fraction = pmt::to_double(pmt::tuple_ref(rx_time, 1)) - (earlier - whole);
-    double borrow = whole;
-    if (fraction < 0) {
-        fraction += 1;
-        borrow += 1;
-    }
-    if (borrow > static_cast<double>(seconds)) // before the clock's zero
-        return pmt::make_tuple(pmt::from_uint64(0), pmt::from_double(0));
-    seconds -= static_cast<uint64_t>(borrow);
-    return pmt::make_tuple(pmt::from_uint64(seconds), pmt::from_double(fraction));
+void stft_impl::say_once(const std::string& about, const std::string& text)
+{
+    if (!text.empty() && d_said.insert(about).second)
+        d_logger->warn("{}", text);
+}
+
+uint64_t stft_impl::bad_tags()
+{
+    gr::thread::scoped_lock guard(d_setlock);
+    return d_bad_tags;
 }
 
 std::vector<float> stft_impl::taps()

@@ -6,9 +6,11 @@
 #define INCLUDED_RADIOFM_STFT_IMPL_H
 
 #include "stft_kernel.h"
+#include "tags.h"
 #include <gnuradio/radiofm/stft.h>
 #include <functional>
 #include <memory>
+#include <set>
 
 namespace gr {
 namespace radiofm {
@@ -37,6 +39,7 @@ public:
     void set_output(const std::string& output) override;
     double samp_rate() override;
     void set_samp_rate(double samp_rate) override;
+    uint64_t bad_tags() override;
 
     bool start() override;
     bool stop() override;
@@ -69,8 +72,12 @@ private:
     void transform_into_held_row(const gr_complex* in);
     void emit_held_row(void* row);
     void move_tags(uint64_t begin, uint64_t end, const row_span& open);
+    void move_tag(const tag_t& tag, uint64_t row, const row_span& span);
+    void move_time_tag(const tag_t& tag, uint64_t row, const row_span& span);
     void note_rate(const tag_t& tag);
-    pmt::pmt_t moved_back(const pmt::pmt_t& rx_time, uint64_t samples) const;
+    double rate() const { return d_samp_rate > 0 ? d_samp_rate : d_tagged_rate; }
+    void leave_out(const tag_t& tag, const std::string& why);
+    void say_once(const std::string& about, const std::string& text);
 
     const size_t d_fft_size;
     const size_t d_hop;
@@ -80,7 +87,7 @@ private:
 
     // Written by setters, under d_setlock.
     std::shared_ptr<const settings> d_wanted;
-    double d_samp_rate;
+    double d_samp_rate; //!< 0: as the tags say
 
     // The row in progress. It is held where it has several transforms, or samples to pass
     // over; otherwise it is written straight to the output.
@@ -93,8 +100,11 @@ private:
 
     double d_tagged_rate; //!< from the latest rx_rate tag; 0: none yet
     std::vector<tag_t> d_tags;
+    uint64_t d_bad_tags;
+    std::set<std::string> d_said; //!< what has been logged in this run
     const pmt::pmt_t d_rx_time_key;
     const pmt::pmt_t d_rx_rate_key;
+    const pmt::pmt_t d_rx_freq_key;
 };
 
 } // namespace radiofm

@@ -95,6 +95,35 @@ def test_the_newest_win(make):
     assert worker.processed + worker.dropped == 30
 
 
+def test_what_is_not_done_counts_as_dropped(make):
+    worker = make(lambda batch: 1, overload="block")
+    worker.start()
+    put_all(worker, range(8))
+    assert worker.wait_idle(LONG)
+    assert worker.processed == worker.batches and worker.processed + worker.dropped == 8
+    assert worker.late == 0  # nobody was too slow
+    worker.take_back(100)
+    assert (worker.processed, worker.dropped) == (0, 8)
+
+
+def test_the_first_that_is_late_is_told(make):
+    told = []
+    process = Recorder(gated=True)
+    worker = make(process, on_drop=lambda: told.append(worker.late))
+    worker.start()
+    put_all(worker, [0])
+    process.wait_entered()
+    put_all(worker, range(8))
+    assert told == []
+    put_all(worker, range(3))
+    put_all(worker, range(100))
+    assert told == [3] and worker.late == worker.dropped == 103
+    process.gated = False
+    process.go.release(1000)
+    worker.stop()
+    assert worker.late == 103 and worker.processed + worker.dropped == 112
+
+
 def test_what_is_dropped_on_arrival_is_not_made(make):
     process = Recorder(gated=True)
     worker = make(process)

@@ -177,9 +177,7 @@ class beam_source(Held, gr.sync_block):
     # -- changes ----------------------------------------------------------------------------------
     def handle_control(self, message) -> None:
         try:
-            if not messages.is_dict(message) or pmt.is_null(message):
-                raise MessageError("a control message must be a dict")
-            changes, sample = _read(message)
+            changes, sample = _read(messages.open_dict(message))
             self._schedule(changes, sample)
         except MessageError as error:
             self.message_port_pub(messages.STATUS, messages.status(_COMMAND, False, str(error)))
@@ -272,8 +270,7 @@ def _named(front_end) -> str | int:
 
 def _read(message) -> tuple[dict, int]:
     """Changes, and the sample from which on, of a control message. Raises MessageError."""
-    found = pmt.dict_keys(message)
-    keys = [pmt.write_string(pmt.nth(i, found)) for i in range(pmt.length(found))]
+    keys = messages.keys(message)
     for key in keys:
         if key not in _READERS and key != "sample_start":
             raise MessageError(f"key '{key}' is not known; there are {', '.join(_READERS)} and sample_start")

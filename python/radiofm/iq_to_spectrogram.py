@@ -9,9 +9,11 @@ import pmt
 from gnuradio import gr
 
 from .common import messages
+from .common.complaints import Complaints
 from .common.lifetime import Held
 from .common.messages import MessageError
 from .common.optional import optional
+from .common.origin import rate_in_force
 from .common.specs import spec_of
 from .radiofm_python import stft
 
@@ -21,15 +23,15 @@ _NAME = "IQ to Spectrogram"
 class rows_to_tiles(Held, gr.decim_block):
     """dB rows to model-ready tiles: groups ``spec.rows`` rows, and scales them as the spec says.
 
-    A tag goes to the tile that holds its row; ``rx_time`` is moved back to the tile's first sample by the
-    ``rx_rate`` in force, or ``samp_rate`` before the first. Rows that do not fill a tile at the end of the
-    stream are dropped (SigMF Source's ``pad_to`` sees to it that there are none worth keeping).
+    A tag goes to the tile that holds its row; ``rx_time`` is moved back to the tile's first sample by
+    ``samp_rate``, or where that is 0 by the latest ``rx_rate``. Rows that do not fill a tile at the end of
+    the stream are dropped (SigMF Source's ``pad_to`` sees to it that there are none worth keeping).
     """
 
     def __init__(self, spec, samp_rate: float):
         gr.decim_block.__init__(self, name="Rows to Tiles", in_sig=[(np.float32, spec.fft_size)],
                                 out_sig=[(np.float32, spec.tile_size)], decim=spec.rows)
-        self._log = gr.logger(self.alias())
+        self._complaints = Complaints(gr.logger(self.alias()))
         # before torch is loaded, so that its threads wait without spinning
         self._torch_threads = optional("radiofm_ml.engines", _NAME).torch_threads
         self._torch = optional("torch", _NAME)
@@ -37,13 +39,15 @@ class rows_to_tiles(Held, gr.decim_block):
         self._spec = spec
         self._samp_rate, self._rx_rate = float(samp_rate), None
         self.failed = 0  # tiles that could not be made and left as zeros
+        self.bad_tags = 0
         self.set_tag_propagation_policy(gr.TPP_DONT)
 
     def set_samp_rate(self, samp_rate: float) -> None:
         self._samp_rate = float(samp_rate)
 
     def start(self):
-        self._rx_rate = None
+        self._rx_rate, self.failed, self.bad_tags = None, 0, 0
+        self._complaints.forget()
         return True
 
     def work(self, input_items, output_items):
@@ -55,8 +59,7 @@ class rows_to_tiles(Held, gr.decim_block):
             tiles[:] = made.numpy().reshape(tiles.shape)
         except Exception as error:  # an exception here would leave a flowgraph that never ends
             tiles[:] = 0.0
-            if not self.failed:
-                self._log.error(f"tiles could not be made and are zero: {error} (said once, then counted)")
+            self._complaints.say(f"tiles could not be made and are zero: {error}", "tiles")
             self.failed += len(tiles)
         self._pass_tags(len(tiles))
         return len(tiles)
@@ -66,23 +69,25 @@ class rows_to_tiles(Held, gr.decim_block):
         tags = self.get_tags_in_window(0, 0, n_tiles * self._spec.rows)
         # at one row the rate comes first: it is in force there
         for tag in sorted(tags, key=lambda tag: (tag.offset, not pmt.eq(tag.key, messages.RX_RATE))):
-            value = tag.value
             tile, row = divmod(tag.offset - first, self._spec.rows)
             try:
-                if pmt.eq(tag.key, messages.RX_RATE):
-                    self._rx_rate = messages.number(value, float)
-                elif pmt.eq(tag.key, messages.RX_TIME):
-                    value = self._moved_back(value, row)
-            except MessageError:
-                pass  # not ours to refuse: it goes on as it is
-            self.add_item_tag(0, self.nitems_written(0) + tile, tag.key, value, tag.srcid)
+                value, later = self._read(tag, row)
+            except MessageError as error:
+                self.bad_tags += 1
+                self._complaints.say(f"a tag is left out: it {error}")
+                continue
+            self.add_item_tag(0, self.nitems_written(0) + tile + later, tag.key, value, tag.srcid)
 
-    def _moved_back(self, time, rows: int):
-        rate = self._rx_rate or self._samp_rate
-        if not (math.isfinite(rate) and rate > 0):
-            return time
-        samples = rows * self._spec.averaging * self._spec.hop
-        return messages.time_to_pmt(*messages.move_time(messages.time_from_pmt(time), -samples / rate))
+    def _read(self, tag, row: int) -> tuple:
+        """What a tag at a row of its tile says of that tile's first sample, and 1 if of the next tile's."""
+        if pmt.eq(tag.key, messages.RX_RATE):
+            self._rx_rate = messages.rate(tag.value)
+        if not pmt.eq(tag.key, messages.RX_TIME):
+            return tag.value, 0
+        time, later = messages.time_of_item(
+            messages.time_from_pmt(tag.value), row * self._spec.averaging * self._spec.hop,
+            self._spec.stride, rate_in_force(self._samp_rate, self._rx_rate))
+        return messages.time_to_pmt(*time), later
 
 
 class iq_to_spectrogram(gr.hier_block2):
@@ -92,16 +97,18 @@ class iq_to_spectrogram(gr.hier_block2):
     samples from k * spec.stride on. Every tile whose samples arrived is delivered, at any chunking; what
     remains at the end is shorter than a tile and is dropped.
 
-    Tags go to the tile that holds their sample, ``rx_time`` moved back to its first sample.
+    Tags go to the tile that holds their sample, ``rx_time`` moved back to its first sample (where that was
+    before the clock's zero, on to the next tile's). ``rx_rate`` leaves as the rate in force. Tags
+    ``rx_time``, ``rx_rate``, ``rx_freq`` that cannot be read are left out, said once and counted.
 
     bundle     a bundle (its path, its name, or loaded) whose spectrogram to make, or a SpectrogramSpec
-    samp_rate  samples/s, for ``rx_time`` until an ``rx_rate`` tag comes
+    samp_rate  samples/s; 0: as the ``rx_rate`` tags say
 
     Raises ValueError (BundleError among them) naming the file and the cure, and ImportError if a Python
     package is missing.
     """
 
-    def __init__(self, bundle="radiofm-small", samp_rate: float = 1.0):
+    def __init__(self, bundle="radiofm-small", samp_rate: float = 0.0):
         spec = spec_of(bundle, _NAME)
         _check_rate(samp_rate)
         gr.hier_block2.__init__(self, _NAME, gr.io_signature(1, 1, gr.sizeof_gr_complex),
@@ -120,17 +127,22 @@ class iq_to_spectrogram(gr.hier_block2):
         return self._samp_rate
 
     def set_samp_rate(self, samp_rate: float) -> None:
-        """Takes effect with the next ``rx_time`` tag. Raises ValueError."""
+        """Takes effect with the next tag. 0: as the ``rx_rate`` tags say. Raises ValueError."""
         _check_rate(samp_rate)
         self._samp_rate = float(samp_rate)
         self._stft.set_samp_rate(float(samp_rate))
         self._tiles.set_samp_rate(float(samp_rate))
 
     def failed(self) -> int:
-        """Tiles that could not be made, and are zeros."""
+        """Tiles of this run that could not be made, and are zeros."""
         return self._tiles.failed
+
+    def bad_tags(self) -> int:
+        """Tags of this run that could not be read and were left out."""
+        return self._stft.bad_tags() + self._tiles.bad_tags
 
 
 def _check_rate(samp_rate) -> None:
-    if not (math.isfinite(samp_rate) and samp_rate > 0):
-        raise ValueError(f"{_NAME}: samp_rate must be positive, in samples/s, got {samp_rate}")
+    if not (math.isfinite(samp_rate) and samp_rate >= 0):
+        raise ValueError(f"{_NAME}: samp_rate must be at least 0 samples/s (0: as the tags say), "
+                         f"got {samp_rate}")

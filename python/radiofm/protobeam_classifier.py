@@ -6,8 +6,8 @@ import numpy as np
 
 from .common import backlog, messages
 from .common.origin import origins, read_tags
-from .common.prototype_block import PrototypeBlock
-from .common.stream_embedder import PATIENCE, Piece, StreamEmbedder, open_encoder
+from .common.prototype_block import PrototypeBlock, PrototypeSettings
+from .common.stream_embedder import PATIENCE, EmbedderSettings, Piece, StreamEmbedder, open_encoder
 
 _NAME = "ProtoBeam Classifier"
 
@@ -18,9 +18,10 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
     none fits.
 
     Inference runs on a thread of its own. Where it cannot keep up, ``overload`` says what happens:
-    'drop' (live sources): the oldest waiting block goes and is counted, the source never waits;
-    'block' (files): the source waits and every block is decided. In both, what waits when the stream ends is
-    decided before the flowgraph ends.
+    'drop': the oldest waiting block goes and is counted, the source never waits;
+    'block': the source waits and every block is decided;
+    'auto': 'block' where the stream comes from files or is computed, 'drop' where it is live, as of *ViT
+    Embedding Sink*. In all, what waits when the stream ends is decided before the flowgraph ends.
 
     Input: complex samples in any unit, or vectors of ``vlen`` of them. A stream is cut into blocks of the
     bundle's length, ``hop`` samples apart; what is left at its end is shorter than a block and is left out.
@@ -31,16 +32,17 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
       tags or ``samp_rate`` tell also ``sample_rate``, ``rx_freq`` and ``rx_time`` of its first sample.
     Message output ``embeddings``: embedding PDUs of the same keys, for other blocks.
     Message output ``status``: an answer to every command; 'drift' as from *Prototype Classifier*; {command
-      'embed', ok false, reason} when inference fails.
+      'embed', ok false, reason} when inference fails; once a run also when blocks are dropped, when a tag
+      cannot be read, and when a tag contradicts ``samp_rate``.
     Message output ``prototypes_out``: the whole state after every change.
 
     bundle       a bundle of an encoder of I/Q: its path, its name, a Hugging Face id, or loaded
     hop          samples from a block to the next, 0 for the bundle's block: every sample is used once
     vlen         samples in an input item: 1 for a stream
-    samp_rate    samples/s, until an ``rx_rate`` tag comes; 0 if not known
+    samp_rate    samples/s; 0: as the ``rx_rate`` tags say
     prototypes, shipped, normalisation, metric, centre, false_alarm_rate, drift_rate, history, task
                  as of *Prototype Classifier*
-    overload     'drop' or 'block'
+    overload     'auto', 'drop' or 'block'
     max_batch    blocks that are embedded at once, at most
     max_latency  seconds that a block waits for others to be embedded with
     max_queue    blocks that may wait
@@ -54,7 +56,7 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
     def __init__(self, bundle="protobeam-sim", hop: int = 0, vlen: int = 1, samp_rate: float = 0.0,
                  prototypes: str = "", shipped: bool = True, normalisation: str = "auto",
                  metric: str = "euclidean", centre: str = "source", false_alarm_rate: float = 0.01,
-                 history: int = 256, task: str = "beam", overload: str = "drop", max_batch: int = 64,
+                 history: int = 256, task: str = "beam", overload: str = "auto", max_batch: int = 64,
                  max_latency: float = 0.05, max_queue: int = 256, engine: str = "auto", threads: int = 1,
                  drift_rate: float = 1e-6):
         encoder = open_encoder(_NAME, bundle, "iq", engine, threads)
@@ -64,13 +66,14 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
                              f"block of {encoder.bundle.id}, got {vlen!r}")
         self._vlen = vlen
         super().__init__(_NAME, "protobeam_classifier", encoder,
-                         np.complex64 if vlen == 1 else (np.complex64, vlen), samp_rate, overload, max_batch,
-                         max_latency, max_queue)
-        self._open_prototypes(_NAME, encoder.bundle, 0, prototypes, shipped, history, task, None,
-                              normalisation=normalisation, metric=metric, centre=centre,
-                              false_alarm_rate=false_alarm_rate, drift_rate=drift_rate)
+                         np.complex64 if vlen == 1 else (np.complex64, vlen),
+                         EmbedderSettings(samp_rate, overload, max_batch, max_latency, max_queue))
+        self._open_prototypes(_NAME, encoder.bundle, PrototypeSettings(
+            prototypes, shipped, history, task, normalisation, metric, centre, false_alarm_rate, drift_rate))
         self.set_hop(hop)
         self.read_messages({}, {messages.PROTOTYPES: self.handle_command}, stream=True)
+
+    _ports = messages.EMBEDDINGS, messages.PREDICTIONS
 
     def _reset(self) -> None:
         super()._reset()
@@ -140,8 +143,10 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
         return (start // self._vlen + 1) * self._vlen
 
     # -- the worker's thread --------------------------------------------------------------------------
-    def _embed(self, batch: list[Piece]) -> None:
+    def _embed(self, batch: list[Piece]) -> int:
         embedded = self._engine.embed(self._stack(batch))
+        if self._stopping:  # the blocks behind read no more
+            return 0
         infos = [self._info(piece, self._block, self._posted + i) for i, piece in enumerate(batch)]
         if backlog.is_read(self, messages.EMBEDDINGS):
             for info, embedding in zip(infos, embedded, strict=True):
@@ -149,6 +154,7 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
         for prediction in self._port.decide(infos, embedded):
             self.message_port_pub(messages.PREDICTIONS, messages.prediction_pdu(prediction))
         self._posted += len(batch)
+        return len(batch)
 
     # -- settings and counters ------------------------------------------------------------------------
     def set_hop(self, hop: int) -> None:

@@ -8,7 +8,7 @@ from .common import backlog, messages
 from .common.lifetime import Held
 from .common.messages import MessageError
 from .common.optional import optional
-from .common.prototype_block import PrototypeBlock
+from .common.prototype_block import PrototypeBlock, PrototypeSettings
 
 _NAME = "Prototype Classifier"
 
@@ -64,10 +64,10 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
             raise ValueError(f"{_NAME}: embedding_size is {embedding_size}, bundle {model.id} gives "
                              f"{model.embedding_size}; leave it 0")
         # how far blocks of I/Q lie apart is up to the block that cuts them
-        self._open_prototypes(_NAME, model, embedding_size, prototypes, shipped, history, task,
-                              model.spec.stride if model and model.spec else None,
-                              normalisation=normalisation, metric=metric, centre=centre,
-                              false_alarm_rate=false_alarm_rate, drift_rate=drift_rate)
+        self._open_prototypes(
+            _NAME, model, PrototypeSettings(prototypes, shipped, history, task, normalisation, metric, centre,
+                                            false_alarm_rate, drift_rate),
+            embedding_size, model.spec.stride if model and model.spec else None)
         self.message_port_register_out(messages.STATUS)
         self._counts = {"received": 0, "refused": 0}
         self.read_messages({messages.EMBEDDINGS: self.handle_embedding},
@@ -87,15 +87,21 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
             for prediction in predictions:
                 self.message_port_pub(messages.PREDICTIONS, messages.prediction_pdu(prediction))
 
+    def _between_commands(self) -> None:
+        """The embeddings that have come meanwhile: they would wait for the last of thousands of commands."""
+        block = self.to_basic_block()
+        while block.nmsgs(messages.EMBEDDINGS):
+            self.handle_embedding(block.delete_head_nowait(messages.EMBEDDINGS))
+
     def _refuse(self, reason: str) -> None:
-        if not self._counts["refused"]:
-            self._log.warn(f"{reason}; it is not classified (said once, then counted)")
+        self._complaints.say(f"an embedding is not classified: {reason}")
         self._counts["refused"] += 1
         self.message_port_pub(messages.STATUS, messages.status("classify", False, reason))
 
     # -- life ---------------------------------------------------------------------------------------
     def start(self):
         self._port.start()
+        self._complaints.forget()
         left = self.begin_run()
         if left:
             self._log.warn(f"{left} embeddings of the run before were not classified, and are dropped")
@@ -105,6 +111,8 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
     def stop(self):
         self.end_run()
         self._port.stop()
+        if not self._ended_itself:
+            backlog.take_back(self, (messages.PREDICTIONS,))
         backlog.end_sending(self)
         return True
 

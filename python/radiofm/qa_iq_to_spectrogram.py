@@ -175,26 +175,49 @@ class qa_iq_to_spectrogram(gr_unittest.TestCase):
                 self.assertIn((3, "radiofm_pad", SPEC.stride * 3 + 9), found)
 
     def test_time_by_the_rate_in_force(self):
-        """rx_rate tags override samp_rate from their sample on, also when the rate stands with the time."""
+        """samp_rate where it is set; else the rx_rate tags from their sample on, also when the rate stands
+        with the time."""
         s = SPEC.stride + 640  # row 20 of tile 1
         time = gr.tag_utils.python_to_tag((s, messages.RX_TIME, messages.time_to_pmt(50, 0.25)))
-        for rate_at, rate in ((None, 1e3), (10, 4e3), (s, 4e3), (s + 32, 1e3)):
+        for stated, rate_at, rate in ((1e3, None, 1e3), (1e3, 10, 1e3), (0, 10, 4e3), (0, s, 4e3)):
             tags = [time]
             if rate_at is not None:
                 tags.insert(0, gr.tag_utils.python_to_tag((rate_at, messages.RX_RATE, pmt.from_double(4e3))))
-            _, found = self.make(noise(SPEC.stride * 2 + 32), SPEC, tags=tags, samp_rate=1e3)
+            _, found = self.make(noise(SPEC.stride * 2 + 32), SPEC, tags=tags, samp_rate=stated)
             [(tile, (seconds, fraction))] = [(tile, v) for tile, key, v in found if key == "rx_time"]
             self.assertEqual(tile, 1)
             self.assertAlmostEqual(seconds + fraction, 50.25 - 640 / rate, delta=1e-9)
+            self.assertEqual({v for _, key, v in found if key == "rx_rate"} - {rate}, set())
 
-    def test_odd_tags_pass(self):
-        """What is no time or rate is passed on as it is, and does no harm."""
-        odd = [("rx_time", pmt.from_double(3.0)), ("rx_rate", pmt.intern("fast")), ("rx_time", pmt.PMT_NIL)]
-        tags = [gr.tag_utils.python_to_tag((s, pmt.intern(key), value)) for s, (key, value) in enumerate(odd)]
-        tiles, found = self.make(noise(SPEC.stride * 2), SPEC, tags=tags)
-        self.assertEqual(len(tiles), 1)
-        self.assertEqual([tag[:2] for tag in found], [(0, "rx_rate"), (0, "rx_time"), (0, "rx_time")])
-        self.assertEqual({value for _, _, value in found}, {3.0, "fast", None})
+    def test_a_clock_that_is_set_to_zero(self):
+        """Within a tile: the next one has a time, whichever row and sample it was."""
+        for s in (SPEC.stride + 640, SPEC.stride + 641, 2 * SPEC.stride - 1):
+            tag = gr.tag_utils.python_to_tag((s, messages.RX_TIME, messages.time_to_pmt(0, 0.0)))
+            tiles, found = self.make(noise(SPEC.stride * 4), SPEC, tags=[tag], samp_rate=1e3)
+            self.assertEqual(len(tiles), 3)
+            [(tile, key, (seconds, fraction))] = found
+            self.assertEqual((tile, key), (2, "rx_time"))
+            self.assertAlmostEqual(seconds + fraction, (2 * SPEC.stride - s) / 1e3, delta=1e-9)
+            self.assertEqual(self.block.bad_tags(), 0)
+
+    def test_tags_that_cannot_be_read_are_left_out_alone(self):
+        no_text = pmt.deserialize_str(b"\x02\x00\x03\xff\xfe\xfd")
+        bad = [("rx_time", pmt.from_double(-3.0)), ("rx_rate", pmt.intern("fast")), ("rx_time", pmt.PMT_NIL),
+               ("rx_time", no_text), ("rx_rate", no_text), ("rx_freq", no_text),
+               ("rx_time", pmt.make_tuple(pmt.from_uint64(2**64 - 1), pmt.from_double(0.0))),
+               ("rx_time", pmt.make_tuple(pmt.from_uint64(5), pmt.from_double(float("nan"))))]
+        tags = [gr.tag_utils.python_to_tag((s + 40, pmt.intern(key), value))
+                for s, (key, value) in enumerate(bad + [("rx_freq", pmt.from_uint64(5)), ("mark", no_text)])]
+        tags.append(gr.tag_utils.python_to_tag((50, no_text, pmt.from_long(1))))
+        self.tb = gr.top_block()
+        self.block, self.sink = radiofm.iq_to_spectrogram(SPEC, 1e3), blocks.vector_sink_f(SPEC.tile_size)
+        self.tb.connect(blocks.vector_source_c(noise(SPEC.stride * 2 + 32), False, 1, tags), self.block,
+                        self.sink)
+        self.tb.run()
+        self.assertEqual(len(self.sink.data()), 2 * SPEC.tile_size)
+        self.assertEqual((len(self.sink.tags()), self.block.bad_tags()), (3, len(bad)))
+        self.assertEqual([pmt.to_python(t.value) for t in self.sink.tags()
+                          if pmt.eq(t.key, messages.RX_FREQ)], [5.0])
 
     # -- life -------------------------------------------------------------------------------------------
     def test_restart(self):
@@ -217,10 +240,10 @@ class qa_iq_to_spectrogram(gr_unittest.TestCase):
         self.assertEqual(block.samp_rate(), 2e6)
         block.set_samp_rate(3e6)
         self.assertEqual(block.samp_rate(), 3e6)
-        for rate in (0, -1.0, float("nan"), float("inf")):
-            with self.assertRaisesRegex(ValueError, "samp_rate must be positive"):
+        for rate in (-1.0, float("nan"), float("inf")):
+            with self.assertRaisesRegex(ValueError, "samp_rate must be at least 0"):
                 block.set_samp_rate(rate)
-            with self.assertRaisesRegex(ValueError, "samp_rate must be positive"):
+            with self.assertRaisesRegex(ValueError, "samp_rate must be at least 0"):
                 radiofm.iq_to_spectrogram(SPEC, rate)
         self.assertEqual(block.samp_rate(), 3e6)
 

@@ -226,6 +226,27 @@ class qa_protobeam_classifier(gr_unittest.TestCase):
             np.testing.assert_allclose([sum(i.rx_time) for i in infos], expected, rtol=0, atol=1e-9)
             self.assertEqual([i.sample_count for i in infos], 9 * [BLOCK] + [20])
 
+    def test_tags_that_cannot_be_read_cost_no_block(self):
+        """Nor does a clock that is set to 0 within a block: that one keeps the time of the clock before."""
+        no_text = pmt.deserialize_str(b"\x02\x00\x03\xff\xfe\xfd")
+        good = [(0, "rx_rate", pmt.from_long(1_000_000)), (0, "rx_time", messages.time_to_pmt(100, 0.5)),
+                (2 * BLOCK + 5, "rx_time", messages.time_to_pmt(0, 0.0))]
+        bad = [(BLOCK + k, key, value) for k, (key, value) in enumerate((
+            ("rx_time", pmt.make_tuple(pmt.from_uint64(2**64 - 1), pmt.from_double(0.0))),
+            ("rx_time", no_text),
+            ("rx_time", pmt.make_tuple(pmt.from_uint64(3), pmt.from_double(float("nan")))),
+            ("rx_time", pmt.make_tuple(pmt.from_long(-3), pmt.from_double(0.0))), ("rx_freq", no_text),
+            ("rx_rate", pmt.PMT_T), ("radiofm_pad", pmt.from_long(-1))))]
+        for chunks in ((), (5, 61, 130)):
+            self.make(tones(np.arange(5) % 4), chunks, good + bad)
+            self.tb.run()
+            infos = [p.info for p in self.predictions()]
+            self.assertEqual(len(infos), 5)
+            expected = [100.5 + k * BLOCK * 1e-6 for k in range(3)]
+            expected += [(k * BLOCK - 2 * BLOCK - 5) * 1e-6 for k in (3, 4)]
+            np.testing.assert_allclose([sum(i.rx_time) for i in infos], expected, rtol=0, atol=1e-9)
+            self.assertEqual((self.block.bad_tags(), self.block.failed()), (len(bad), 0))
+
     def test_rate_from_the_parameter_and_nothing_known(self):
         self.make(tones([0, 1]), samp_rate=5e6)
         self.tb.run()
@@ -418,6 +439,33 @@ class qa_protobeam_classifier(gr_unittest.TestCase):
         self.tb.stop()
         self.tb.wait()
         until(lambda: self.block.waiting() == 0)
+
+    def test_what_was_not_delivered_is_not_embedded(self):
+        for overload in ("block", "drop"):
+            self.make(tones(np.arange(4)), max_queue=64, overload=overload)
+            self.tb.disconnect(self.source, self.block)
+            self.tb.connect(blocks.vector_source_c(tones(np.arange(4)), True), self.block)
+            self.tb.start()
+            until(lambda: self.block.embedded() > 10)
+            self.tb.stop()
+            self.tb.wait()
+            self.assertEqual(self.block.embedded(), len(self.out["predictions"].messages))
+            self.assertEqual(self.block.embedded(), len(self.out["embeddings"].messages))
+
+    def test_stop_in_a_flood_of_commands(self):
+        self.make(tones(np.arange(4)))
+        self.tb.disconnect(self.source, self.block)
+        self.tb.connect(blocks.vector_source_c(tones(np.arange(4)), True), self.block)
+        self.tb.start()
+        until(lambda: self.block.embedded() > 10)
+        block, port = self.block.to_basic_block(), pmt.intern("prototypes")
+        one = command("rename", label="a", new_label="b")
+        for _ in range(50_000):
+            block._post(port, one)
+        begin = time.monotonic()
+        self.tb.stop()
+        self.tb.wait()
+        self.assertLess(time.monotonic() - begin, 3.0)
 
     # -- settings ---------------------------------------------------------------------------------------
     def test_settings(self):

@@ -3,6 +3,8 @@
 # Copyright 2026 gr-radiofm authors
 
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -16,13 +18,14 @@ from gnuradio.radiofm import prototype_classifier
 from gnuradio.radiofm.common import backlog, messages
 from gnuradio.radiofm.common.messages import TileInfo, embedding_pdu, parse_prediction
 from gnuradio.radiofm.common.prototype_messages import parse_state, state_message
-from gnuradio.radiofm.common.prototype_port import MAX_PENDING, PrototypePort
+from gnuradio.radiofm.common.prototype_port import MAX_COMMANDS, MAX_PENDING, PrototypePort
 from radiofm_ml.fewshot import FewShot
 from radiofm_ml.fewshot.calibration import calibrate
 
 D = 8
 STRIDE, COUNT = 100, 130  # tiles share their last 30 samples with the next one
 MODEL = "test@01234567"
+NO_TEXT = pmt.deserialize_str(b"\x02\x00\x03\xff\xfe\xfd")  # a symbol that is not UTF-8
 DEADLINE = 30.0  # seconds; a condition that takes so long will not come
 
 
@@ -326,7 +329,18 @@ class qa_prototype_classifier(gr_unittest.TestCase):
         entry = command("x", label="z", vector=good, shots=1)
         malformed = [
             pmt.PMT_T, pmt.PMT_NIL, pmt.intern("clear"), pmt.from_long(3), pmt.make_dict(),
-            pmt.cons(pmt.intern("a"), pmt.PMT_NIL), pmt.cons(pmt.intern("command"), pmt.intern("clear")),
+            pmt.cons(pmt.intern("a"), pmt.PMT_NIL), pmt.cons(pmt.intern("clear"), pmt.PMT_T),
+            pmt.cons(pmt.intern("command"), pmt.intern("erase")), pmt.cons(pmt.intern("command"), pmt.PMT_T),
+            pmt.cons(pmt.intern("command"), pmt.make_dict()), pmt.cons(pmt.make_dict(), pmt.PMT_NIL),
+            NO_TEXT, pmt.cons(NO_TEXT, NO_TEXT), pmt.cons(pmt.intern("command"), NO_TEXT),
+            pmt.dict_add(pmt.make_dict(), pmt.intern("command"), NO_TEXT),
+            pmt.dict_add(command("clear"), NO_TEXT, pmt.PMT_T), command("clear", label=NO_TEXT),
+            pmt.dict_add(command("clear"), pmt.from_long(1), pmt.PMT_T),
+            command("clear", all=True), command("enroll", label="x", shot=3), command("undo", label="a"),
+            command("enroll", label="x", shots=float("nan")),
+            command("enroll", label="x", shots=float("inf")),
+            command("enroll", label="x", source="at", sample_start=pmt.from_uint64(2**64 - 1)),
+            command("enroll", label="x", source="at", sample_start=1e300),
             messages.to_pmt_vector(good), pmt.list2(pmt.intern("clear"), pmt.intern("a")),
             pmt.make_vector(3, pmt.PMT_NIL),
             command(""), command("erase"), command("CLEAR"),
@@ -380,7 +394,7 @@ class qa_prototype_classifier(gr_unittest.TestCase):
             before = pmt.serialize_str(bench.get("prototypes_out"))
             for i, message in enumerate(malformed):
                 answer = bench.command(message)
-                self.assertFalse(answer.ok, f"{i}: {pmt.write_string(message)[:200]}")
+                self.assertFalse(answer.ok, f"{i}: {messages._tags.describe(message)}")
                 self.assertTrue(answer.reason)
                 self.assertNotIn("failed:", answer.reason)  # refused, not stumbled over
             self.assertEqual(bench.count("prototypes_out"), 2)
@@ -388,6 +402,99 @@ class qa_prototype_classifier(gr_unittest.TestCase):
             self.assertEqual(pmt.serialize_str(bench.get("prototypes_out")), before)
             self.assertTrue(bench.command(command("set", label="c", vector=near(2, 0))).ok)
             self.assertEqual(bench.embed(tile(1, near(2, 1))).label, "c")
+
+    def test_commands_in_the_forms_of_others(self):
+        with self.new() as bench:
+            for k in range(4):
+                bench.embed(tile(k, near(0, k)))
+            # numbers of every kind
+            for shots in (pmt.from_double(2.0), pmt.from_uint64(2), pmt.from_long(2)):
+                self.assertTrue(bench.command(command("enroll", label="a", source="last", shots=shots)).ok)
+            self.assertEqual(bench.status().shots, 6)
+            # what a push button sends
+            self.assertTrue(bench.command(pmt.cons(pmt.intern("command"), pmt.intern("undo"))).ok)
+            self.assertEqual(bench.state()["prototypes"][0]["shots"], 4)
+            self.assertTrue(bench.command(pmt.cons(pmt.intern("command"),
+                                                   command("rename", label="a", new_label="b"))).ok)
+            # the metadata of a PDU
+            self.assertTrue(bench.command(pmt.cons(command("rename", label="b", new_label="c"),
+                                                   pmt.init_u8vector(0, []))).ok)
+            self.assertTrue(bench.command(pmt.cons(command("rename", label="c", new_label="d"),
+                                                   pmt.PMT_NIL)).ok)
+            self.assertEqual(bench.tested.labels(), ("d",))
+
+    def test_an_unknown_key_is_named(self):
+        with self.new() as bench:
+            reason = bench.command(command("enroll", label="x", shot=3)).reason
+            self.assertIn("enroll has no key 'shot'; it takes label, sample_start, shots, source", reason)
+
+    def test_the_last_sample_there_can_be(self):
+        """No number in an embedding makes an answer or a prediction impossible."""
+        with self.new() as bench:
+            bench.teach("a", 0)
+            last = TileInfo(sample_start=2**62, sample_count=2**62, tile=2**62, dropped=2**62)
+            self.assertEqual(bench.embed(embedding_pdu(last, near(0, 1))).info.sample_start, 2**62)
+            self.assertTrue(bench.command(command("remove", label="a")).ok)
+            self.assertTrue(bench.command(command("enroll", label="b", source="at", sample_start=2**62)).ok)
+            self.assertEqual(bench.embed(embedding_pdu(last, near(0, 1))).label, "b")
+
+    # -- many commands ------------------------------------------------------------------------------
+    def test_a_flood_of_commands(self):
+        """Embeddings are decided meanwhile, what is too much is refused with one answer, and the state goes
+        out a few times, not with every change."""
+        with self.new() as bench:
+            bench.teach("a", 0)
+            states, answers = bench.count("prototypes_out"), bench.count("status")
+            flood = [command("set", label=f"l{k % 5}", vector=near(k % 5 + 1, k)) for k in range(200)]
+            block = bench.tested.to_basic_block()
+            begin = time.monotonic()
+            for k in range(20_000):
+                block._post(messages.PROTOTYPES, flood[k % 200])
+                if k % 1000 == 0:
+                    bench.post("embeddings", tile(k, near(0, k)))
+            wait_for(lambda: bench.count("predictions") == 20, "the predictions")
+            wait_for(lambda: block.nmsgs(messages.PROTOTYPES) == 0, "the end of the flood")
+            bench.post("prototypes", command("remove", label="a"))
+            wait_for(lambda: bench.count("status") and bench.status().command == "remove", "the last answer")
+            took = time.monotonic() - begin
+            found = [pmt.to_python(m) for m in bench.all("status")[answers:-1]]
+            done = sum(m["ok"] for m in found)
+            refused = [m["reason"] for m in found if not m["ok"]]
+            self.assertTrue(all("too many commands waiting" in reason for reason in refused))
+            self.assertEqual(done + sum(int(reason.split()[0]) for reason in refused), 20_000)
+            self.assertGreaterEqual(done, MAX_COMMANDS)
+            self.assertLessEqual(bench.count("prototypes_out") - states, took / 0.1 + 30)
+            self.assertEqual(len(bench.tested.labels()), 5)
+
+    def test_stop_in_a_flood(self):
+        bench = self.new()
+        bench.tb.start()
+        block = bench.tested.to_basic_block()
+        one = command("set", label="a", vector=near(0, 0))
+        for _ in range(100_000):
+            block._post(messages.PROTOTYPES, one)
+        begin = time.monotonic()
+        bench.tb.stop()
+        bench.tb.wait()
+        self.assertLess(time.monotonic() - begin, 3.0)
+
+    def test_refusals_are_logged_once_a_kind(self):
+        script = ("import pmt, time\nfrom gnuradio import blocks, gr, radiofm\n"
+                  "block = radiofm.prototype_classifier(embedding_size=4)\n"
+                  "tb = gr.top_block()\n"
+                  "out = blocks.message_debug()\n"
+                  "tb.msg_connect(block, 'status', out, 'store')\n"
+                  "tb.start()\n"
+                  "for k in range(500):\n"
+                  "    for command in ({'command': 'remove', 'label': f'l{k}'}, {'command': f'c{k}'},\n"
+                  "                    {'command': 'save', 'path': f'/no/{k}', 'x' * (k + 1): 1}):\n"
+                  "        block.to_basic_block()._post(pmt.intern('prototypes'), pmt.to_pmt(command))\n"
+                  "while out.num_messages() < 1500: time.sleep(0.01)\n"
+                  "tb.stop(); tb.wait()\n")
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                              timeout=DEADLINE)
+        said = [line for line in (done.stdout + done.stderr).splitlines() if "refused" in line]
+        self.assertEqual(len(said), 3, said)
 
     def test_malformed_embeddings_are_refused_and_a_good_one_still_works(self):
         good = tile(3, near(0, 0))
@@ -399,7 +506,13 @@ class qa_prototype_classifier(gr_unittest.TestCase):
             tile(3, np.full(D, np.nan)), tile(3, np.zeros(1_000_000)),
             pmt.cons(pmt.dict_add(meta, pmt.intern("sample_start"), pmt.intern("x")), pmt.cdr(good)),
             pmt.cons(pmt.dict_add(meta, pmt.intern("sample_start"), pmt.from_long(-5)), pmt.cdr(good)),
-            pmt.cons(pmt.dict_add(meta, pmt.intern("rx_time"), pmt.from_double(1)), pmt.cdr(good)),
+            *(pmt.cons(pmt.dict_add(meta, pmt.intern(key), value), pmt.cdr(good)) for key, value in (
+                ("rx_time", pmt.from_double(-1)), ("rx_time", pmt.PMT_T), ("rx_time", NO_TEXT),
+                ("rx_time", pmt.make_tuple(pmt.from_uint64(5), pmt.from_double(float("nan")))),
+                ("sample_rate", pmt.from_double(float("nan"))), ("sample_rate", pmt.from_long(0)),
+                ("rx_freq", pmt.from_double(float("inf"))), ("model", NO_TEXT),
+                ("sample_start", pmt.from_uint64(2**64 - 1)), ("sample_count", pmt.from_uint64(2**64 - 1)),
+                ("sample_start", pmt.from_double(0.5)), ("tile", pmt.from_uint64(2**64 - 1)))),
             pmt.cons(pmt.dict_delete(meta, pmt.intern("sample_count")), pmt.cdr(good)),
         ]
         with self.new() as bench:

@@ -321,7 +321,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
             return gr.tag_utils.python_to_tag((offset, pmt.intern(key), value, pmt.PMT_F))
 
         tags = [tag(0, "rx_rate", pmt.from_double(1e6)), tag(10, "rx_rate", pmt.from_double(2e6)),
-                tag(20, "rx_freq", pmt.intern("x")), tag(30, "rx_time", pmt.from_double(1.0)),
+                tag(20, "rx_freq", pmt.intern("x")), tag(30, "rx_time", pmt.from_double(-1.0)),
                 tag(40, "rx_freq", pmt.from_double(5.0)), tag(50, "rx_freq", pmt.from_double(5.0)),
                 tag(60, "burst", pmt.PMT_T), (tag(70, "rx_freq", pmt.from_uint64(7)))]
         self.source = blocks.vector_source_c(self.x.tolist(), False, 1, tags)
@@ -559,7 +559,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
                changed("label", pmt.from_long(1)), changed("confidence", nan), changed("confidence", inf),
                changed("unknown", pmt.from_long(1)), changed("rx_freq", nan), changed("sample_rate", inf),
                changed("freq_lower_edge", pmt.from_double(1.0)), changed("rx_freq", pmt.from_double(1e15)),
-               changed("rx_time", pmt.from_double(1.0)), changed("labels", pmt.from_long(1)),
+               changed("rx_time", pmt.from_double(-1.0)), changed("labels", pmt.from_long(1)),
                changed("model", pmt.from_long(1)), changed("label", pmt.PMT_NIL)]
         self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
         answers = self.run_messages(self.sink, [*bad, prediction(0, 10, "good")])

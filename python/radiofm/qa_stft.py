@@ -2,6 +2,8 @@
 # Copyright 2026 gr-radiofm authors
 """Tests of the stft block in a flowgraph."""
 
+import subprocess
+import sys
 import time
 import unittest
 from fractions import Fraction
@@ -307,7 +309,8 @@ class qa_stft(gr_unittest.TestCase):
             return sample, pmt.intern("rx_rate"), pmt.from_double(rate)
 
         # (sample, time as an exact fraction, the rate in force)
-        tags = [time_tag(0, 7, 0.5), time_tag(130, 1700000000, 0.25), time_tag(1003, 1700000001, 0.0),
+        tags = [rate_tag(0, 1000.0),
+                time_tag(0, 7, 0.5), time_tag(130, 1700000000, 0.25), time_tag(1003, 1700000001, 0.0),
                 # The rate comes after the time of the same sample, and belongs to it.
                 time_tag(2050, 1700000002, 1e-6), rate_tag(2050, 3.2e6),
                 time_tag(3999, 1700000003, 0.9999999), time_tag(4000, 1700000004, 0.1)]
@@ -315,7 +318,7 @@ class qa_stft(gr_unittest.TestCase):
         for chunk in (1, 64, 100000):
             for fft_size, hop, averaging in ((64, 32, 1), (64, 32, 4), (16, 50, 2), (100, 400, 1)):
                 with self.subTest(chunk=chunk, fft_size=fft_size, hop=hop, averaging=averaging):
-                    stft = radiofm.stft(fft_size, hop, averaging=averaging, samp_rate=1000)
+                    stft = radiofm.stft(fft_size, hop, averaging=averaging)
                     self.rows(stft, signal(8000, 8), tags, chunk)
                     got = sorted((t.offset, Fraction(pmt.to_uint64(pmt.tuple_ref(t.value, 0))) +
                                   Fraction(pmt.to_double(pmt.tuple_ref(t.value, 1))),
@@ -333,20 +336,87 @@ class qa_stft(gr_unittest.TestCase):
                         self.assertLess(abs(time - wanted), Fraction(1, 10**12))
                         self.assertTrue(0 <= fraction < 1)
 
-    def test_odd_times_and_rates_are_carried_as_they_are(self):
-        time, rate = pmt.intern("rx_time"), pmt.intern("rx_rate")
-        tags = [(10, time, pmt.from_double(3.0)), (10, rate, pmt.intern("fast")), (40, time, pmt.PMT_NIL),
-                (70, rate, pmt.from_double(-1.0)), (70, rate, pmt.from_complex(1j)),
-                (80, time, pmt.make_tuple(pmt.from_uint64(0), pmt.from_double(0.001)))]
-        self.rows(radiofm.stft(32, 32, samp_rate=1000), signal(320, 9), tags)
-        got = [(t.offset, t.key, t.value) for t in self.sink.tags()]
-        self.assertEqual(len(got), len(tags))
-        for sample, key, value in tags[:-1]:
-            self.assertTrue(any(o == sample // 32 and pmt.eq(k, key) and pmt.equal(v, value)
-                                for o, k, v in got))
-        # A row that began before the clock's zero begins at zero.
+    def tags_out(self, tags, **settings):
+        """(row, key, value) of what comes out of tags (sample, key, value), and the count of bad ones."""
+        tags = [(sample, pmt.intern(key), value) for sample, key, value in tags]
+        stft = radiofm.stft(32, 32, **settings)
+        rows = self.rows(stft, signal(320, 9), tags)
+        self.assertEqual(len(rows), 10)
+        return sorted((t.offset, pmt.symbol_to_string(t.key), pmt.to_python(t.value))
+                      for t in self.sink.tags()), stft.bad_tags()
+
+    def test_numbers_and_times_in_every_form_mean_the_same(self):
+        kinds = [pmt.from_double, lambda v: pmt.from_uint64(int(v)), lambda v: pmt.from_long(int(v))]
+        expected = [(0, "rx_rate"), (1, "rx_time"), (2, "rx_freq")]
+        for kind in kinds:
+            for two in (pmt.make_tuple, pmt.cons, pmt.list2):
+                got, bad = self.tags_out([(0, "rx_rate", kind(1000)), (64, "rx_freq", kind(1e8)),
+                                          (40, "rx_time", two(kind(100), pmt.from_double(0.5)))])
+                self.assertEqual([g[:2] for g in got], expected)
+                self.assertEqual((got[0][2], got[2][2], got[1][2][0]), (1000.0, 1e8, 100))
+                self.assertAlmostEqual(got[1][2][1], 0.492, delta=1e-12)
+                self.assertEqual(bad, 0)
+        got, _ = self.tags_out([(0, "rx_time", pmt.from_double(3.5))])  # one number of seconds
+        self.assertEqual(got, [(0, "rx_time", (3, 0.5))])
+
+    def test_tags_that_cannot_be_read_are_left_out_alone(self):
+        nan, good = float("nan"), pmt.make_tuple(pmt.from_uint64(7), pmt.from_double(0.0))
+        no_text = pmt.deserialize_str(b"\x02\x00\x03\xff\xfe\xfd")  # a symbol that is not UTF-8
+        bad = [("rx_rate", value) for value in (
+            pmt.intern("fast"), pmt.from_double(-1.0), pmt.from_double(nan), pmt.from_complex(1j),
+            pmt.PMT_T, pmt.from_uint64(0), pmt.from_uint64(2**64 - 1), no_text)]
+        bad += [("rx_time", value) for value in (
+            pmt.PMT_NIL, pmt.from_double(-3.0), pmt.from_double(nan), no_text,
+            pmt.make_tuple(no_text, no_text),
+            pmt.make_tuple(pmt.from_uint64(2**64 - 1), pmt.from_double(0.0)),
+            pmt.make_tuple(pmt.from_uint64(100), pmt.from_double(nan)), pmt.make_tuple(pmt.from_long(-1)),
+            pmt.make_tuple(pmt.from_long(-1), pmt.from_double(0.0)))]
+        bad += [("rx_freq", value) for value in (pmt.from_double(nan), pmt.from_double(1e300), pmt.PMT_NIL)]
+        tags = [(40, key, value) for key, value in bad]
+        tags.insert(5, (40, "rx_time", good))
+        tags += [(40, "rx_freq", pmt.from_double(1e8)), (40, "mark", no_text)]
+        stft = radiofm.stft(32, 32, samp_rate=1000)
+        rows = self.rows(stft, signal(320, 9), [(s, pmt.intern(k), v) for s, k, v in tags] + [
+            (50, no_text, pmt.from_long(3))])
+        self.assertEqual((len(rows), stft.bad_tags()), (10, len(bad)))
+        got = [t for t in self.sink.tags()]
+        self.assertEqual([t.offset for t in got], [1] * 4)
+        times = [pmt.to_python(t.value) for t in got if pmt.eq(t.key, pmt.intern("rx_time"))]
+        self.assertEqual(times, [(6, 0.992)])
+        self.assertEqual(sum(pmt.eq(t.value, no_text) for t in got), 1)
+        self.assertEqual(sum(pmt.eq(t.key, no_text) for t in got), 1)
+
+    def test_a_clock_set_to_zero_gives_the_next_row_its_time(self):
         zero = pmt.make_tuple(pmt.from_uint64(0), pmt.from_double(0.0))
-        self.assertTrue(any(o == 2 and pmt.equal(v, zero) for o, k, v in got))
+        got, bad = self.tags_out([(80, "rx_time", zero)], samp_rate=1000)
+        self.assertEqual([(row, key, time[0]) for row, key, time in got], [(3, "rx_time", 0)])
+        self.assertAlmostEqual(got[0][2][1], 0.016, delta=1e-12)
+        self.assertEqual(bad, 0)
+
+    def test_what_is_stated_wins_and_zero_means_as_the_tags_say(self):
+        rate, time = pmt.from_double(4000.0), pmt.make_tuple(pmt.from_uint64(9), pmt.from_double(0.5))
+        for stated, in_force in ((1000.0, 1000.0), (0.0, 4000.0)):
+            got, bad = self.tags_out([(0, "rx_rate", rate), (40, "rx_time", time)], samp_rate=stated)
+            self.assertEqual(got[0], (0, "rx_rate", in_force))
+            self.assertAlmostEqual(got[1][2][1], 0.5 - 8 / in_force, delta=1e-12)
+        got, bad = self.tags_out([(32, "rx_time", time), (40, "rx_time", time)])  # no rate at all
+        self.assertEqual((got, bad), ([(1, "rx_time", (9, 0.5))], 1))
+
+    def test_a_contradiction_and_bad_tags_are_logged_once(self):
+        script = ("import pmt\nfrom gnuradio import blocks, gr, radiofm\n"
+                  "def tag(at, key, value):\n"
+                  "    return gr.tag_utils.python_to_tag((at, pmt.intern(key), value))\n"
+                  "tags = [tag(k, 'rx_rate', pmt.from_double(1e6)) for k in range(9)]\n"
+                  "tags += [tag(k, 'rx_time', pmt.PMT_NIL) for k in range(9)]\n"
+                  "tb = gr.top_block()\n"
+                  "tb.connect(blocks.vector_source_c([0] * 320, False, 1, tags),\n"
+                  "           radiofm.stft(32, 32, samp_rate=250e3), blocks.null_sink(128))\n"
+                  "tb.run()\n")
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        self.assertEqual(len(said), 2, said)
+        self.assertTrue(any("set to 250000" in line and "says 1000000" in line for line in said), said)
+        self.assertTrue(any("rx_time is left out" in line for line in said), said)
 
     # ---- setters --------------------------------------------------------------------
 
@@ -415,8 +485,12 @@ class qa_stft(gr_unittest.TestCase):
                 ("fft_size", dict(fft_size=1 << 25)),
                 ("hop", dict(hop=0)), ("averaging", dict(averaging=0)), ("output", dict(output="dB")),
                 ("averaged", dict(averaging=2, output="complex")),
-                ("beta", dict(window=window.WIN_KAISER, window_param=-1.0)),
-                ("samp_rate", dict(samp_rate=0)), ("samp_rate", dict(samp_rate=float("nan"))),
+                *(("parameter", dict(window=kind, window_param=value))
+                  for kind in (window.WIN_KAISER, window.WIN_EXPONENTIAL, window.WIN_GAUSSIAN,
+                               window.WIN_TUKEY)
+                  for value in (-1.0, 1e9, 1e300, float("nan"), float("inf"))),
+                ("parameter", dict(window=window.WIN_KAISER, window_param=101.0)),
+                ("samp_rate", dict(samp_rate=-1)), ("samp_rate", dict(samp_rate=float("nan"))),
                 ("taps", dict(window=[1.0] * 7)), ("zero", dict(window=[0.0] * 8)),
                 ("finite", dict(window=[float("nan")] * 8))):
             with self.subTest(**bad), self.assertRaisesRegex(ValueError, message):
@@ -429,7 +503,10 @@ class qa_stft(gr_unittest.TestCase):
                               (stft.set_output, "complex"), (stft.set_output, "")):
             self.assertRaises(ValueError, setter, value)
         self.assertEqual((stft.taps(), stft.averaging(), stft.output()), (taps, 2, "db"))
-        self.assertEqual(stft.samp_rate(), 1.0)
+        self.assertEqual(stft.samp_rate(), 0.0)
+        self.assertRaises(ValueError, stft.set_window, window.WIN_KAISER, 1000.0)  # which is never done
+        self.assertEqual(stft.taps(), taps)
+        stft.set_window(window.WIN_KAISER, 100.0)
         self.assertRaises(ValueError, radiofm.stft(8, 8, output="complex").set_averaging, 2)
         self.assertRaises(ValueError, radiofm.stft(8, 8, output="complex").set_output, "db")
 

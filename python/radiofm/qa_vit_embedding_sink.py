@@ -241,12 +241,12 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
                 (4, "rx_freq", pmt.from_double(3e8)), (5, "rx_rate", pmt.from_double(4e3)),
                 (7, "rx_time", messages.time_to_pmt(2**33, 0.5)),
                 (8, "radiofm_pad", pmt.from_uint64(8 * stride + 5))]
-        self.make(self.tiles[:9], tags, samp_rate=1e3)
+        self.make(self.tiles[:9], tags)
         self.tb.run()
         infos = self.infos()
         self.assertEqual([i.sample_start for i in infos], [k * stride for k in range(9)])
         self.assertEqual([i.sample_count for i in infos], [count] * 8 + [5])
-        self.assertEqual([i.sample_rate for i in infos], [1e3] + [2e3] * 4 + [4e3] * 4)
+        self.assertEqual([i.sample_rate for i in infos], [None] + [2e3] * 4 + [4e3] * 4)
         self.assertEqual([i.rx_freq for i in infos], [None, None, 1e8, 1e8] + [3e8] * 5)
         self.assertIsNone(infos[0].rx_time)
         at = [100.75 + k * stride / 2e3 for k in range(5)]
@@ -256,7 +256,7 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
         self.assertEqual(infos[7].rx_time, (2**33, 0.5))
         self.assertEqual(infos[8].rx_time[0], 2**33)
         self.assertAlmostEqual(infos[8].rx_time[1], 0.5 + stride / 4e3, delta=1e-12)
-        self.assertTrue(all(i.freq_lower_edge < i.freq_upper_edge for i in infos))
+        self.assertTrue(all(i.freq_lower_edge < i.freq_upper_edge for i in infos[1:]))
         noise = infos[4]  # fills the band
         self.assertEqual((noise.freq_lower_edge, noise.freq_upper_edge), (3e8 - 1e3, 3e8 + 1e3))
         self.assertTrue(all(0 <= i.rx_time[1] < 1 for i in infos[1:]))
@@ -273,15 +273,146 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
         keys = pmt.to_python(pmt.car(self.last.messages[0])).keys()
         self.assertEqual(set(keys), {"sample_start", "sample_count", "tile", "dropped", "model", "run"})
 
-    def test_odd_tags_are_ignored(self):
-        tags = [(0, "rx_rate", pmt.from_double(1e3)), (1, "rx_rate", pmt.intern("fast")),
-                (1, "rx_rate", pmt.from_double(-1.0)), (1, "rx_rate", pmt.from_double(float("nan"))),
-                (1, "rx_freq", pmt.PMT_NIL), (1, "rx_time", pmt.from_double(1.0)),
-                (1, "radiofm_pad", pmt.PMT_T), (1, "something", pmt.PMT_F)]
+    def test_tags_that_cannot_be_read_are_left_out_alone(self):
+        no_text = pmt.deserialize_str(b"\x02\x00\x03\xff\xfe\xfd")
+        bad = [("rx_rate", pmt.intern("fast")), ("rx_rate", pmt.from_double(-1.0)), ("rx_rate", no_text),
+               ("rx_rate", pmt.from_double(float("nan"))), ("rx_freq", pmt.PMT_NIL),
+               ("radiofm_pad", pmt.PMT_T), ("rx_time", no_text),
+               ("rx_time", pmt.make_tuple(pmt.from_long(-1), pmt.from_long(0))),
+               ("rx_freq", pmt.from_double(float("inf")))]
+        tags = [(0, "rx_rate", pmt.from_uint64(1000)), *((1, key, value) for key, value in bad),
+                (1, "something", no_text), (1, "rx_freq", pmt.from_long(5))]
         self.make(self.tiles[:3], tags)
         self.tb.run()
         self.assertEqual([(i.sample_rate, i.rx_freq, i.rx_time, i.sample_count) for i in self.infos()],
-                         [(1e3, None, None, SPEC.samples_per_tile)] * 3)
+                         [(1e3, f, None, SPEC.samples_per_tile) for f in (None, 5.0, 5.0)])
+        self.assertEqual((self.sink.bad_tags(), self.sink.embedded()), (len(bad), 3))
+        reasons = [pmt.to_python(m)["reason"] for m in self.status.messages]
+        self.assertEqual(len(reasons), 4, reasons)  # of each tag once
+
+    def test_a_key_that_is_not_text_harms_nothing(self):
+        self.tb = gr.top_block()
+        tag = gr.tag_utils.python_to_tag((1, pmt.deserialize_str(b"\x02\x00\x03\xff\xfe\xfd"), pmt.PMT_T))
+        self.connect_sink(blocks.vector_source_f(self.tiles[:3].ravel(), False, SPEC.tile_size, [tag]))
+        self.tb.run()
+        self.assertEqual((self.sink.embedded(), self.sink.bad_tags()), (3, 0))
+
+    def test_the_rate_that_is_stated_wins_and_a_contradiction_is_said(self):
+        tags = [(k, "rx_rate", pmt.from_double(1e6)) for k in range(3)]
+        self.make(self.tiles[:3], tags, samp_rate=250e3)
+        self.tb.run()
+        self.assertEqual([i.sample_rate for i in self.infos()], [250e3] * 3)
+        [reason] = [pmt.to_python(m)["reason"] for m in self.status.messages]
+        self.assertIn("set to 250000", reason)
+        self.assertIn("says 1000000", reason)
+
+    # -- overload 'auto' --------------------------------------------------------------------------------
+    def test_files_wait_and_live_sources_do_not(self):
+        path = self.path / "tiles.f32"
+        self.tiles[:6].tofile(path)
+        size = SPEC.tile_size * 4
+
+        def waits(*chain):
+            self.tb = gr.top_block()
+            self.connect_sink(*chain, overload="auto")
+            self.tb.run()
+            self.assertEqual(self.sink.overload(), "auto")
+            self.assertEqual(self.sink.embedded() + self.sink.dropped(), 6)
+            return self.sink.waits()
+
+        def from_file():
+            return blocks.file_source(size, str(path), False)
+
+        class device(gr.sync_block):
+            """A source that nobody knows."""
+
+            def __init__(self, tiles):
+                kind = (np.float32, SPEC.tile_size)
+                gr.sync_block.__init__(self, name="device", in_sig=None, out_sig=[kind])
+                self.tiles = list(tiles)
+
+            def work(self, input_items, output_items):
+                if not self.tiles:
+                    return -1
+                output_items[0][0] = self.tiles.pop()
+                return 1
+
+        write_recording(self.path / "six", np.ones(6 * SPEC.stride + 32, np.complex64), sample_rate=RATE)
+        self.assertTrue(waits(radiofm.sigmf_source(str(self.path / "six.sigmf-meta")),
+                              radiofm.iq_to_spectrogram(self.bundle)))
+        self.assertTrue(waits(from_file()))
+        self.assertTrue(waits(blocks.vector_source_f(self.tiles[:6].ravel(), False, SPEC.tile_size),
+                              blocks.head(size, 6), blocks.multiply_const_vff([1.0] * SPEC.tile_size)))
+        self.assertFalse(waits(from_file(), blocks.throttle(size, 1e3)))
+        self.assertFalse(waits(device(self.tiles[:6])))
+
+    def test_two_sources_wait_only_if_both_do(self):
+        for live in (False, True):
+            self.tb = gr.top_block()
+            add = blocks.add_vff(SPEC.tile_size)
+            self.connect_sink(add, overload="auto")
+            for k in range(2):
+                source = blocks.vector_source_f(self.tiles[:4].ravel(), False, SPEC.tile_size)
+                throttle = [blocks.throttle(4 * SPEC.tile_size, 1e3)] if live and k else []
+                self.tb.connect(source, *throttle, (add, k))
+            self.tb.run()
+            self.assertEqual(self.sink.waits(), not live)
+
+    def test_a_graph_of_defaults_decides_all_of_a_file(self):
+        self.make(self.tiles, overload="auto", max_batch=2, max_queue=2)
+        self.tb.run()
+        self.assertEqual([i.tile for i in self.infos()], list(range(200)))
+
+    def test_drops_are_said_at_once_and_in_the_end(self):
+        self.make(self.tiles, overload="drop", max_batch=4, max_queue=6)
+        engine = self.sink._engine
+        engine.gate.clear()
+        self.tb.start()
+        until(lambda: self.status.messages)
+        self.assertIn("oldest that wait are dropped", pmt.to_python(self.status.messages[0])["reason"])
+        engine.gate.set()
+        self.tb.wait()
+        until(lambda: len(self.status.messages) == 2)
+        self.assertIn(f"{self.sink.dropped()} of 200 were dropped",
+                      pmt.to_python(self.status.messages[1])["reason"])
+
+    # -- counters ---------------------------------------------------------------------------------------
+    def test_what_was_not_delivered_is_not_embedded(self):
+        """Stopped or locked: the sink's counters say what the block behind has got."""
+        for overload in ("block", "drop"):
+            for delay in (0.0, 0.05, 0.1):
+                self.make(self.tiles, overload=overload, max_batch=3, max_queue=8)
+                self.source.set_repeat(True)
+                store = blocks.message_debug()
+                self.tb.msg_connect(self.sink, "embeddings", store, "store")
+                self.tb.start()
+                until(lambda: store.num_messages() > 3)  # noqa: B023
+                time.sleep(delay)
+                self.tb.stop()
+                self.tb.wait()
+                self.assertEqual(self.sink.embedded(), store.num_messages())
+                self.assertEqual(self.sink.embedded() + self.sink.dropped() + self.sink.failed(),
+                                 self.sink._next)
+                self.assertEqual(self.sink.waiting(), 0)
+                before = store.num_messages()
+                self.source.set_repeat(False)
+                self.tb.run()  # nothing of the run before comes now
+                first, _ = messages.parse_embedding(store.get_message(before))
+                self.assertEqual(first.tile, 0 if overload == "block" else first.tile)
+                self.assertEqual(self.sink.embedded(), store.num_messages() - before)
+
+    def test_a_batch_in_work_when_it_is_stopped_is_dropped(self):
+        self.make(self.tiles, max_batch=4, max_queue=4)
+        engine = self.sink._engine
+        engine.gate.clear()
+        self.tb.start()
+        self.assertTrue(engine.entered.wait(LONG))
+        self.tb.stop()
+        until(lambda: self.sink._stopping)
+        engine.gate.set()
+        self.tb.wait()
+        self.assertEqual((self.sink.embedded(), self.first.messages), (0, []))
+        self.assertEqual(self.sink.dropped(), self.sink._next)
 
     # -- file -------------------------------------------------------------------------------------------
     def test_file(self):

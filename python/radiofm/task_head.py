@@ -10,6 +10,7 @@ import numpy as np
 from gnuradio import gr
 
 from .common import backlog, messages
+from .common.complaints import Complaints
 from .common.lifetime import Held
 from .common.messages import TILE_LAYER, MessageError, Prediction, TileInfo
 from .common.optional import optional
@@ -54,7 +55,7 @@ class task_head(backlog.Reader, Held, gr.basic_block):
     def __init__(self, head: str, min_confidence: float = 0.0, bundle: str = "", min_pixels: int = 16,
                  max_batch: int = 8, max_queue: int = 256, threads: int = 1):
         gr.basic_block.__init__(self, name=_NAME, in_sig=None, out_sig=None)
-        self._log = gr.logger(self.alias())
+        self._complaints = Complaints(gr.logger(self.alias()))
         self._lock = threading.Lock()
         self._counts = {"received": 0, "refused": 0, "dropped": 0}
         self._bundle, self._threads = str(bundle), _whole("threads", threads, 1)
@@ -69,6 +70,7 @@ class task_head(backlog.Reader, Held, gr.basic_block):
         backlog.register(self)
 
     def start(self):
+        self._complaints.forget()
         left = self.begin_run()
         if left:
             self._log.warn(f"{left} PDUs of the run before were not decided, and are dropped")
@@ -77,6 +79,10 @@ class task_head(backlog.Reader, Held, gr.basic_block):
 
     def stop(self):
         self.end_run()
+        if not self._ended_itself:
+            backlog.take_back(self, (messages.PREDICTIONS,))
+        if self.dropped():
+            self._publish_status(f"{self.dropped()} of {self.received()} were dropped")
         backlog.end_sending(self)
         return True
 
@@ -114,10 +120,7 @@ class task_head(backlog.Reader, Held, gr.basic_block):
         """The newest of a batch that was too many, the rest counted."""
         excess = max(0, len(batch) - self._max_batch)
         if excess:
-            if not self._counts["dropped"]:
-                self._log.warn(
-                    "tokens come faster than this head decides; the oldest are dropped (said once)"
-                )
+            self._say("tokens come faster than this head decides; the oldest are dropped, and counted")
             self._counts["dropped"] += excess
         return batch[excess:]
 
@@ -159,9 +162,16 @@ class task_head(backlog.Reader, Held, gr.basic_block):
         return info, {layer: found[layer] for layer in engine.layers}
 
     def _refuse(self, reason: str) -> None:
-        if not self._counts["refused"]:
-            self._log.warn(f"{reason}; it is left out (said once, then counted)")
+        self._complaints.say(f"a tile is not decided: {reason}")
         self._counts["refused"] += 1
+        self._publish_status(reason)
+
+    def _say(self, text: str) -> None:
+        """Once a run, in the log and on ``status``."""
+        if self._complaints.say(text):
+            self._publish_status(text)
+
+    def _publish_status(self, reason: str) -> None:
         self.message_port_pub(messages.STATUS, messages.status("predict", False, reason))
 
     # -- settings and counters ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from .common import backlog, messages
 from .common.messages import TILE_LAYER, TileInfo
 from .common.optional import optional
 from .common.origin import origins, read_tags
-from .common.stream_embedder import PATIENCE, Piece, StreamEmbedder, open_encoder
+from .common.stream_embedder import PATIENCE, EmbedderSettings, Piece, StreamEmbedder, open_encoder
 
 _NAME = "ViT Embedding Sink"
 
@@ -20,9 +20,12 @@ class vit_embedding_sink(StreamEmbedder):
     """Embeds the tiles of IQ to Spectrogram with the Vision Transformer of a bundle.
 
     Inference runs on a thread of its own. Where it cannot keep up, ``overload`` says what happens:
-    'drop' (live sources): the oldest waiting tile goes and is counted, the source never waits;
-    'block' (files): the source waits and every tile is embedded. In both, what waits when the stream ends is
-    embedded before the flowgraph ends, and the PDUs reach the blocks behind.
+    'drop': the oldest waiting tile goes and is counted, the source never waits;
+    'block': the source waits and every tile is embedded;
+    'auto': 'block' where the stream comes from files or is computed (GNU Radio's file, WAV, vector, signal
+    and noise sources, SigMF Source, the simulators), 'drop' where it is live: from any other source, or
+    through a throttle. In all, what waits when the stream ends is embedded before the flowgraph ends, and the
+    PDUs reach the blocks behind. What is dropped is said in the log and on ``status``.
 
     Message output ``embeddings``: a PDU a tile, in order (dict . f32vector[D]): ``sample_start``,
       ``sample_count`` (less padding), ``tile``, ``dropped`` (tiles lost before this one), ``model``; as far
@@ -31,11 +34,12 @@ class vit_embedding_sink(StreamEmbedder):
     Message output ``tokens``: for heads with blocks of their own and for segmentation, a PDU a tile of the
       same keys, the trunk's pass that made the embedding shared (docs/messages.md). Only with
       ``token_layers``. With overload 'block' they are not sent faster than every Task Head takes them.
-    Message output ``status``: {command 'embed', ok false, reason} when embedding or the file fails.
+    Message output ``status``: {command 'embed', ok false, reason} when embedding or the file fails; once a
+      run also when tiles are dropped, when a tag cannot be read, and when a tag contradicts ``samp_rate``.
 
     bundle       a bundle: its path, its name, a Hugging Face id, or loaded
-    samp_rate    samples/s of the stream before the tiles, until an ``rx_rate`` tag comes; 0 if not known
-    overload     'drop' or 'block'
+    samp_rate    samples/s of the stream before the tiles; 0: as the ``rx_rate`` tags say
+    overload     'auto', 'drop' or 'block'
     max_batch    tiles that are embedded at once, at most
     max_latency  seconds that a tile waits for others to be embedded with
     max_queue    tiles that may wait
@@ -50,13 +54,13 @@ class vit_embedding_sink(StreamEmbedder):
     is missing.
     """
 
-    def __init__(self, bundle="radiofm-small", samp_rate: float = 0.0, overload: str = "drop",
+    def __init__(self, bundle="radiofm-small", samp_rate: float = 0.0, overload: str = "auto",
                  max_batch: int = 8, max_latency: float = 0.05, max_queue: int = 16, filename: str = "",
                  engine: str = "auto", threads: int = 1, token_layers: Sequence[int] = ()):
         encoder = open_encoder(_NAME, bundle, "tiles", engine, threads)
         self._spec = encoder.spec
-        super().__init__(_NAME, "vit_embedding_sink", encoder, (np.float32, self._spec.tile_size), samp_rate,
-                         overload, max_batch, max_latency, max_queue)
+        super().__init__(_NAME, "vit_embedding_sink", encoder, (np.float32, self._spec.tile_size),
+                         EmbedderSettings(samp_rate, overload, max_batch, max_latency, max_queue))
         self._clean_tiles = optional("radiofm_ml.engines", _NAME).clean_tiles
         self._occupied_band = optional("radiofm_ml.spectrogram", _NAME).occupied_band
         self._embeddings = optional("radiofm_ml.embeddings", _NAME)
@@ -65,6 +69,8 @@ class vit_embedding_sink(StreamEmbedder):
         if self._filename:
             self._new_file().discard()  # to say now that it cannot be written
         self.message_port_register_out(messages.TOKENS)
+
+    _ports = messages.EMBEDDINGS, messages.TOKENS
 
     # -- life -----------------------------------------------------------------------------------------
     def start(self):
@@ -102,19 +108,22 @@ class vit_embedding_sink(StreamEmbedder):
         return taken
 
     # -- the worker's thread --------------------------------------------------------------------------
-    def _embed(self, batch: list[Piece]) -> None:
-        tiles = self._stack(batch)
-        embedded, tokens = self._run(tiles)
-        infos = [self._tile_info(piece, self._posted + i) for i, piece in enumerate(batch)]
-        for i, (info, embedding) in enumerate(zip(infos, embedded, strict=True)):
-            self.message_port_pub(messages.EMBEDDINGS, messages.embedding_pdu(info, embedding))
+    def _embed(self, batch: list[Piece]) -> int:
+        embedded, tokens = self._run(self._stack(batch))
+        infos = []
+        for i, piece in enumerate(batch):
+            if self._stopping:  # the blocks behind read no more
+                break
+            infos.append(self._tile_info(piece, self._posted))
+            self.message_port_pub(messages.EMBEDDINGS, messages.embedding_pdu(infos[-1], embedded[i]))
             if tokens:
                 layers = {layer: matrices[i] for layer, matrices in tokens.items()}
                 backlog.wait(self, messages.TOKENS, self._gives_up)
-                self.message_port_pub(messages.TOKENS, messages.tokens_pdu(info, layers))
-        self._posted += len(batch)
-        if self._file is not None:
-            self._write(infos, embedded)
+                self.message_port_pub(messages.TOKENS, messages.tokens_pdu(infos[-1], layers))
+            self._posted += 1
+        if self._file is not None and infos:
+            self._write(infos, embedded[:len(infos)])
+        return len(infos)
 
     def _run(self, tiles: np.ndarray) -> tuple[np.ndarray, dict[int, np.ndarray]]:
         """Embeddings, and matrices (n, rows, columns) of the wanted layers."""

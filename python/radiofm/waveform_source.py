@@ -179,7 +179,7 @@ class _switch(Held, gr.basic_block):
         self._powers = powers
         self._ports = {name: port for port, name in enumerate(powers, 1)}
         self._repeat = bool(repeat)
-        self._start_time = _number("start_time", start_time, low=0.0)
+        self._start_time = _number("start_time", start_time, low=0.0, high=253402300799.0)
         self._base, self._schedule = base, schedule
         self.set_snr(snr)
         self.set_frequency_offset(frequency_offset)

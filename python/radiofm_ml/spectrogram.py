@@ -21,11 +21,13 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 import torch
 
-from radiofm_ml.arguments import is_whole
+from radiofm_ml.arguments import is_number, is_whole
 
 POWER_FLOOR = 1e-20  # -200 dB: below what any float32 chain resolves, and keeps log10 finite
 SKIRT_DB = 20.0  # columns this far below the strongest one are a signal's skirts
 SPUR_DB = 15.0  # a thin line below this is more often a receiver's spur than the signal
+MAX_FFT = 1 << 24  # bins: a row of 64 MiB
+MAX_SIDELOBES = 1000  # of a Taylor window: scipy takes any number, and as long as that takes
 GAP_DB = 100.0  # bins this far below a tile's peak are digital silence, not noise
 
 
@@ -82,6 +84,8 @@ class SpectrogramSpec:
             ("tile_cols", 1),
         ):
             value = getattr(self, name)
+            if name == "fft_size" and is_whole(value) and value > MAX_FFT:
+                raise ValueError(f"spectrogram spec: fft_size must be at most {MAX_FFT}, got {value}")
             if not is_whole(value, low):
                 raise ValueError(
                     f"spectrogram spec: {name} must be a whole number of at least {low}, got {value!r}"
@@ -169,14 +173,19 @@ class SpectrogramSpec:
         """Window, float32 (fft_size,)."""
         from scipy.signal import get_window
 
+        named = f"spectrogram spec: window {repr(self.window)[:60]}"
+        if not _window_is_bounded(self.window):
+            raise ValueError(f"{named} must be a name, or (name, parameters) with finite numbers of at most "
+                             f"{MAX_FFT} ({MAX_SIDELOBES} side lobes of a Taylor window)")
         try:
-            taps = get_window(self.window, self.fft_size).astype(np.float32)
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"spectrogram spec: window {self.window!r} is not one of scipy's: {error}"
-            ) from None
+            with np.errstate(all="ignore"):  # what comes of it is looked at below
+                taps = get_window(self.window, self.fft_size).astype(np.float32)
+        except (ValueError, TypeError, ArithmeticError, IndexError, AttributeError) as error:
+            raise ValueError(f"{named} is not one of scipy's: {error}") from None
+        if not np.isfinite(taps).all():
+            raise ValueError(f"{named} has NaN or infinite taps: another parameter, please")
         if abs(float(taps.sum())) < 1e-6:
-            raise ValueError(f"spectrogram spec: window {self.window!r} sums to zero")
+            raise ValueError(f"{named} sums to zero")
         return taps
 
     def to_dict(self) -> dict:
@@ -194,6 +203,21 @@ class SpectrogramSpec:
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"spectrogram spec: {error}") from None
+
+
+def _window_is_bounded(window) -> bool:
+    """Is it a name, or a name with few parameters, all of them numbers (or lists of them) of bounded size?"""
+    if isinstance(window, str):
+        return True
+    if not isinstance(window, tuple) or not window or not isinstance(window[0], str) or len(window) > 5:
+        return False
+    most = MAX_SIDELOBES if window[0] in ("taylor", "taylorwin") else MAX_FFT
+    for value in window[1:]:
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if len(values) > 64 or not all(isinstance(v, bool) or v is None or is_number(v, -most, most)
+                                       for v in values):
+            return False
+    return True
 
 
 # The published MSM front end (arXiv 2411.09996 and its code): 16 ms slices become 224x224 pictures. That of

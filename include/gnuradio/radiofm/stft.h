@@ -8,6 +8,7 @@
 #include <gnuradio/block.h>
 #include <gnuradio/fft/window.h>
 #include <gnuradio/radiofm/api.h>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -29,8 +30,11 @@ namespace radiofm {
  * dropped.
  *
  * \b Tags: a tag at sample s goes to row floor(s / (hop * averaging)) with its key and
- * value. The time in `rx_time` is moved back to that row's first sample, by the rate of
- * the latest `rx_rate` tag at or before s, or samp_rate before the first.
+ * value. The time in `rx_time` is moved back to that row's first sample, by samp_rate, or
+ * where that is 0 by the latest `rx_rate` tag at or before s; a time that would be before
+ * the clock's zero goes to the next row. `rx_time` leaves as {uint64, double}, `rx_rate`
+ * (the rate in force) and `rx_freq` as double, whatever kind of number came. One that
+ * cannot be read is left out, said once and counted.
  *
  * \b Setters may be called while the flowgraph runs; they take effect with the next row
  * that is begun. Denormals count as zero; a NaN or Inf reaches the rows that use its
@@ -52,8 +56,9 @@ public:
      * \param output "db", "power" or "magnitude" (float rows) or "complex"
      * \param shift whether a row runs upwards from -samp_rate / 2, with DC at bin
      *        fft_size / 2; else DC is bin 0
-     * \param samp_rate samples a second, for `rx_time` until an `rx_rate` tag comes
-     * \param window_param the parameter of the windows that have one (Kaiser's beta)
+     * \param samp_rate samples a second; 0: as the `rx_rate` tags say
+     * \param window_param the parameter of the windows that have one (Kaiser's beta, 0
+     *        to 100)
      *
      * \throws std::invalid_argument if a parameter is out of range
      */
@@ -63,7 +68,7 @@ public:
                      int averaging = 1,
                      const std::string& output = "db",
                      bool shift = true,
-                     double samp_rate = 1.0,
+                     double samp_rate = 0.0,
                      double window_param = 6.76);
 
     /*!
@@ -78,7 +83,7 @@ public:
                      int averaging = 1,
                      const std::string& output = "db",
                      bool shift = true,
-                     double samp_rate = 1.0);
+                     double samp_rate = 0.0);
 
     virtual int fft_size() const = 0;
     virtual int hop() const = 0;
@@ -99,6 +104,9 @@ public:
 
     virtual double samp_rate() = 0;
     virtual void set_samp_rate(double samp_rate) = 0;
+
+    //! Tags of this run that could not be read, and were left out.
+    virtual uint64_t bad_tags() = 0;
 };
 
 } // namespace radiofm

@@ -5,6 +5,7 @@
  * calls into PMT, of a microsecond each, and a vector has to be a list.
  */
 
+#include "tags.h"
 #include <pmt/pmt.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -27,7 +28,7 @@ pmt::pmt_t with(const pmt::pmt_t& dict, const char* key, const pmt::pmt_t& value
 
 pmt::pmt_t time_tuple(uint64_t seconds, double fraction)
 {
-    return pmt::make_tuple(pmt::from_uint64(seconds), pmt::from_double(fraction));
+    return gr::radiofm::time_to_pmt({ seconds, fraction });
 }
 
 pmt::pmt_t tile_dict(pmt::pmt_t dict,

@@ -8,9 +8,11 @@ namespace py = pybind11;
 
 // gr_modtool writes between these marks.
 // BINDING_FUNCTION_PROTOTYPES(
+void bind_flowgraph(py::module& m);
 void bind_lifetime(py::module& m);
 void bind_pdu(py::module& m);
 void bind_stft(py::module& m);
+void bind_tags(py::module& m);
 // ) END BINDING_FUNCTION_PROTOTYPES
 
 PYBIND11_MODULE(radiofm_python, m)
@@ -21,8 +23,10 @@ PYBIND11_MODULE(radiofm_python, m)
     py::module::import("pmt");
 
     // BINDING_FUNCTION_CALLS(
+    bind_flowgraph(m);
     bind_lifetime(m);
     bind_pdu(m);
     bind_stft(m);
+    bind_tags(m);
     // ) END BINDING_FUNCTION_CALLS
 }

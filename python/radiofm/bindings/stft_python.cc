@@ -5,7 +5,7 @@
 /* BINDTOOL_GEN_AUTOMATIC(0)                                        */
 /* BINDTOOL_USE_PYGCCXML(0)                                         */
 /* BINDTOOL_HEADER_FILE(stft.h)                                     */
-/* BINDTOOL_HEADER_FILE_HASH(c9a1121fdb077f3781fa7d7f09bb188f)      */
+/* BINDTOOL_HEADER_FILE_HASH(acc1c208b85c4e583888ea140d48a9de)      */
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -39,7 +39,7 @@ void bind_stft(py::module& m)
              py::arg("averaging") = 1,
              py::arg("output") = "db",
              py::arg("shift") = true,
-             py::arg("samp_rate") = 1.0,
+             py::arg("samp_rate") = 0.0,
              py::arg("window_param") = 6.76,
              D(stft, make, 0))
         .def(py::init(py::overload_cast<int,
@@ -55,7 +55,7 @@ void bind_stft(py::module& m)
              py::arg("averaging") = 1,
              py::arg("output") = "db",
              py::arg("shift") = true,
-             py::arg("samp_rate") = 1.0,
+             py::arg("samp_rate") = 0.0,
              D(stft, make, 1))
         .def("fft_size", &stft::fft_size, D(stft, fft_size))
         .def("hop", &stft::hop, D(stft, hop))
@@ -89,5 +89,6 @@ void bind_stft(py::module& m)
              &stft::set_samp_rate,
              py::arg("samp_rate"),
              release(),
-             D(stft, set_samp_rate));
+             D(stft, set_samp_rate))
+        .def("bad_tags", &stft::bad_tags, release(), D(stft, bad_tags));
 }

@@ -8,23 +8,44 @@ A message port takes whatever comes, and drops what is too much in silence. A bl
 block with the first of its senders; one that reads messages is a ``Reader``, which outlasts them all.
 """
 
+import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pmt
 
+from ..radiofm_python import _flowgraph
 from . import runs
 
 _PATIENCE = 30.0  # seconds until a reader that takes nothing counts as dead
+_LAST_LOOK = 0.2  # seconds that readers have to take what was sent when the flowgraph is stopped
 _STEP = 0.002  # seconds between looks
 
 _RUN = pmt.intern("run")
 _SYSTEM, _DONE = pmt.intern("system"), pmt.cons(pmt.intern("done"), pmt.from_long(1))
 
-_readers: weakref.WeakSet = weakref.WeakSet()
-_sending: weakref.WeakSet = weakref.WeakSet()
-_listeners: weakref.WeakSet = weakref.WeakSet()
+
+class _Blocks:
+    """Blocks that live. From any thread: a WeakSet alone fails if one is added while another thread looks."""
+
+    def __init__(self):
+        self._lock, self._blocks = threading.Lock(), weakref.WeakSet()
+
+    def add(self, block) -> None:
+        with self._lock:
+            self._blocks.add(block)
+
+    def discard(self, block) -> None:
+        with self._lock:
+            self._blocks.discard(block)
+
+    def all(self) -> list:
+        with self._lock:
+            return list(self._blocks)
+
+
+_readers, _sending, _listeners = _Blocks(), _Blocks(), _Blocks()
 
 
 def register(block) -> None:
@@ -45,6 +66,7 @@ class Reader:
         self._handlers = {**data, **(commands or {})}
         self._data, self._has_stream = set(map(str, data)), stream
         self._runs = runs.Runs()
+        self._ended_itself = False  # that was sent in this run
         for port, handler in self._handlers.items():
             self.message_port_register_in(port)
             self.set_msg_handler(port, handler)
@@ -55,6 +77,7 @@ class Reader:
         """For ``start``: forget what the run before has left, its end and the PDUs that nobody has read; how
         many those were. (GNU Radio starts all blocks before any works, so what waits now is old, or was
         posted from outside.)"""
+        self._ended_itself = False
         block = self.to_basic_block()
         while block.nmsgs(_SYSTEM):
             block.delete_head_nowait(_SYSTEM)
@@ -75,13 +98,14 @@ class Reader:
 
     def handle_system(self, message) -> None:
         """A block before this one has ended: GNU Radio says so, and a registered sender once more itself."""
-        if self._has_stream or any(_sends_to(sender, self, self._data) for sender in list(_sending)):
+        if self._has_stream or any(_sends_to(sender, self, self._data) for sender in _sending.all()):
             return
         # what came after the last look at its port and before this would be lost
         block = self.to_basic_block()
         for port, handler in self._handlers.items():
             while block.nmsgs(port):
                 handler(block.delete_head_nowait(port))
+        self._ended_itself = True
         self.system_handler(_DONE)
 
 
@@ -103,9 +127,22 @@ def begin_sending(sender) -> None:
 def end_sending(sender) -> None:
     """No more will come from this block."""
     _sending.discard(sender)
-    for reader in list(_listeners):
+    for reader in _listeners.all():
         if _sends_to(sender, reader):
             reader.to_basic_block()._post(_SYSTEM, _DONE)
+
+
+def take_back(sender, ports: Iterable) -> int:
+    """For ``stop``, where the flowgraph was stopped (or locked) and did not end by itself: take from the
+    readers of ``ports`` what they have not read, since they may have ended already and would take it for a
+    message of the next run. How many messages got lost so, on the port where most did."""
+    readers = {port: _subscribers(sender, port) for port in ports}
+    end = time.monotonic() + _LAST_LOOK
+    while time.monotonic() < end and any(_flowgraph.waiting(alias, name)
+                                         for found in readers.values() for alias, name in found):
+        time.sleep(_STEP)
+    return max((_flowgraph.take_back(alias, name) for found in readers.values() for alias, name in found),
+               default=0)
 
 
 def _sends_to(sender, reader, names: set[str] | None = None) -> bool:
@@ -122,7 +159,7 @@ def is_read(sender, port) -> bool:
 
 def has_room(sender, port) -> bool:
     """Has every registered reader of ``port`` room for one more message?"""
-    by_alias = {reader.alias(): reader for reader in _readers}
+    by_alias = {reader.alias(): reader for reader in _readers.all()}
     for alias, name in _subscribers(sender, port):
         reader = by_alias.get(alias)
         if reader is not None and reader.to_basic_block().nmsgs(name) >= reader.max_queue():

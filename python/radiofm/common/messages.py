@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import pmt
 
-from ..radiofm_python import _pdu
+from ..radiofm_python import _pdu, _tags
 
 EMBEDDINGS, PREDICTIONS = pmt.mp("embeddings"), pmt.mp("predictions")
 TOKENS = pmt.mp("tokens")
@@ -136,41 +136,68 @@ def time_to_pmt(seconds: int, fraction: float) -> pmt.pmt_base:
     return _pdu.time_tuple(int(seconds), float(fraction))
 
 
+def _read(reader, value):
+    """What a reader of lib/tags.h finds; MessageError with its reason otherwise."""
+    found, why = reader(value)
+    if found is None:
+        raise MessageError(why)
+    return found
+
+
 def time_from_pmt(value) -> tuple[int, float]:
-    if not (pmt.is_tuple(value) and pmt.length(value) >= 2):
-        raise MessageError("rx_time must be a tuple {uint64 seconds, double fraction}")
-    seconds, fraction = pmt.tuple_ref(value, 0), pmt.tuple_ref(value, 1)
-    if not (pmt.is_integer(seconds) or pmt.is_uint64(seconds)) or not pmt.is_real(fraction):
-        raise MessageError("rx_time must be a tuple {uint64 seconds, double fraction}")
-    return number(seconds, int), number(fraction, float)
+    """(seconds, fraction) of a time: a tuple, vector or pair of two numbers of any kind, or one number of
+    seconds; MessageError otherwise."""
+    return _read(_tags.read_time, value)
 
 
-def move_time(time: tuple[int, float], seconds: float) -> tuple[int, float]:
-    """``time`` plus ``seconds``, the fraction kept in 0..1."""
-    whole = math.floor(seconds)
-    fraction = time[1] + (seconds - whole)
-    carry = math.floor(fraction)
-    return time[0] + whole + carry, fraction - carry
+def move_time(time: tuple[int, float], seconds: float) -> tuple[int, float] | None:
+    """``time`` plus ``seconds``, the fraction kept in 0..1; None before 1970 or beyond 9999."""
+    return _tags.move_time(time, seconds)
+
+
+def time_after(time: tuple[int, float], samples: int, rate: float) -> tuple[int, float] | None:
+    """``time`` so many samples later (earlier below 0), at a rate; no digit is lost in a long run. None
+    before 1970 or beyond 9999."""
+    return _tags.move_time(time, samples, rate)
+
+
+def time_of_item(time: tuple[int, float], sample: int, samples: int,
+                 rate: float | None) -> tuple[tuple[int, float], bool]:
+    """The time of an item's first sample, from that of the sample ``sample`` of its ``samples``; and whether
+    it is the next item's (where the clock was set to 0 within this one). MessageError if no rate tells."""
+    found, later, why = _tags.time_of_item(time, sample, samples, rate or 0.0)
+    if found is None:
+        raise MessageError(why)
+    return found, later
 
 
 def number(value, kind):
-    """int or float of a PMT number; MessageError otherwise."""
-    if pmt.is_uint64(value):
-        return kind(pmt.to_uint64(value))
-    if pmt.is_integer(value):
-        return kind(pmt.to_long(value))
-    if pmt.is_real(value) and kind is float:
-        return pmt.to_double(value)
-    raise MessageError(
-        f"must be {'a whole number' if kind is int else 'a number'}, got {pmt.write_string(value)[:60]}"
-    )
+    """int or float of a PMT number of any kind; a whole number may come as a real (5.0). MessageError
+    otherwise, also for what is not finite, and for whole numbers beyond 2^62."""
+    return _read(_tags.read_whole if kind is int else _tags.read_number, value)
+
+
+def whole(value) -> int:
+    """A whole number from 0 to 2^62; MessageError otherwise."""
+    result = number(value, int)
+    if result < 0:
+        raise MessageError(f"must not be negative, got {result}")
+    return result
+
+
+def rate(value) -> float:
+    """Samples/s, 1e-6 to 1e12; MessageError otherwise."""
+    return _read(_tags.read_rate, value)
+
+
+def frequency(value) -> float:
+    """Hz, -1e12 to 1e12; MessageError otherwise."""
+    return _read(_tags.read_frequency, value)
 
 
 def text(value) -> str:
-    """str of a PMT symbol; MessageError otherwise."""
-    if pmt.is_symbol(value):
-        return pmt.symbol_to_string(value)
-    raise MessageError(f"must be a symbol, got {pmt.write_string(value)[:60]}")
+    """str of a PMT symbol in UTF-8; MessageError otherwise."""
+    return _read(_tags.read_text, value)
 
 
 def vector(value) -> np.ndarray:
@@ -190,7 +217,7 @@ def vector(value) -> np.ndarray:
 def boolean(value) -> bool:
     if pmt.is_bool(value):
         return pmt.to_bool(value)
-    raise MessageError(f"must be true or false, got {pmt.write_string(value)[:60]}")
+    raise MessageError(f"must be true or false, got {_tags.describe(value)}")
 
 
 def is_dict(value) -> bool:
@@ -202,6 +229,32 @@ def is_dict(value) -> bool:
             return False
         value = pmt.cdr(value)
     return pmt.is_null(value)
+
+
+def open_dict(message):
+    """The dict in a message: it itself, the metadata of a PDU, or that of a pair (key . value), as GNU
+    Radio's widgets send it. MessageError otherwise."""
+    if pmt.is_pair(message):
+        first = pmt.car(message)
+        if pmt.is_pair(first) and is_dict(first):
+            return first
+        if is_dict(message):
+            return message
+        if pmt.is_symbol(first):
+            return pmt.dict_add(pmt.make_dict(), first, pmt.cdr(message))
+    raise MessageError("must be a dict, or a pair (key . value)")
+
+
+def keys(meta) -> list[str]:
+    """The keys of a PMT dict; MessageError if one is no symbol in UTF-8."""
+    found = []
+    while pmt.is_pair(meta):
+        try:
+            found.append(text(pmt.car(pmt.car(meta))))
+        except MessageError as error:
+            raise MessageError(f"a key {error}") from None
+        meta = pmt.cdr(meta)
+    return found
 
 
 def get(meta, key: str, read, default=None, required: bool = False):
@@ -217,30 +270,23 @@ def get(meta, key: str, read, default=None, required: bool = False):
         raise MessageError(f"key '{key}' {error}") from None
 
 
-def _int(value) -> int:
-    result = number(value, int)
-    if result < 0:
-        raise MessageError("must not be negative")
-    return result
-
-
 def _float(value) -> float:
     return number(value, float)
 
 
 def parse_info(meta) -> TileInfo:
     return TileInfo(
-        sample_start=get(meta, "sample_start", _int, required=True),
-        sample_count=get(meta, "sample_count", _int, required=True),
-        sample_rate=get(meta, "sample_rate", _float),
-        rx_freq=get(meta, "rx_freq", _float),
+        sample_start=get(meta, "sample_start", whole, required=True),
+        sample_count=get(meta, "sample_count", whole, required=True),
+        sample_rate=get(meta, "sample_rate", rate),
+        rx_freq=get(meta, "rx_freq", frequency),
         rx_time=get(meta, "rx_time", time_from_pmt),
         model=get(meta, "model", text, ""),
-        tile=get(meta, "tile", _int, 0),
-        dropped=get(meta, "dropped", _int, 0),
-        freq_lower_edge=get(meta, "freq_lower_edge", _float),
-        freq_upper_edge=get(meta, "freq_upper_edge", _float),
-        run=get(meta, "run", _int),
+        tile=get(meta, "tile", whole, 0),
+        dropped=get(meta, "dropped", whole, 0),
+        freq_lower_edge=get(meta, "freq_lower_edge", frequency),
+        freq_upper_edge=get(meta, "freq_upper_edge", frequency),
+        run=get(meta, "run", whole),
         recording_shift=get(meta, "recording_shift", lambda value: number(value, int)),
     )
 
@@ -331,4 +377,4 @@ def _scalar(value):
         return pmt.from_uint64(value) if value >= 0 else pmt.from_long(value)
     if isinstance(value, float):
         return pmt.from_double(value)
-    return pmt.intern(str(value))
+    return pmt.intern(str(value).encode("utf-8", "replace").decode())  # a lone surrogate is not UTF-8

@@ -2,17 +2,29 @@
 # Copyright 2026 gr-radiofm authors
 """What the tags of a stream say about a stretch of it: rate, frequency, time, padding."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import NamedTuple
 
 import pmt
 
+from ..radiofm_python import _tags
 from . import messages
 from .messages import MessageError
 
-KEYS = ("rx_rate", "rx_freq", "rx_time", "radiofm_pad", "recording_shift")
+_KEYS = {name: pmt.intern(name) for name in ("rx_rate", "rx_freq", "rx_time", "radiofm_pad",
+                                            "recording_shift")}
+
+
+def rate_in_force(stated: float | None, tagged: float | None) -> float | None:
+    """Samples/s. What the user has stated counts (None or 0: nothing); else what the latest ``rx_rate`` tag
+    says, which a resampler upstream may have made untrue. None if neither is known."""
+    return stated or tagged
+
+
+def contradiction(stated: float | None, tagged: float | None) -> str:
+    """What to say where the two differ; '' where they do not."""
+    return _tags.rate_contradiction(stated, tagged) if stated and tagged else ""
 
 
 @dataclass(frozen=True)
@@ -22,34 +34,39 @@ class Origin:
     rate: float | None = None
     frequency: float | None = None
     time: tuple[int, tuple[int, float]] | None = None  # (sample, its time)
+    before: tuple[int, tuple[int, float]] | None = None  # the same, of the tag before that
     padding: int | None = None  # first sample that is padding
     recording_shift: int | None = None  # index in the recording that is played, less that in the stream
+    bad: int = 0  # tags that could not be read
 
     def time_of(self, sample: int, rate: float | None) -> tuple[int, float] | None:
-        """Time of a sample at ``rate``; whole seconds are divided off first, so that no digit is lost in a
-        long run."""
-        if self.time is None:
-            return None
-        start, time = self.time
-        if sample == start or rate is None:
-            return time if sample == start else None
-        seconds, rest = divmod(sample - start, rate)
-        return messages.move_time((time[0] + int(seconds), time[1]), rest / rate)
+        """Time of a sample at ``rate``. A sample that was before the latest clock's zero has its time by the
+        clock before."""
+        for known in (self.time, self.before):
+            if known is None:
+                continue
+            start, time = known
+            if sample != start:
+                time = messages.time_after(time, sample - start, rate) if rate else None
+            if time is not None:
+                return time
+        return None
 
-    def with_tag(self, tag: "Tag", samp_rate: float | None) -> "Origin":
-        """With what a tag adds; samp_rate: where none has said it. Raises MessageError."""
+    def with_tag(self, tag: "Tag", stated: float | None) -> "Origin":
+        """With what a tag adds; stated: the rate that the user has set, if any. Raises MessageError."""
         if tag.key == "rx_rate":
-            rate = messages.number(tag.value, float)
-            if not (isfinite(rate) and rate > 0):
-                raise MessageError(f"must be positive, got {rate}")
-            time = self.time_of(tag.sample, self.rate or samp_rate)  # up to here it ran at the old rate
-            return replace(self, rate=rate, time=None if time is None else (tag.sample, time))
+            rate = messages.rate(tag.value)
+            time = self.time
+            if time is not None:  # up to here it ran at the old rate
+                moved = self.time_of(tag.sample, rate_in_force(stated, self.rate))
+                time = None if moved is None else (tag.sample, moved)
+            return replace(self, rate=rate, time=time)
         if tag.key == "rx_freq":
-            return replace(self, frequency=messages.number(tag.value, float))
+            return replace(self, frequency=messages.frequency(tag.value))
         if tag.key == "rx_time":
-            return replace(self, time=(tag.sample, messages.time_from_pmt(tag.value)))
+            return replace(self, time=(tag.sample, messages.time_from_pmt(tag.value)), before=self.time)
         if tag.key == "radiofm_pad":
-            return replace(self, padding=messages.number(tag.value, int))
+            return replace(self, padding=messages.whole(tag.value))
         if tag.key == "recording_shift":
             return replace(self, recording_shift=messages.number(tag.value, int))
         return self
@@ -63,24 +80,31 @@ class Tag(NamedTuple):
 
 def read_tags(tags: Iterable, samples_per_item: int) -> list[Tag]:
     """Stream tags that matter here, in order of their samples."""
-    read = (Tag(tag.offset * samples_per_item, pmt.write_string(tag.key), tag.value) for tag in tags)
-    return sorted((tag for tag in read if tag.key in KEYS), key=lambda tag: tag.sample)
+    read = (Tag(tag.offset * samples_per_item, name, tag.value)
+            for tag in tags for name, key in _KEYS.items() if pmt.eq(tag.key, key))
+    return sorted(read, key=lambda tag: tag.sample)
 
 
-def origins(origin: Origin, tags: list[Tag], ends: Iterable[int], samp_rate: float | None,
-            say) -> list[Origin]:
+def origins(origin: Origin, tags: list[Tag], ends: Iterable[int], stated: float | None,
+            say: Callable[[str, str], None]) -> list[Origin]:
     """What holds for each of several stretches in a row: what the last tag before its end says.
 
-    tags   in order; ends: the sample behind each stretch's last one, increasing
-    say    told (key, complaint) of a tag that cannot be read; it is ignored
+    tags    in order; ends: the sample behind each stretch's last one, increasing
+    stated  the rate that the user has set, if any
+    say     told (subject, complaint) of a tag that cannot be read, which is left out and counted in ``bad``,
+            and of a rate that contradicts the stated one
     """
     found, used = [], 0
     for end in ends:
         while used < len(tags) and tags[used].sample < end:
+            tag = tags[used]
             try:
-                origin = origin.with_tag(tags[used], samp_rate)
+                origin = origin.with_tag(tag, stated)
+                if tag.key == "rx_rate" and (text := contradiction(stated, origin.rate)):
+                    say("rate", text)
             except MessageError as error:
-                say(tags[used].key, f"tag {tags[used].key}: {error}; it is ignored")
+                origin = replace(origin, bad=origin.bad + 1)
+                say(tag.key, f"a tag {tag.key} is left out: it {error}")
             used += 1
         found.append(origin)
     return found

@@ -2,9 +2,33 @@
 # Copyright 2026 gr-radiofm authors
 """What blocks with a prototype port have in common: the classifier behind it, its ports and its settings."""
 
+from dataclasses import dataclass
+
+from ..radiofm_python import _flowgraph
 from . import messages
+from .complaints import Complaints
 from .optional import optional
-from .prototype_port import PrototypePort
+from .prototype_port import MAX_COMMANDS, PrototypePort
+
+
+@dataclass(frozen=True)
+class PrototypeSettings:
+    """What the blocks that decide by prototypes let their user set; Prototype Classifier explains it."""
+
+    prototypes: str
+    shipped: bool
+    history: int
+    task: str
+    normalisation: str
+    metric: str
+    centre: str
+    false_alarm_rate: float
+    drift_rate: float
+
+    def classifier(self) -> dict:
+        """Those of ``FewShot``."""
+        return {"normalisation": self.normalisation, "metric": self.metric, "centre": self.centre,
+                "false_alarm_rate": self.false_alarm_rate, "drift_rate": self.drift_rate}
 
 
 class PrototypeBlock:
@@ -14,23 +38,24 @@ class PrototypeBlock:
     block's to register (see PrototypePort).
     """
 
-    def _open_prototypes(self, name: str, bundle, embedding_size: int, prototypes: str, shipped: bool,
-                         history: int, task: str, stride: int | None, **settings) -> None:
+    def _open_prototypes(self, name: str, bundle, settings: PrototypeSettings, embedding_size: int = 0,
+                         stride: int | None = None) -> None:
         """For the constructor.
 
-        bundle: a Bundle, or None; embedding_size: where there is none; settings: those of ``FewShot``.
-        Raises ValueError, ImportError.
+        bundle: a Bundle, or None; embedding_size: where there is none; stride: samples from one embedding to
+        the next, if known. Raises ValueError, ImportError.
         """
-        if not 1 <= history <= 65536:
-            raise ValueError(f"{name}: history must lie in 1..65536, got {history}")
-        fewshot = optional("radiofm_ml.fewshot", name)
+        if not 1 <= settings.history <= 65536:
+            raise ValueError(f"{name}: history must lie in 1..65536, got {settings.history}")
+        fewshot, prototypes = optional("radiofm_ml.fewshot", name), str(settings.prototypes)
         try:
             if bundle:
-                few = fewshot.FewShot.for_bundle(bundle, str(prototypes), shipped, **settings)
+                few = fewshot.FewShot.for_bundle(bundle, prototypes, settings.shipped,
+                                                 **settings.classifier())
             else:
-                few = fewshot.FewShot(embedding_size, **settings)
+                few = fewshot.FewShot(embedding_size, **settings.classifier())
                 if prototypes:
-                    few.prototypes.load(str(prototypes))
+                    few.prototypes.load(prototypes)
                     few.prototypes.forget_history()
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
@@ -38,12 +63,26 @@ class PrototypeBlock:
             self._log.warn(f"bundle {bundle.id} is not calibrated for normalisation '{few.normalisation}' "
                            f"and metric '{few.metric}': probabilities are rough, and nothing is called "
                            "unknown before enough has been taught")
-        self._port = PrototypePort(few, self.message_port_pub, str(task), int(history), stride)
+        self._complaints = Complaints(self._log)
+        self._complaints = Complaints(self._log)
+        self._port = PrototypePort(few, self.message_port_pub, str(settings.task), int(settings.history),
+                                   stride, self._complaints.say)
         for port in (messages.PREDICTIONS, messages.PROTOTYPES_OUT):
             self.message_port_register_out(port)
 
     def handle_command(self, message) -> None:
-        self._port.handle(message)
+        """A command, and those that wait behind it: GNU Radio hands over one after the other, and nothing
+        else before the last."""
+        block = self.to_basic_block()
+        waiting = block.nmsgs(messages.PROTOTYPES)
+        few = min(waiting, MAX_COMMANDS - 1)
+        commands = [message, *(block.delete_head_nowait(messages.PROTOTYPES) for _ in range(few))]
+        for _ in range(waiting - few):
+            block.delete_head_nowait(messages.PROTOTYPES)
+        self._port.handle_all(commands, waiting - few, self._between_commands, _flowgraph.stopping)
+
+    def _between_commands(self) -> None:
+        """A chance for what else has come."""
 
     # -- settings -------------------------------------------------------------------------------------
     def set_normalisation(self, normalisation: str) -> None:

@@ -6,7 +6,20 @@ import numpy as np
 import pmt
 
 from . import messages
-from .messages import MessageError, get, number, text
+from .messages import MessageError, get, text, whole
+
+_COMMAND = pmt.intern("command")
+
+
+def open_command(message) -> pmt.pmt_base:
+    """The dict of a command, as ``messages.open_dict`` takes it; what a button sends, (command . value), may
+    be its name or a dict. Raises MessageError."""
+    try:
+        message = messages.open_dict(message)
+    except MessageError as error:
+        raise MessageError(f"a command {error}, with the key 'command'") from None
+    value = pmt.dict_ref(message, _COMMAND, pmt.PMT_NIL)
+    return value if pmt.is_pair(value) and messages.is_dict(value) else message
 
 
 def state_message(state: dict) -> pmt.pmt_base:
@@ -65,14 +78,6 @@ def _entries(value) -> list:
     if not all(messages.is_dict(e) and not pmt.is_null(e) for e in entries):
         raise MessageError("must be a vector of dicts")
     return entries
-
-
-def whole(value) -> int:
-    """A whole number from 0 on; MessageError otherwise."""
-    result = number(value, int)
-    if result < 0:
-        raise MessageError("must not be negative")
-    return result
 
 
 def _dict(**values):

@@ -5,40 +5,58 @@
 A command takes effect between two tiles. Its answer's ``sample_start`` says between which: every tile that
 starts there or later is decided with the new prototypes, every earlier one with the old. A prediction never
 waits for an enrolment that is still collecting.
+
+Commands may come by the thousand. What they change goes out together: the state first, as it is by then, then
+the answers to them all.
 """
 
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from itertools import islice, pairwise
 
 import numpy as np
-import pmt
 
 from . import messages
-from .messages import MessageError, Prediction, TileInfo, get, text
+from .messages import MessageError, Prediction, TileInfo, get, text, whole
 from .optional import optional
-from .prototype_messages import parse_prototype, parse_state, state_message, whole
+from .prototype_messages import open_command, parse_prototype, parse_state, state_message
 
+MAX_COMMANDS = 4096  # that may wait
 MAX_PENDING = 64  # enrolments that may wait for their tiles
 MAX_ENROLL = 1024  # shots in one enrolment
 SOURCES = ("next", "last", "at")
 _LOOK_BACK = 16  # tiles
+_TOGETHER = 0.1  # seconds whose answers go out together, at most
+_LAST = 0.5  # seconds that commands have once the flowgraph is to stop
+_KEYS = {  # that each command takes
+    "enroll": {"label", "shots", "source", "sample_start"},
+    "set": {"label", "vector", "shots", "support", "model"},
+    "remove": {"label"},
+    "rename": {"label", "new_label"},
+    "undo": set(), "clear": set(), "state": set(),
+    "save": {"path"},
+    "load": {"path", "format", "format_version", "model", "embedding_size", "mean", "prototypes"},
+}
 
 
 class PrototypePort:
     """Few-shot classifier behind the messages of ports ``prototypes``, ``status`` and ``prototypes_out``.
 
-    few      radiofm_ml.fewshot.FewShot
-    publish  function (port, message)
-    task     the ``task`` of the predictions
-    history  embeddings that are kept for ``enroll`` with source 'last' and 'at'
-    stride   samples from tile to tile, None to learn it from the embeddings
+    few         radiofm_ml.fewshot.FewShot
+    publish     function (port, message)
+    task        the ``task`` of the predictions
+    history     embeddings that are kept for ``enroll`` with source 'last' and 'at'
+    stride      samples from tile to tile, None to learn it from the embeddings
+    complain    told a sentence for every refusal
 
-    Its methods may be called from any thread. ``handle`` never raises.
+    Its methods may be called from any thread. ``handle`` and ``handle_all`` never raise.
     """
 
-    def __init__(self, few, publish, task: str, history: int, stride: int | None = None):
-        self.few, self.task = few, task
+    def __init__(self, few, publish, task: str, history: int, stride: int | None = None,
+                 complain: Callable[[str], object] = lambda text: None):
+        self.few, self.task, self._complain = few, task, complain
         self.lock = threading.RLock()
         self._publish = publish
         self._library = optional("radiofm_ml.fewshot.prototypes", "a prototype port")
@@ -47,6 +65,8 @@ class PrototypePort:
         self._given_stride = stride
         self._pending: list[_Enrolment] = []
         self._drifting = False
+        self._answers: list = []  # that have not gone out yet
+        self._state_due = False
         self._commands = {"enroll": self._enroll, "set": self._set, "remove": self._remove,
                           "rename": self._rename, "undo": self._undo, "clear": self._clear,
                           "save": self._save, "load": self._load, "state": self._state}
@@ -62,38 +82,91 @@ class PrototypePort:
         """Answer the enrolments that will get no more tiles."""
         with self.lock:
             self._cancel("the flowgraph has stopped")
+            self._send()
 
     # -- commands -----------------------------------------------------------------------------------
     def handle(self, message) -> None:
         """Apply a command, or refuse it with a reason; nothing changes then."""
-        command = label = ""
+        self.handle_all([message])
+
+    def handle_all(self, commands: list, too_many: int = 0, between: Callable[[], None] = lambda: None,
+                   stopping: Callable[[], bool] = lambda: False) -> None:
+        """Apply commands in their order.
+
+        too_many  further ones that are refused unread, with one answer
+        between   called between commands, without the lock
+        stopping  whether the flowgraph is to stop; then what takes too long is refused with one answer
+        """
+        sent, last = time.monotonic(), None
+        for done, message in enumerate(commands):
+            with self.lock:
+                self._apply(message)
+                now = time.monotonic()
+                if now - sent > _TOGETHER:
+                    self._send()
+                    sent = now
+            between()
+            if last is None and stopping():
+                last = now + _LAST
+            if last is not None and now > last:
+                self._refuse_rest(len(commands) - done - 1 + too_many, "the flowgraph has stopped")
+                return
+        self._refuse_rest(too_many, f"too many commands waiting, {MAX_COMMANDS} are the most")
+
+    def _refuse_rest(self, count: int, reason: str) -> None:
         with self.lock:
-            try:
-                if not messages.is_dict(message) or pmt.is_null(message):
-                    raise MessageError("a command must be a dict with the key 'command'")
-                command = get(message, "command", text, required=True)
-                if command not in self._commands:
-                    raise MessageError(f"no such command; there are {', '.join(self._commands)}")
-                label = get(message, "label", text, "")
-                self._commands[command](message, label)
-            except (MessageError, self._library.PrototypeError) as error:
-                self._answer(command, False, str(error), label)
-            except Exception as error:  # would end the block's thread and leave a flowgraph that never stops
-                self._answer(command, False, f"failed: {type(error).__name__}: {error}", label)
+            if count:
+                self._refuse("", f"{count} commands were refused: {reason}")
+            self._send()
+
+    def _apply(self, message) -> None:
+        command = label = ""
+        try:
+            message = open_command(message)
+            command = get(message, "command", text, required=True)
+            if command not in self._commands:
+                raise MessageError(
+                    f"no such command as '{command[:60]}'; there are {', '.join(self._commands)}")
+            label = get(message, "label", text, "")
+            self._check_keys(message, command)
+            self._commands[command](message, label)
+        except (MessageError, self._library.PrototypeError) as error:
+            self._refuse(command, str(error), label)
+        except Exception as error:  # would end the block's thread and leave a flowgraph that never stops
+            self._refuse(command, f"failed: {type(error).__name__}: {error}", label)
+
+    @staticmethod
+    def _check_keys(message, command: str) -> None:
+        unknown = sorted(set(messages.keys(message)) - _KEYS[command] - {"command"})
+        if unknown:
+            has = ", ".join(sorted(_KEYS[command])) or "no other key"
+            named = ", ".join(repr(key[:40]) for key in unknown[:3])
+            raise MessageError(f"{command} has no key {named}; it takes {has}")
+
+    def _refuse(self, command: str, reason: str, label: str = "") -> None:
+        known = f"{command}: " if command in self._commands else ""
+        self._complain(f"a command was refused: {known}{reason}")
+        self._answer(command, False, reason, label)
 
     def _answer(self, command: str, ok: bool, reason: str = "", label: str = "", shots: int = 0,
                 sample_start: int | None = None) -> None:
+        """To go out with the next ``_send``."""
         start = self._boundary() if sample_start is None else sample_start
-        self._publish(messages.STATUS,
-                      messages.status(command, ok, reason, label=label, shots=shots, sample_start=start))
+        self._answers.append(
+            messages.status(command, ok, reason, label=label, shots=shots, sample_start=start))
 
     def _changed(self, command: str, label: str = "", shots: int = 0, sample_start: int | None = None):
         self.few.drift.reset()  # what was seen before says nothing about the new prototypes
-        self._send_state()
+        self._state_due = True
         self._answer(command, True, "", label, shots, sample_start)
 
-    def _send_state(self) -> None:
-        self._publish(messages.PROTOTYPES_OUT, state_message(self.few.state()))
+    def _send(self) -> None:
+        """The state, if it has changed, and then the answers: who has an answer has the state."""
+        if self._state_due:
+            self._publish(messages.PROTOTYPES_OUT, state_message(self.few.state()))
+        answers, self._answers, self._state_due = self._answers, [], False
+        for answer in answers:
+            self._publish(messages.STATUS, answer)
 
     def _enroll(self, message, label: str) -> None:
         self._library.check_label(label)
@@ -178,7 +251,7 @@ class PrototypePort:
             self._answer("load", True, "these were the prototypes already")
 
     def _state(self, message, label: str) -> None:
-        self._send_state()
+        self._state_due = True
         self._answer("state", True)
 
     def _cancel(self, reason: str) -> None:
@@ -207,7 +280,9 @@ class PrototypePort:
                     predictions += self._predict(infos[begin:i], vectors[begin:i])
                     begin = i
                     self._complete(ready, info)
-            return predictions + self._predict(infos[begin:], vectors[begin:])
+            predictions += self._predict(infos[begin:], vectors[begin:])
+            self._send()
+            return predictions
 
     def _remember(self, info: TileInfo, vector: np.ndarray) -> None:
         if self._history and info.sample_start <= self._history[-1][0].sample_start:
@@ -219,7 +294,7 @@ class PrototypePort:
         try:
             return enrolment.offer(info, vector, self._span(info))
         except MessageError as error:
-            self._answer("enroll", False, str(error), enrolment.label)
+            self._refuse("enroll", str(error), enrolment.label)
             self._pending = [e for e in self._pending if e is not enrolment]
             return False
 
@@ -229,7 +304,7 @@ class PrototypePort:
             try:
                 self._teach(enrolment.label, enrolment.taken, info.sample_start)
             except (MessageError, self._library.PrototypeError) as error:
-                self._answer("enroll", False, str(error), enrolment.label)
+                self._refuse("enroll", str(error), enrolment.label)
 
     def _predict(self, infos: list[TileInfo], vectors: np.ndarray) -> list[Prediction]:
         if not infos:

@@ -4,18 +4,23 @@
 queue."""
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from gnuradio import gr
 
+from ..radiofm_python import _flowgraph
 from . import backlog, messages, runs
+from .complaints import Complaints
 from .lifetime import Held
 from .messages import TileInfo
 from .optional import optional
-from .origin import Origin
-from .worker import BatchWorker
+from .origin import Origin, rate_in_force
+from .overload import may_wait
+from .worker import OVERLOADS, BatchWorker
 
+AUTO = "auto"  # overload: 'block' where the source can wait, 'drop' where it is live
 PATIENCE = 0.001, 0.05  # seconds that the block's thread waits for the worker before it looks for more items
 _BUFFER = 2 << 20  # bytes that fit into the buffer before us, about
 
@@ -37,6 +42,17 @@ def open_encoder(name: str, bundle, reads: str, engine: str, threads: int):
     return engines.open_engine(bundle, engine, threads, reads=reads)
 
 
+@dataclass(frozen=True)
+class EmbedderSettings:
+    """What the blocks that embed a stream let their user set; each explains it."""
+
+    samp_rate: float
+    overload: str
+    max_batch: int
+    max_latency: float
+    max_queue: int
+
+
 class StreamEmbedder(Held, gr.basic_block):
     """Base of a sink whose items are embedded on a thread of its own.
 
@@ -45,20 +61,24 @@ class StreamEmbedder(Held, gr.basic_block):
     end everything that was taken is embedded and sent before the flowgraph ends.
     """
 
-    def __init__(self, name: str, thread: str, engine, item, samp_rate: float, overload: str, max_batch: int,
-                 max_latency: float, max_queue: int):
+    _ports = (messages.EMBEDDINGS,)  # on which what was embedded goes out
+
+    def __init__(self, name: str, thread: str, engine, item, settings: EmbedderSettings):
         """item: type of an input item, as GNU Radio's Python blocks take it; thread: name of the worker's."""
         self._name, self._engine = name, engine
+        self._running = False
         try:
-            self._worker = BatchWorker(self._embed, max_batch=max_batch, max_latency=max_latency,
-                                       capacity=max_queue, overload=overload, on_error=self._failed,
-                                       name=thread)
+            self._worker = BatchWorker(
+                self._embed, max_batch=settings.max_batch, max_latency=settings.max_latency,
+                capacity=settings.max_queue, overload=OVERLOADS[0], on_error=self._failed,
+                on_drop=self._dropping, name=thread)
+            self.set_overload(settings.overload)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         gr.basic_block.__init__(self, name=name, in_sig=[item], out_sig=None)
         self._log = gr.logger(self.alias())
-        self.set_samp_rate(samp_rate)
-        self._said = set()
+        self._complaints = Complaints(self._log)
+        self.set_samp_rate(settings.samp_rate)
         self._reset()
         self.message_port_register_out(messages.EMBEDDINGS)
         self.message_port_register_out(messages.STATUS)
@@ -70,7 +90,7 @@ class StreamEmbedder(Held, gr.basic_block):
         self._origin, self._next = Origin(), 0  # of the newest piece that was queued; first item not taken
         self._posted, self._bad = 0, 0
         self._patience = PATIENCE[0]
-        self._said.clear()
+        self._complaints.forget()
         self._stopping = False
 
     # -- life -----------------------------------------------------------------------------------------
@@ -78,17 +98,30 @@ class StreamEmbedder(Held, gr.basic_block):
         self.set_output_multiple(1)  # else the last items would never come
         self._reset()
         self._number = runs.begin()  # of this run
+        self._running = True
+        self.set_overload(self._overload)
         self._worker.start()
         backlog.begin_sending(self)
         return True
 
     def stop(self):
-        self._stopping = True
+        ended = _flowgraph.input_ended(self.to_basic_block(), 0)
+        self._stopping, self._running = True, False
         self._worker.stop()
+        if not ended:  # but was stopped: what readers that have ended before this block would never read
+            self._worker.take_back(backlog.take_back(self, self._ports))
+            self._report_drops()
         self.set_output_multiple(self._buffered)
         runs.end(self._number)
         backlog.end_sending(self)
         return True
+
+    def _report_drops(self) -> None:
+        late, taken = self._worker.late, self.embedded() + self.dropped() + self.failed()
+        if late:
+            text = f"{late} of {taken} were dropped: they came faster than they can be embedded"
+            self._log.warn(text)
+            self._publish_status(text)
 
     # -- the block's thread ---------------------------------------------------------------------------
     def forecast(self, noutput_items, ninputs):
@@ -108,6 +141,8 @@ class StreamEmbedder(Held, gr.basic_block):
                 self._next += taken
                 self.consume(0, min(held + taken, len(items) - 1))
             elif self._flush() and self._worker.wait_idle(self._patience):
+                if _flowgraph.input_ended(self.to_basic_block(), len(items)):
+                    self._report_drops()  # now, while somebody still reads it
                 self.consume(0, len(items))
         except Exception as error:  # an exception here would leave a flowgraph that never ends
             self._failed(error)
@@ -124,8 +159,9 @@ class StreamEmbedder(Held, gr.basic_block):
         return True
 
     # -- the worker's thread --------------------------------------------------------------------------
-    def _embed(self, batch: list[Piece]) -> None:
-        """Embed and send pieces, and add their number to ``_posted``."""
+    def _embed(self, batch: list[Piece]) -> int:
+        """Embed and send pieces, and add their number to ``_posted``; how many were sent before the flowgraph
+        was stopped."""
         raise NotImplementedError
 
     def _stack(self, batch: list[Piece]) -> np.ndarray:
@@ -135,7 +171,7 @@ class StreamEmbedder(Held, gr.basic_block):
         if not np.isfinite(np.vdot(values, values).real):
             bad = int(np.count_nonzero(~np.isfinite(values).all(1)))
             if bad:
-                self._say("bad values", "there are NaN or infinite values; they are embedded all the same")
+                self._say("values", "there are NaN or infinite values; they are embedded all the same")
                 self._bad += bad
         return values
 
@@ -144,33 +180,47 @@ class StreamEmbedder(Held, gr.basic_block):
         origin = piece.origin
         if origin.padding is not None:
             count = max(0, min(count, origin.padding - piece.start))
-        rate = origin.rate or self._rate
+        rate = rate_in_force(self._rate, origin.rate)
         return TileInfo(piece.start, count, rate, origin.frequency, origin.time_of(piece.start, rate),
                         self._engine.bundle.id, piece.index, piece.index - posted, run=self._number,
                         recording_shift=origin.recording_shift)
 
     # -- complaints -----------------------------------------------------------------------------------
     def _say(self, about: str, text: str) -> None:
-        """Log once a run."""
-        if about not in self._said:
-            self._said.add(about)
-            self._log.warn(f"{text} (said once)")
+        """Once a run, in the log and on ``status``."""
+        if self._complaints.say(text, about):
+            self._publish_status(text)
+
+    def _publish_status(self, reason: str) -> None:
+        self.message_port_pub(messages.STATUS, messages.status("embed", False, reason))
 
     def _failed(self, error: Exception) -> None:
-        """Log once a run, and say so on ``status``."""
+        """Once a run in the log, always on ``status``."""
         reason = str(error) or type(error).__name__
-        self._say(type(error).__name__, reason)
-        self.message_port_pub(messages.STATUS, messages.status("embed", False, reason))
+        self._complaints.say(reason, type(error).__name__)
+        self._publish_status(reason)
+
+    def _dropping(self) -> None:
+        self._say("dropping", "this comes faster than it can be embedded: the oldest that wait are dropped, "
+                              "and counted. Where the source can wait, set overload to 'block'")
 
     # -- settings and counters ------------------------------------------------------------------------
     def set_samp_rate(self, samp_rate: float) -> None:
-        """For what is to come, until an ``rx_rate`` tag does. 0 if not known. Raises ValueError."""
+        """For what is to come. 0: as the ``rx_rate`` tags say. Raises ValueError."""
         if not (math.isfinite(samp_rate) and samp_rate >= 0):
-            raise ValueError(f"{self._name}: samp_rate must be at least 0 (0 if not known), got {samp_rate}")
+            raise ValueError(f"{self._name}: samp_rate must be at least 0 (0: as the tags say), "
+                             f"got {samp_rate}")
         self._rate = float(samp_rate) or None
 
     def set_overload(self, overload: str) -> None:
-        self._worker.set_overload(overload)
+        """'auto', 'drop' or 'block'. Raises ValueError."""
+        if overload not in (AUTO, *OVERLOADS):
+            raise ValueError(f"overload must be one of {', '.join((AUTO, *OVERLOADS))}, got {overload!r}")
+        if overload != AUTO:
+            self._worker.set_overload(overload)
+        elif self._running:  # before, nobody knows where the stream comes from
+            self._worker.set_overload("block" if may_wait(self) else "drop")
+        self._overload = overload
 
     def set_max_batch(self, max_batch: int) -> None:
         self._worker.set_max_batch(max_batch)
@@ -185,7 +235,13 @@ class StreamEmbedder(Held, gr.basic_block):
         return self._rate or 0.0
 
     def overload(self) -> str:
-        return self._worker.overload
+        """As it was set."""
+        return self._overload
+
+    def waits(self) -> bool:
+        """Does the source wait where inference cannot keep up? With overload 'auto' it is known while the
+        flowgraph runs."""
+        return self._worker.overload == "block"
 
     def max_batch(self) -> int:
         return self._worker.max_batch
@@ -204,17 +260,21 @@ class StreamEmbedder(Held, gr.basic_block):
         return self._engine.embedding_size
 
     def embedded(self) -> int:
-        """Pieces embedded in this run."""
+        """Pieces embedded in this run, and sent."""
         return self._worker.processed
 
     def dropped(self) -> int:
         """Pieces dropped in this run: there was no time for them, or the flowgraph was stopped."""
         return self._worker.dropped
 
+    def bad_tags(self) -> int:
+        """Tags of this run that could not be read and were left out."""
+        return self._origin.bad
+
     def failed(self) -> int:
         """Pieces of this run that the engine failed on."""
         return self._worker.failed
 
     def waiting(self) -> int:
-        """Pieces that wait now."""
+        """Pieces that wait now; up to a batch more is in work."""
         return self._worker.waiting

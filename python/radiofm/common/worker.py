@@ -17,26 +17,29 @@ _log = logging.getLogger(__name__)
 class BatchWorker:
     """Hands items in batches, in order, to ``process`` on a thread of its own.
 
-    process      called with a list of 1 to max_batch items; what it raises is logged once and counted
+    process      called with a list of 1 to max_batch items; what it raises is logged once and counted. It may
+                 return how many of them it has done: the rest count as dropped
     max_batch    items in a batch, at most
     max_latency  seconds that an item waits for its batch to fill
     capacity     items that may wait
     overload     what ``put`` does when so many wait: 'drop' the oldest, or 'block': take no more
     on_error     told the first exception of ``process`` after each ``start``
+    on_drop      called at the first item after each ``start`` that is dropped because too many wait
 
     Settings may be changed while it runs, from any thread. Raises ValueError for what is out of range.
     """
 
-    def __init__(self, process: Callable[[list], None], *, max_batch: int, max_latency: float, capacity: int,
-                 overload: str, on_error: Callable[[Exception], None] | None = None, name: str = "worker"):
-        self._process, self._name = process, name
+    def __init__(self, process: Callable[[list], int | None], *, max_batch: int, max_latency: float,
+                 capacity: int, overload: str, on_error: Callable[[Exception], None] | None = None,
+                 on_drop: Callable[[], None] | None = None, name: str = "worker"):
+        self._process, self._name, self._on_drop = process, name, on_drop
         self._on_error = on_error or (lambda error: _log.error("%s: %s", name, error))
         self._change = threading.Condition()
         self._waiting: deque = deque()  # (time of arrival, item)
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._in_work = 0
-        self._counts = dict.fromkeys(("dropped", "processed", "failed", "batches"), 0)
+        self._counts = dict.fromkeys(("dropped", "late", "processed", "failed", "batches"), 0)
         self.set_max_batch(max_batch)
         self.set_capacity(capacity)
         self.set_max_latency(max_latency)
@@ -90,6 +93,11 @@ class BatchWorker:
         return self._counts["dropped"]
 
     @property
+    def late(self) -> int:
+        """Those of them that were dropped because too many waited."""
+        return self._counts["late"]
+
+    @property
     def processed(self) -> int:
         return self._counts["processed"]
 
@@ -115,6 +123,13 @@ class BatchWorker:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
         self._thread.start()
+
+    def take_back(self, count: int) -> None:
+        """So many items that were processed count as dropped: what became of them got lost."""
+        with self._change:
+            count = min(count, self._counts["processed"])
+            self._counts["processed"] -= count
+            self._counts["dropped"] += count
 
     def stop(self) -> None:
         """Finish the batch in work and end; what waits is dropped and counted. Does nothing if stopped."""
@@ -144,13 +159,18 @@ class BatchWorker:
                 first = max(0, count - self._capacity)
             else:
                 count = min(count, self._room())
+            runs = self._thread is not None and not self._stopping
             self._counts["dropped"] += first
         made = [item(i) for i in range(first, count)]
         with self._change:
             now = time.monotonic()
             self._waiting.extend((now, one) for one in made)
-            self._drop(len(self._waiting) - self._capacity)
+            late = self._drop(len(self._waiting) - self._capacity) + first if runs else 0
+            first_late = late and not self._counts["late"]
+            self._counts["late"] += late
             self._change.notify_all()
+        if first_late and self._on_drop is not None:
+            self._on_drop()
         return count
 
     def wait_idle(self, seconds: float) -> bool:
@@ -162,21 +182,28 @@ class BatchWorker:
     def _room(self) -> int:
         return max(0, self._capacity - len(self._waiting))
 
-    def _drop(self, count: int) -> None:
+    def _drop(self, count: int) -> int:
+        """Drop the oldest that wait; how many were."""
+        count = max(0, count)
         for _ in range(count):
             self._waiting.popleft()
-            self._counts["dropped"] += 1
+        self._counts["dropped"] += count
+        return count
 
     def _run(self) -> None:
         while batch := self._next_batch():
+            done, failed = 0, 0
             try:
-                self._process(batch)
-                self._counts["processed"] += len(batch)
+                done = self._process(batch)
+                done = len(batch) if done is None else done
             except Exception as error:
+                failed = len(batch)
                 if not self._counts["failed"]:
                     self._on_error(error)
-                self._counts["failed"] += len(batch)
             with self._change:
+                self._counts["processed"] += done
+                self._counts["failed"] += failed
+                self._counts["dropped"] += len(batch) - done - failed
                 self._counts["batches"] += 1
                 self._in_work = 0
                 self._change.notify_all()

@@ -15,14 +15,15 @@ below -200.
 
 Every row that has all its samples is delivered, whatever the chunking; at the end, what
 remains is shorter than a row and is dropped. A tag at sample s goes to row
-floor(s / (hop * averaging)); rx_time is moved back to that row's first sample, by the rate of
-the latest rx_rate tag, or samp_rate before the first. Setters may be called at any time and
-take effect with the next row that is begun.
+floor(s / (hop * averaging)); rx_time is moved back to that row's first sample, by samp_rate, or
+where that is 0 by the latest rx_rate tag. A tag rx_time, rx_rate or rx_freq that cannot be read
+is left out, said once and counted. Setters may be called at any time and take effect with the
+next row that is begun.
 )doc";
 
 static const char* __doc_gr_radiofm_stft_make_0 = R"doc(
 stft(fft_size, hop, window=fft.window.WIN_HANN, averaging=1, output="db", shift=True,
-     samp_rate=1.0, window_param=6.76)
+     samp_rate=0.0, window_param=6.76)
 
 Args:
     fft_size: samples in a transform and bins in a row; 8 or more, any number
@@ -31,15 +32,15 @@ Args:
     averaging: transforms whose power is averaged into a row; 1 for complex rows
     output: "db", "power" or "magnitude" (float32 x fft_size) or "complex" (complex64 x fft_size)
     shift: True: a row begins at -samp_rate / 2 and DC is bin fft_size // 2; False: DC is bin 0
-    samp_rate: samples a second, for rx_time until an rx_rate tag comes
-    window_param: the parameter of the windows that have one, such as Kaiser's beta
+    samp_rate: samples a second; 0: as the rx_rate tags say
+    window_param: the parameter of the windows that have one, such as Kaiser's beta (0 to 100)
 
 Raises:
     ValueError: a parameter is out of range
 )doc";
 
 static const char* __doc_gr_radiofm_stft_make_1 = R"doc(
-stft(fft_size, hop, window, averaging=1, output="db", shift=True, samp_rate=1.0)
+stft(fft_size, hop, window, averaging=1, output="db", shift=True, samp_rate=0.0)
 
 The same with a window of one's own: a list of fft_size finite taps whose sum is not zero.
 )doc";
@@ -65,6 +66,8 @@ static const char* __doc_gr_radiofm_stft_set_output =
     "between "
     "float and complex rows: they are different item types.";
 static const char* __doc_gr_radiofm_stft_samp_rate =
-    "Samples a second, in force until an rx_rate tag comes.";
+    "Samples a second, as set; 0: as the rx_rate tags say.";
 static const char* __doc_gr_radiofm_stft_set_samp_rate =
-    "Set the samples a second that are in force until an rx_rate tag comes.";
+    "Set the samples a second; 0: as the rx_rate tags say.";
+static const char* __doc_gr_radiofm_stft_bad_tags =
+    "Tags of this run that could not be read, and were left out.";

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""Whether a stream may be held back: yes where it comes from files or is computed, no where it is live."""
+
+from ..radiofm_python import _flowgraph
+
+# Sources (the names that their blocks have) that make samples as they are asked for them. Of any other, also
+# of those that read a socket, a pipe or a device, nobody knows: to hold it back may lose samples unseen.
+PATIENT = {"file_source", "file_meta_source", "wavfile_source", "vector_source", "null_source", "sig_source",
+           "noise_source", "fastnoise_source", "random_uniform_source", "glfsr_source_b", "glfsr_source_f",
+           "lfsr_32k_source", "SigMF Source", "Beam Source"}
+_CLOCK = "throttle"  # a block whose name begins so stands for a clock: what comes through it is live
+
+
+def may_wait(block) -> bool:
+    """Do all streams into a running block come from patient sources, none through a throttle?"""
+    before = _flowgraph.upstream(block.to_basic_block())
+    sources = {name for name, is_source in before if is_source}
+    return bool(sources) and sources <= PATIENT and not any(name.startswith(_CLOCK) for name, _ in before)
