@@ -10,7 +10,7 @@ made in. GNU Radio stops all blocks before it starts any again.
 import secrets
 import threading
 
-_process = secrets.randbits(31) << 32  # numbers of other processes, as come over a network, are others
+_process = secrets.randbits(29) << 32  # numbers of other processes, as come over a network, are others
 _lock = threading.Lock()
 _given = 0  # runs so far
 _open: set[int] = set()

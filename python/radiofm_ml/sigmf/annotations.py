@@ -333,6 +333,7 @@ class AnnotationWriter:
             if self._open and self._consistent:
                 self.flush()
             self._open = False
+            self._let_go_of_room()
 
     def __enter__(self) -> AnnotationWriter:
         self.start()
