@@ -792,6 +792,29 @@ def test_damaged_calibration_is_refused(calibration, path, value):
 
 
 @pytest.mark.parametrize("name", ["radiofm-small", "protobeam-sim"])
+def test_what_ships_is_calibrated_for_every_metric_that_is_recommended(name):
+    bundle = bundles.load(name)
+    assert (bundle.path / bundles.CALIBRATION).is_file()
+    for normalisation in ("auto", "cl2n", "l2"):
+        for metric in METRICS:
+            few = FewShot.for_bundle(bundle, shipped=False, normalisation=normalisation, metric=metric)
+            assert few.calibrated and few.normalisation == normalisation.replace("auto", "cl2n")
+    for source in Calibration.from_dict(bundle.calibration, bundle.embedding_size).sources.values():
+        for metric, table in source.tables.items():
+            for shots, entries in table.ratios.items():
+                alone = shots == 1 and metric == "euclidean"
+                poor = shots < 5 and metric == "mahalanobis"
+                assert {1} if alone else {2, 3, 5, 10} if poor else {1, 2, 3, 5, 10} <= set(entries)
+
+
+def test_a_damaged_calibration_is_named_by_its_folder(tmp_path):
+    bundle = bundles.load("radiofm-small")
+    bad = replace(bundle, path=tmp_path / "there", calibration={**bundle.calibration, "levels": [2.0]})
+    with pytest.raises(ValueError, match="there: calibration: levels .*radiofm calibrate"):
+        FewShot.for_bundle(bad)
+
+
+@pytest.mark.parametrize("name", ["radiofm-small", "protobeam-sim"])
 def test_the_calibration_of_an_older_bundle_is_read(name):
     """As it stands in the config.json of what shipped before: one normalisation, by number of shots alone."""
     bundle = bundles.load(name)

@@ -25,7 +25,9 @@ def calibrate(
         int, typer.Option(min=2, help="Encoder of tiles: synthetic receptions of each kind of signal.")
     ] = 12,
     front_ends: Annotated[int, typer.Option(min=2, help="Encoder of I/Q: simulated front ends.")] = 16,
-    episodes: Annotated[int, typer.Option(min=1, help="For each number of shots and labels.")] = 100,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="For each number of shots and labels; else 100, of beams 300.")
+    ] = None,
 ) -> None:
     """Measure what distances between a bundle's embeddings mean, for every metric, with 'cl2n' and with 'l2'.
 
@@ -36,17 +38,17 @@ def calibrate(
     from radiofm_ml.cli.progress import track
 
     bundle = bundles.load(model)
+    options = {"track": track, **({"episodes": episodes} if episodes else {})}
     if bundle.spec is not None:
         from radiofm_ml.train.export import calibrate_on_receptions
 
-        made = calibrate_on_receptions(bundle.model, bundle.spec, each, episodes=episodes, track=track)
+        made = calibrate_on_receptions(bundle.model, bundle.spec, each, **options)
     else:
         from radiofm_ml.evaluate.antennas import SimulatedAntennas
         from radiofm_ml.train.beam_export import HELD_OUT, calibrate_on_beams
 
         blocks = SimulatedAntennas().numbered(HELD_OUT, front_ends, 40)
-        made = calibrate_on_beams(bundle.model, blocks, bundle.calibration.get("normalisation", "cl2n"),
-                                  episodes=episodes, track=track)
+        made = calibrate_on_beams(bundle.model, blocks, bundle.calibration.get("normalisation", "cl2n"), **options)
     if out:
         atomic.write_json(out, made)
     else:

@@ -28,7 +28,7 @@ exponent is interpolated in 1/shots, which is what the error of a mean goes with
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -289,7 +289,7 @@ def _positive(values: dict, key: str) -> float:
 # -- making it ------------------------------------------------------------------------------------
 def calibrate(embeddings, labels: Sequence, normalisation: str | Sequence[str] = "cl2n",
               shots: Sequence[int] = SHOTS, seed: int = 0, *, groups: Sequence | None = None,
-              domains: Sequence | None = None, centres: Sequence | None = None,
+              domains: Sequence | None = None, strata: Sequence | None = None, centres: Sequence | None = None,
               metrics: Sequence[str] = ("euclidean", "mahalanobis"), ways: Sequence[int] = WAYS,
               episodes: int = 100, queries: int = 10, track: Callable = lambda items, label: items) -> dict:
     """Measure a bundle's calibration on labelled embeddings of the source domain.
@@ -301,6 +301,8 @@ def calibrate(embeddings, labels: Sequence, normalisation: str | Sequence[str] =
                    they do in use, and thresholds grow accordingly. Without, both come from the same pool.
     domains        N names, the same for all of a label: the labels of an episode come from one domain, for
                    labels that never meet in use (beams of different antennas)
+    strata         N names, the same for all of a domain: the rate is to hold in each of these (gains of the
+                   receiver), and not on their average alone: quantiles are the largest among them
     centres        N names: 'cl2n' centres by the mean of the embeddings of the same name, as a receiver does
                    that has heard them; without, by the mean of all
     ways           numbers of labels taught in an episode
@@ -325,7 +327,7 @@ def calibrate(embeddings, labels: Sequence, normalisation: str | Sequence[str] =
                              f"got {name!r}")
     mean = x.mean(0, dtype=np.float64)
     members = [np.flatnonzero(y == label) for label in range(y.max() + 1)]
-    homes = [0 if domains is None else domains[m[0]] for m in members]
+    homes = [(0 if strata is None else strata[m[0]], 0 if domains is None else domains[m[0]]) for m in members]
     if len(x) == len(members):
         raise ValueError("calibrate: some label must have two embeddings")
 
@@ -368,19 +370,21 @@ class _Pool:
         squares = sum(((z[m] - z[m].mean(0))**2).sum() for m in members)
         self.scatter = squares / (len(x) - len(members))
 
-    def sets(self, shots: int) -> list[list[np.ndarray]]:
-        """For each domain the members of its labels that have enough for so many shots and a query."""
+    def sets(self, shots: int) -> dict[tuple, list[np.ndarray]]:
+        """For each (stratum, domain) the members of its labels that have enough for so many shots and a
+        query."""
         together: dict = {}
         for m, home in zip(self.members, self.homes, strict=True):
             if len(m) > shots and (self.groups is None or len(np.unique(self.groups[m])) > 1):
                 together.setdefault(home, []).append(m)
-        return list(together.values())
+        return together
 
     def episode(self, sets, shots: Sequence[int], metric: str, rng):
-        """(own ratios by label, log ratios, log expected, truth) of an episode in which the labels have so
-        many ``shots``; None if too few of the labels drawn have."""
-        fitting = [s for s in sets if len(s) >= len(shots)]
-        usable = fitting[rng.integers(len(fitting))] if len(fitting) > 1 else fitting[0]
+        """(stratum, own ratios by label, (log ratios, log expected, truth)) of an episode in which the labels
+        have so many ``shots``; None if too few of the labels drawn have."""
+        fitting = [home for home, labels in sets.items() if len(labels) >= len(shots)]
+        home = fitting[rng.integers(len(fitting))]
+        usable = sets[home]
         drawn: list = []
         for i in rng.permutation(len(usable)):
             if len(drawn) < len(shots):
@@ -394,7 +398,7 @@ class _Pool:
         truth = np.repeat(np.arange(len(drawn)), [len(q) for _, q in drawn])
         distances = fitted.distances(self.x[np.concatenate([q for _, q in drawn])])
         own = fitted.ratios(distances)[np.arange(len(truth)), truth]
-        return [own[truth == k] for k in range(len(drawn))], (*_student_terms(distances, fitted), truth)
+        return home[0], [own[truth == k] for k in range(len(drawn))], (*_student_terms(distances, fitted), truth)
 
 
 def _measure(pool: _Pool, metric: str, shots: Sequence[int], ways: Sequence[int], episodes: int, seed: int,
@@ -404,7 +408,7 @@ def _measure(pool: _Pool, metric: str, shots: Sequence[int], ways: Sequence[int]
     for n in track(sorted(shots), f"{pool.normalisation}, {metric}"):
         poor = metric == "mahalanobis" and n < geometry.WHITEN_SHOTS  # one label beside others that have enough
         sets = pool.sets(max(n, geometry.WHITEN_SHOTS) if poor else n)
-        most = max(map(len, sets), default=0)
+        most = max(map(len, sets.values()), default=0)
         alone = n == 1 and not poor  # then the others say nothing of a label's scatter, however many they are
         if most < 2:
             continue
@@ -419,21 +423,28 @@ def _measure(pool: _Pool, metric: str, shots: Sequence[int], ways: Sequence[int]
             if poor or (alone and ratios):
                 count = episodes * (2 if poor else 1)
             found = [e for _ in range(count) if (e := pool.episode(sets, counts, metric, rng)) is not None]
-            own = [of for labels, _ in found for of in labels[:1 if poor else None]]
+            own: dict = {}
+            for stratum, labels, _ in found:
+                own.setdefault(stratum, []).extend(labels[:1 if poor else None])
             if own and not (alone and ratios):
-                ratios.append({"shots": int(n), "labels": int(k), **_quantiles(np.concatenate(own))})
+                ratios.append({"shots": int(n), "labels": int(k), **_quantiles(own.values())})
             if k > 1 and not poor:
-                played += [episode for _, episode in found[:episodes]]
+                played += [terms for _, _, terms in found[:episodes]]
         if played:
             exponent, spread = _fit_student(played)
             probabilities.append({"shots": int(n), "exponent": _rounded(exponent), "spread": _rounded(spread)})
     return {"probabilities": probabilities, "ratios": ratios} if probabilities else None
 
 
-def _quantiles(own: np.ndarray) -> dict:
-    own = np.sort(own)
-    ranks = np.minimum(np.ceil(np.array(LEVELS) * (len(own) + 1)).astype(int), len(own)) - 1
-    return {"queries": len(own), "ratios": _rounded(own[ranks], 5)}
+def _quantiles(strata: Iterable[list[np.ndarray]]) -> dict:
+    """At LEVELS; of several strata the largest, and the number of queries of the smallest."""
+    found, counts = [], []
+    for parts in strata:
+        own = np.sort(np.concatenate(parts))
+        ranks = np.minimum(np.ceil(np.array(LEVELS) * (len(own) + 1)).astype(int), len(own)) - 1
+        found.append(own[ranks])
+        counts.append(len(own))
+    return {"queries": min(counts), "ratios": _rounded(np.max(found, axis=0), 5)}
 
 
 def _draw(member, groups, n, queries, rng):
