@@ -115,7 +115,7 @@ def test_the_cache_of_responses_keeps_what_was_used_last():
 
 
 def test_a_slider_of_angles_fills_no_memory():
-    """A stream that is turned to ever new angles while it sweeps; a sweep at one angle computes nothing anew."""
+    """A stream that is turned to new angles while it sweeps; a sweep at one angle computes nothing anew."""
     simulator = BeamSimulator("a")
     for angle in range(6):
         for beam in range(24):

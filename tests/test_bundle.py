@@ -171,8 +171,8 @@ def test_a_calibration_stands_beside_the_bundle_and_leaves_its_id(saved, copy):
     table = {"levels": [0.5], "rows": [{"shots": 1}, {"shots": 2}]}
     given = bundles.save_calibration(bundles.load(copy), {**table, "model": "of another"})
     assert given.id == saved.id and given.calibration == {**table, "model": saved.id}
-    options = {"name": "toy", "model": saved.model, "architecture": saved.config["architecture"], "spec": SPEC,
-               "card": "# toy\n"}
+    options = {"name": "toy", "model": saved.model, "architecture": saved.config["architecture"],
+               "spec": SPEC, "card": "# toy\n"}
     made = bundles.save(copy, **options, calibration=table, half=False)
     assert made.calibration == {**table, "model": made.id} and "calibration" not in made.config
     assert bundles.save(copy, **options).calibration == {}  # other weights: what was measured is of no use

@@ -856,7 +856,8 @@ def test_shots_and_queries_come_from_different_groups():
     x = np.concatenate(x)
     apart = calibrate(x, y, "none", shots=(5,), ways=(8,), groups=g, episodes=20, metrics=("euclidean",))
     pooled = calibrate(x, y, "none", shots=(5,), ways=(8,), episodes=20, metrics=("euclidean",))
-    apart, pooled = (c["normalisations"]["none"]["metrics"]["euclidean"]["ratios"][0] for c in (apart, pooled))
+    apart, pooled = (c["normalisations"]["none"]["metrics"]["euclidean"]["ratios"][0]
+                     for c in (apart, pooled))
     at = LEVELS.index(0.99)
     assert apart["ratios"][at] > 1.5 * pooled["ratios"][at]
 

@@ -43,7 +43,8 @@ def measured(source, request):
     played = []
     for domain in range(5):
         x, y = labelled([32, domain], 40, 25, spread=0.5)
-        played.append(checks.play(Data(x, y), lambda: FewShot(D, calibration=table), 3, (4, 12), 12, domain, 2))
+        data = Data(x, y)
+        played.append(checks.play(data, lambda: FewShot(D, calibration=table), 3, (4, 12), 12, domain, 2))
     rows = np.concatenate([p.row + 1000 * i for i, p in enumerate(played)])
     clusters = np.concatenate([p.cluster + 40 * i for i, p in enumerate(played)])
     rest = (np.concatenate([getattr(p, name) for p in played])
@@ -53,8 +54,8 @@ def measured(source, request):
 
 @pytest.mark.parametrize("rate", [0.01, 0.05])
 def test_of_its_own_label_the_stated_share_is_far(measured, rate):
-    """Neither more nor fewer than stated at an entry of the table, not more between two; tiles of a label taken
-    as dependent."""
+    """Neither more nor fewer than stated at an entry of the table, not more between two; tiles of a label
+    taken as dependent."""
     measured, between = measured
     known = measured.known
     found = share(measured.own[known] <= rate, measured.row[known], measured.cluster[known])

@@ -145,13 +145,13 @@ def test_the_sample_rate_is_withheld_unless_asked_for_and_refused_where_it_is_no
 
 
 def test_the_probe_on_the_embedding_says_how_sure_one_can_be():
-    """Few examples, many values, classes that overlap: fitted to the end it is far too sure, or too little."""
+    """Few examples, many values, classes that overlap: fitted to the end it is too sure, or too little."""
     rng = np.random.default_rng(0)
     targets = np.arange(900) % 3
     x = rng.normal(size=(900, 24)) + 0.7 * rng.normal(size=(3, 24))[targets]
     train, validation, test = np.arange(60), np.arange(60, 360), np.arange(360, 900)
-    data = TaskData("overlap", "classification", np.zeros((900, 1, 8, 8), np.float32), targets, ("a", "b", "c"),
-                    np.arange(900), {"train": train, "test": test}, tiles=True)
+    data = TaskData("overlap", "classification", np.zeros((900, 1, 8, 8), np.float32), targets,
+                    ("a", "b", "c"), np.arange(900), {"train": train, "test": test}, tiles=True)
     head = tuning.fit_probe(data, lambda index: x[index], TuneConfig(), train, validation)
     assert head.temperature != 1.0
     assert tuning.fit_probe(data, lambda index: x[index], TuneConfig(), train).temperature == 1.0

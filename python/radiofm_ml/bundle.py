@@ -201,7 +201,8 @@ def _open(path: Path) -> Bundle:
     calibration = _read_calibration(path, _id(config["name"], digest.hexdigest()))
     if calibration is None:
         calibration = config.get("calibration", {})
-    return Bundle(path, config, spec, None if spec else config["iq"]["block"], digest.hexdigest(), calibration)
+    block = None if spec else config["iq"]["block"]
+    return Bundle(path, config, spec, block, digest.hexdigest(), calibration)
 
 
 def _id(name: str, digest: str) -> str:
@@ -349,7 +350,7 @@ def save(
         "labels": labels or [],
         "provenance": provenance or {},
     }
-    (path / CALIBRATION).unlink(missing_ok=True)  # of another encoder, which none of the files below would fit
+    (path / CALIBRATION).unlink(missing_ok=True)  # of another encoder: the files below do not fit it
     # Both are whole before either takes its place: who has the old ones mapped keeps them.
     with atomic.replacing(path / FILES[0]) as weights, atomic.replacing(path / FILES[1]) as about:
         weights.write_bytes(to_bytes(tensors))

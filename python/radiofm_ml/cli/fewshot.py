@@ -31,8 +31,8 @@ def calibrate(
 ) -> None:
     """Measure what distances between a bundle's embeddings mean, for every metric, with 'cl2n' and with 'l2'.
 
-    On signals that no training has heard: synthetic receptions, or simulated beams. The bundle's id stays, and
-    what was taught and trained with it goes on working.
+    On signals that no training has heard: synthetic receptions, or simulated beams. The bundle's id stays,
+    and what was taught and trained with it goes on working.
     """
     from radiofm_ml import bundle as bundles
     from radiofm_ml.cli.progress import track
@@ -48,7 +48,8 @@ def calibrate(
         from radiofm_ml.train.beam_export import HELD_OUT, calibrate_on_beams
 
         blocks = SimulatedAntennas().numbered(HELD_OUT, front_ends, 40)
-        made = calibrate_on_beams(bundle.model, blocks, bundle.calibration.get("normalisation", "cl2n"), **options)
+        normalisation = bundle.calibration.get("normalisation", "cl2n")
+        made = calibrate_on_beams(bundle.model, blocks, normalisation, **options)
     if out:
         atomic.write_json(out, made)
     else:
@@ -85,7 +86,7 @@ def fewshot_check(
     each: Annotated[int, typer.Option(min=1, help="synthetic: receptions of each kind of signal.")] = 6,
     frames: Annotated[int, typer.Option(min=2, help=".h5: blocks of each beam.")] = 200,
     episodes: Annotated[
-        int, typer.Option(min=1, help="For each number of shots and of labels; more with fewer labels than 10.")
+        int, typer.Option(min=1, help="For each number of shots and labels; more with fewer than 10 labels.")
     ] = 50,
     normalisation: Annotated[str, typer.Option(help="auto, cl2n, l2 or none.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the episodes.")] = 0,

@@ -69,8 +69,8 @@ class Played:
 
 def play(data: Data, classifier: Callable[[], FewShot], shots: int, ways: Sequence[int], episodes: int,
          seed: int, queries: int = 5) -> Played | None:
-    """``episodes`` for each number of ways, more where they are fewer than EPISODE_LABELS; ``queries`` a label.
-    None if too few labels have enough.
+    """``episodes`` for each number of ways, more where they are fewer than EPISODE_LABELS; ``queries`` a
+    label. None if too few labels have enough.
 
     classifier: makes a FewShot without prototypes. Of each episode's labels left out, at most
     UNKNOWN_PER_EPISODE are asked as unknown ones; labels drawn anew for every episode.
@@ -202,7 +202,8 @@ def check(data: Data, classifier: Callable[..., FewShot], shots: Sequence[int] =
           metrics: Sequence[str] = ("euclidean", "mahalanobis"), ways: Sequence[int] = (1, 2, 3, 5, 10, 20),
           rates: Sequence[float] = RATES, episodes: int = 50, seed: int = 0,
           track=lambda items, label: items) -> list[dict]:
-    """Rows {metric, shots, false_alarm, own_label, detection, by_labels, ece, reliability}, see ``summarise``.
+    """Rows {metric, shots, false_alarm, own_label, detection, by_labels, ece, reliability}, see
+    ``summarise``.
 
     classifier: called with metric=..., gives a FewShot without prototypes. Numbers of shots that too few
     labels can give are left out. Raises ValueError where none is left.

@@ -6,8 +6,8 @@ A handful of taught shots cannot say what the farthest of a hundred signals look
 it along: ``calibrate`` plays few-shot episodes on labelled embeddings of the source domain and keeps, for
 each number of shots and of labels, the distribution of the ratio (see ``geometry``) of known signals to their
 own prototype, and for each number of shots the exponent of the probabilities. Both are free of scale: that
-comes from the taught shots. The number of labels matters because they share what is known of their scatter: one
-label with five shots knows a covariance by four degrees of freedom, twenty of them by eighty.
+comes from the taught shots. The number of labels matters because they share what is known of their scatter:
+one label with five shots knows a covariance by four degrees of freedom, twenty of them by eighty.
 
 **Probabilities** are p_k ~ (e_k**spread * (1 + d_k / e_k))**-exponent, d the distance and e the expected one:
 the density of Student's t, whose two numbers are fitted. A tight label must be met closely, a wide one may be
@@ -89,10 +89,8 @@ class Table:
             below, above = beside
             weight = (1 / below - 1 / shots) / (1 / below - 1 / above)
             weights = [1.0 - weight, weight]
-        exponent = math.exp(sum(w * math.log(self.exponents[n]) for n, w in zip(beside, weights, strict=True)))
-        if not self.spreads:
-            return exponent, None
-        return exponent, sum(w * self.spreads[n] for n, w in zip(beside, weights, strict=True))
+        exponent = math.exp(np.dot(weights, [math.log(self.exponents[n]) for n in beside]))
+        return exponent, float(np.dot(weights, [self.spreads[n] for n in beside])) if self.spreads else None
 
 
 def _beside(known: Collection[int], value: float) -> list[int]:
@@ -121,8 +119,8 @@ def p_values(ratios: np.ndarray, fitted: Geometry, table: Table | None) -> np.nd
             shares = [_farther(ratios[:, columns], table.levels, table.ratios[n][k]) for n, k in entries]
             source[:, columns] = np.max(shares, axis=0) if shares else np.inf
         correction = m / (SOURCE_WEIGHT + m)  # the conformal +1, as far as the shots count
-        p = np.minimum((SOURCE_WEIGHT * source + farther + correction) / (SOURCE_WEIGHT + m + correction), 1.0)
-    return np.where(np.isfinite(ratios), p, 1.0)
+        p = (SOURCE_WEIGHT * source + farther + correction) / (SOURCE_WEIGHT + m + correction)
+    return np.where(np.isfinite(ratios), np.minimum(p, 1.0), 1.0)
 
 
 def _farther(ratios: np.ndarray, levels: np.ndarray, source: Ratios) -> np.ndarray:
@@ -289,16 +287,17 @@ def _positive(values: dict, key: str) -> float:
 # -- making it ------------------------------------------------------------------------------------
 def calibrate(embeddings, labels: Sequence, normalisation: str | Sequence[str] = "cl2n",
               shots: Sequence[int] = SHOTS, seed: int = 0, *, groups: Sequence | None = None,
-              domains: Sequence | None = None, strata: Sequence | None = None, centres: Sequence | None = None,
-              metrics: Sequence[str] = ("euclidean", "mahalanobis"), ways: Sequence[int] = WAYS,
-              episodes: int = 100, queries: int = 10, track: Callable = lambda items, label: items) -> dict:
+              domains: Sequence | None = None, strata: Sequence | None = None,
+              centres: Sequence | None = None, metrics: Sequence[str] = ("euclidean", "mahalanobis"),
+              ways: Sequence[int] = WAYS, episodes: int = 100, queries: int = 10,
+              track: Callable = lambda items, label: items) -> dict:
     """Measure a bundle's calibration on labelled embeddings of the source domain.
 
     embeddings     float (N, D), held out from the encoder's training if it saw labels
     labels         N names
     normalisation  one, or several; the first is what 'auto' will stand for
-    groups         N sessions (or receivers): shots and queries of an episode then come from different ones, as
-                   they do in use, and thresholds grow accordingly. Without, both come from the same pool.
+    groups         N sessions (or receivers): shots and queries of an episode then come from different ones,
+                   as they do in use, and thresholds grow accordingly. Without, both come from the same pool.
     domains        N names, the same for all of a label: the labels of an episode come from one domain, for
                    labels that never meet in use (beams of different antennas)
     strata         N names, the same for all of a domain: the rate is to hold in each of these (gains of the
@@ -312,8 +311,8 @@ def calibrate(embeddings, labels: Sequence, normalisation: str | Sequence[str] =
     Of the Mahalanobis distance, numbers of shots below WHITEN_SHOTS are those of one label beside others that
     have enough. Returns {format_version, normalisation, mean, levels, normalisations: {name: {scatter,
     metrics: {metric: {probabilities: [{shots, exponent, spread}], ratios: [{shots, labels, queries, ratios
-    (quantiles at levels)}]}}}}, source: {...}}. Numbers of shots and of labels that the embeddings cannot give are
-    left out. Raises ValueError where not even one can be measured.
+    (quantiles at levels)}]}}}}, source: {...}}. Numbers of shots and of labels that the embeddings cannot
+    give are left out. Raises ValueError where not even one can be measured.
     """
     x = np.asarray(embeddings, np.float32)
     _, y = np.unique(np.asarray(labels), return_inverse=True)
@@ -327,7 +326,7 @@ def calibrate(embeddings, labels: Sequence, normalisation: str | Sequence[str] =
                              f"got {name!r}")
     mean = x.mean(0, dtype=np.float64)
     members = [np.flatnonzero(y == label) for label in range(y.max() + 1)]
-    homes = [(0 if strata is None else strata[m[0]], 0 if domains is None else domains[m[0]]) for m in members]
+    homes = [tuple(0 if names is None else names[m[0]] for names in (strata, domains)) for m in members]
     if len(x) == len(members):
         raise ValueError("calibrate: some label must have two embeddings")
 
@@ -338,8 +337,9 @@ def calibrate(embeddings, labels: Sequence, normalisation: str | Sequence[str] =
         tables = {metric: table for metric in metrics
                   if (table := _measure(pool, metric, shots, ways, episodes, seed, track))}
         if not tables:
-            raise ValueError("calibrate: fewer than two labels have enough embeddings "
-                             f"{'' if groups is None else 'in two groups '}for {min(shots)} shots and a query")
+            where = "" if groups is None else "in two groups "
+            raise ValueError(f"calibrate: fewer than two labels have enough embeddings {where}for "
+                             f"{min(shots)} shots and a query")
         measured[name] = {"scatter": _rounded(pool.scatter), "metrics": tables}
     return {"format_version": FORMAT_VERSION, "normalisation": names[0], "mean": _rounded(mean),
             "levels": list(LEVELS), "normalisations": measured,
@@ -392,13 +392,15 @@ class _Pool:
                 drawn += [found] if found is not None else []
         if len(drawn) < len(shots):
             return None
-        prototypes = [Prototype(str(i), self.x[s].mean(0, dtype=np.float64).astype(np.float32), len(s), self.x[s])
-                      for i, (s, _) in enumerate(drawn)]
+        supports = [self.x[s] for s, _ in drawn]
+        prototypes = [Prototype(str(i), s.mean(0, dtype=np.float64).astype(np.float32), len(s), s)
+                      for i, s in enumerate(supports)]
         fitted = geometry.fit(prototypes, self.normalisation, self.mean, metric, self.scatter)
         truth = np.repeat(np.arange(len(drawn)), [len(q) for _, q in drawn])
         distances = fitted.distances(self.x[np.concatenate([q for _, q in drawn])])
         own = fitted.ratios(distances)[np.arange(len(truth)), truth]
-        return home[0], [own[truth == k] for k in range(len(drawn))], (*_student_terms(distances, fitted), truth)
+        own = [own[truth == k] for k in range(len(drawn))]
+        return home[0], own, (*_student_terms(distances, fitted), truth)
 
 
 def _measure(pool: _Pool, metric: str, shots: Sequence[int], ways: Sequence[int], episodes: int, seed: int,
@@ -406,7 +408,7 @@ def _measure(pool: _Pool, metric: str, shots: Sequence[int], ways: Sequence[int]
     """A metric's table; None where there are too few labels for any of it."""
     probabilities, ratios = [], []
     for n in track(sorted(shots), f"{pool.normalisation}, {metric}"):
-        poor = metric == "mahalanobis" and n < geometry.WHITEN_SHOTS  # one label beside others that have enough
+        poor = metric == "mahalanobis" and n < geometry.WHITEN_SHOTS  # one label beside others with enough
         sets = pool.sets(max(n, geometry.WHITEN_SHOTS) if poor else n)
         most = max(map(len, sets.values()), default=0)
         alone = n == 1 and not poor  # then the others say nothing of a label's scatter, however many they are
@@ -432,7 +434,8 @@ def _measure(pool: _Pool, metric: str, shots: Sequence[int], ways: Sequence[int]
                 played += [terms for _, _, terms in found[:episodes]]
         if played:
             exponent, spread = _fit_student(played)
-            probabilities.append({"shots": int(n), "exponent": _rounded(exponent), "spread": _rounded(spread)})
+            probabilities.append({"shots": int(n), "exponent": _rounded(exponent),
+                                  "spread": _rounded(spread)})
     return {"probabilities": probabilities, "ratios": ratios} if probabilities else None
 
 
@@ -448,8 +451,8 @@ def _quantiles(strata: Iterable[list[np.ndarray]]) -> dict:
 
 
 def _draw(member, groups, n, queries, rng):
-    """Indices (support, query) of one label: whole groups go to one side, drawn in random order. None if there
-    are too few."""
+    """Indices (support, query) of one label: whole groups go to one side, drawn in random order. None if
+    there are too few."""
     if groups is None:
         mixed = rng.permutation(member)
         return (mixed[:n], mixed[n:][:queries]) if len(mixed) > n else None

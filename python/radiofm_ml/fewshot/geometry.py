@@ -121,9 +121,9 @@ def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean=None, m
 
 @dataclass(frozen=True)
 class _Taught:
-    """K prototypes and their M support vectors: ``raw`` (K, D) and ``support`` (M, D) as they came, ``points``
-    (K, D) normalised, ``residuals`` (M, D) normalised support less its label's mean, ``owner`` (M,) its label,
-    ``counts`` (K,) how many of them a label has, of ``shots`` (K,)."""
+    """K prototypes and their M support vectors: ``raw`` (K, D) and ``support`` (M, D) as they came,
+    ``points`` (K, D) normalised, ``residuals`` (M, D) normalised support less its label's mean, ``owner``
+    (M,) its label, ``counts`` (K,) how many of them a label has, of ``shots`` (K,)."""
 
     raw: np.ndarray
     support: np.ndarray
@@ -237,8 +237,8 @@ def _label_means(z: np.ndarray, counts: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class _Whitening:
     """``map`` (D, D) makes the shrunk covariance within labels a multiple of one, its mean variance kept;
-    ``share`` (M,) is that of each residual's own outer product in the covariance (for leave-one-out); ``rich``
-    (K,) says which labels it was made of."""
+    ``share`` (M,) is that of each residual's own outer product in the covariance (for leave-one-out);
+    ``rich`` (K,) says which labels it was made of."""
 
     map: np.ndarray
     share: np.ndarray

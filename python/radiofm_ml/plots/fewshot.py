@@ -18,8 +18,8 @@ MARKS = "osD^vPX*<>"
 
 def draw_rates(path: str | os.PathLike, rows: Sequence[dict], *, title: str = "") -> None:
     """Write a picture with a panel for each metric: share called unknown against the stated rate, of known
-    signals (solid, with the wider interval at 95 %; thin, for each number of labels) and of unknown ones (dashed),
-    a colour for each number of shots. rows: of ``evaluate.fewshot_check.check``."""
+    signals (solid, with the wider interval at 95 %; thin, for each number of labels) and of unknown ones
+    (dashed), a colour for each number of shots. rows: of ``evaluate.fewshot_check.check``."""
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     fig = style.figure(1 + 5.2 * len(metrics), 5.6)
     colours = style.colours(sorted({row["shots"] for row in rows}))

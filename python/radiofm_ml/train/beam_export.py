@@ -39,9 +39,9 @@ def calibrate_on_beams(encoder: torch.nn.Module, held_out: BeamBlocks, normalisa
                        seed: int = 0, episodes: int = EPISODES, track=lambda items, label: items) -> dict:
     """A calibration (see ``fewshot.calibrate``) of an encoder of I/Q.
 
-    An episode is of one front end and one gain, as in use, and rates are to hold at every gain. 'cl2n' centres by
-    each front end's own unlabelled mean, as a receiver does that has heard a sweep. normalisation: what 'auto'
-    will stand for.
+    An episode is of one front end and one gain, as in use, and rates are to hold at every gain. 'cl2n'
+    centres by each front end's own unlabelled mean, as a receiver does that has heard a sweep.
+    normalisation: what 'auto' will stand for.
     """
     z = embed(encoder, held_out)
     where = [f"{f}, {g}" for f, g in zip(held_out.front_end, held_out.gain, strict=True)]
