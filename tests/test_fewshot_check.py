@@ -139,6 +139,23 @@ def test_shots_and_queries_do_not_share_a_group():
         assert not set(groups[support]) & set(groups[queries]) and len(support) == 5
 
 
+def test_labels_of_an_episode_come_from_one_domain():
+    x, y = labelled(4, 12, 10)
+    taught = []
+
+    class Noted(FewShot):
+        def predict(self, embeddings):
+            asked = {int(np.flatnonzero((x == e).all(1))[0]) // 40 for e in embeddings}
+            taught.append(({int(label) // 4 for label in self.labels}, asked))
+            return super().predict(embeddings)
+
+    data = Data(x, np.array([f"{k:02d}" for k in y]), domains=y // 4)
+    played = checks.play(data, lambda: Noted(D, normalisation="none"), 2, (1, 3, 5), 4, 0)
+    assert set(played.ways) == {1, 3} and (~played.known).any()  # a domain has four labels
+    assert all(labels == asked and len(labels) == 1 for labels, asked in taught)
+    assert {next(iter(labels)) for labels, _ in taught} == {0, 1, 2}
+
+
 def test_check_refuses_what_it_cannot_measure():
     x, y = labelled(3, 3, 4)
     with pytest.raises(ValueError, match="fewer than 2 labels"):

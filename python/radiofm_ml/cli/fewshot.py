@@ -62,8 +62,8 @@ def fewshot_check(
     data: Annotated[
         str,
         typer.Argument(
-            help="'synthetic'; a folder with index.csv and its recordings; a file of beams (.h5); or an .npz "
-            "with arrays embedding, label, and may be group, cluster."
+            help="'synthetic' (receptions, or beams); a folder with index.csv and its recordings; a file of "
+            "beams (.h5); or an .npz with arrays embedding, label, and may be group, cluster."
         ),
     ],
     out: Annotated[

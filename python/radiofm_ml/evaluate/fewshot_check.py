@@ -41,12 +41,14 @@ UNKNOWN_PER_EPISODE = 3  # labels left out of each episode
 @dataclass(frozen=True)
 class Data:
     """N labelled embeddings: x float32 (N, D), then N label names, ``groups`` that shots and queries must not
-    share (None: they come from one pool), and ``clusters``, within which embeddings are dependent."""
+    share (None: they come from one pool), ``clusters``, within which embeddings are dependent, and
+    ``domains``, the same for all of a label: the labels of an episode come from one (None: from anywhere)."""
 
     x: np.ndarray
     labels: np.ndarray
     groups: np.ndarray | None = None
     clusters: np.ndarray | None = None
+    domains: np.ndarray | None = None
 
 
 @dataclass
@@ -80,18 +82,25 @@ def play(data: Data, classifier: Callable[[], FewShot], shots: int, ways: Sequen
     groups = np.arange(len(number)) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
     clusters = number if data.clusters is None else np.unique(data.clusters, return_inverse=True)[1]
     members = [np.flatnonzero(number == k) for k in range(len(names))]
-    usable = [k for k, m in enumerate(members) if len(m) > shots and len(np.unique(groups[m])) > 1]
+    homes = [0 if data.domains is None else data.domains[m[0]] for m in members]
+    usable: dict = {}
+    for k, m in enumerate(members):
+        if len(m) > shots and len(np.unique(groups[m])) > 1:
+            usable.setdefault(homes[k], []).append(k)
     parts = []
     for wanted in ways:
-        if wanted > len(usable):
+        fitting = [home for home, labels in usable.items() if len(labels) >= wanted]
+        if not fitting:
             continue
         for _ in range(math.ceil(episodes * max(1.0, EPISODE_LABELS / wanted))):
-            order = rng.permutation(usable)
+            home = fitting[rng.integers(len(fitting))] if len(fitting) > 1 else fitting[0]
+            order = rng.permutation(usable[home])
             taught = {k: d for k in order[:wanted]
                       if (d := _draw(members[k], groups, shots, queries, rng)) is not None}
             if not taught:
                 continue
-            left = rng.permutation([k for k in range(len(names)) if k not in order[:wanted]])
+            left = rng.permutation([k for k in range(len(names))
+                                    if homes[k] == home and k not in order[:wanted]])
             others = [rng.permutation(members[k])[:queries] for k in left[:UNKNOWN_PER_EPISODE]]
             few = classifier()
             for k, (support, _) in taught.items():
