@@ -263,7 +263,7 @@ def test_train_evaluate_and_bundle(tmp_path):
             radiofm(*arguments)
 
     held_out = SimulatedAntennas().numbered(100_000, 2, 4)
-    made = export(tmp_path / "run", tmp_path / "made", "made", held_out, "# made\n")
+    made = export(tmp_path / "run", tmp_path / "made", "made", held_out, "# made\n", episodes=2)
     few = FewShot.for_bundle(made)
     assert few.calibrated and few.normalisation == "cl2n"
     np.testing.assert_allclose(open_engine(made).embed(held_out.iq[:5]),

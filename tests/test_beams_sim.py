@@ -11,7 +11,7 @@ from radiofm_ml.synth.beams.array import codebook
 from radiofm_ml.synth.beams.files import file_name, write_captures
 from radiofm_ml.synth.beams.frontend import front_end, perfect
 from radiofm_ml.synth.beams.geometry import GEOMETRIES, paths
-from radiofm_ml.synth.beams.link import Link, effective_pattern
+from radiofm_ml.synth.beams.link import _RESPONSES, RESPONSE_BYTES, Link, ResponseCache, effective_pattern
 from typer.testing import CliRunner
 
 
@@ -99,6 +99,31 @@ def test_a_perfect_link_has_its_echoes_where_the_room_has_them():
     # The best beam on an open line of sight is the reference level, less what two bits cost.
     best = max(np.abs(link.response(beam, 0.0, 4096)[0, 0]) for beam in range(24))
     assert 0.75 < best <= 1
+
+
+def test_the_cache_of_responses_keeps_what_was_used_last():
+    cache, made = ResponseCache(3 * 80), []
+
+    def get(key):
+        return cache.get(key, lambda: made.append(key) or np.full(10, key, float))
+
+    for key in (1, 2, 3, 1, 4, 1, 2):
+        assert get(key)[0] == key
+        assert len(cache) <= 3 and cache.held == 80 * len(cache)
+    assert made == [1, 2, 3, 4, 2]  # 1 was used again before there were too many
+    assert cache.get("large", lambda: np.zeros(100)).shape == (100,) and cache.held <= 240
+
+
+def test_a_slider_of_angles_fills_no_memory():
+    """A stream that is turned to new angles while it sweeps; a sweep at one angle computes nothing anew."""
+    simulator = BeamSimulator("a")
+    for angle in range(6):
+        for beam in range(24):
+            simulator.link.response(beam, angle / 10, 32768)
+            assert _RESPONSES.held <= RESPONSE_BYTES
+    assert len(_RESPONSES) < 6 * 24
+    kept = [simulator.link.response(beam, 0.5, 32768) for beam in range(24)]
+    assert all(simulator.link.response(beam, 0.5, 32768) is one for beam, one in enumerate(kept))
 
 
 def test_frames_of_a_capture_drift_slowly():

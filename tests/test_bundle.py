@@ -166,6 +166,36 @@ def test_names_resolve(saved):
         bundles.resolve("owner/no-such-name")
 
 
+def test_a_calibration_stands_beside_the_bundle_and_leaves_its_id(saved, copy):
+    assert saved.calibration == {} and not (copy / bundles.CALIBRATION).exists()
+    table = {"levels": [0.5], "rows": [{"shots": 1}, {"shots": 2}]}
+    given = bundles.save_calibration(bundles.load(copy), {**table, "model": "of another"})
+    assert given.id == saved.id and given.calibration == {**table, "model": saved.id}
+    options = {"name": "toy", "model": saved.model, "architecture": saved.config["architecture"],
+               "spec": SPEC, "card": "# toy\n"}
+    made = bundles.save(copy, **options, calibration=table, half=False)
+    assert made.calibration == {**table, "model": made.id} and "calibration" not in made.config
+    assert bundles.save(copy, **options).calibration == {}  # other weights: what was measured is of no use
+
+
+def test_an_older_bundle_brings_its_calibration_in_the_config(copy):
+    edit(copy, calibration={"format_version": 1})
+    old = bundles.load(copy)
+    assert old.calibration == {"format_version": 1}
+    assert bundles.save_calibration(old, {"format_version": 2}).calibration["format_version"] == 2
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"", "not valid JSON"), (b"[]", "must hold a JSON object"), (b"\xff", "not valid JSON"),
+    (b"[" * 100_000, "not valid JSON"), (b"{}", "key 'model' is None"),
+    (b'{"model": "toy@00000000"}', "'toy@00000000', the bundle is toy@.*radiofm calibrate")])
+def test_a_bad_calibration_is_refused(copy, content, words):
+    (copy / bundles.CALIBRATION).write_bytes(content)
+    with pytest.raises(BundleError, match=f"calibration.json: .*{words}") as error:
+        bundles.load(copy)
+    assert "\n" not in str(error.value)
+
+
 def test_shipped_bundles_load():
     for name in bundles.shipped():
         bundle = bundles.load(name)

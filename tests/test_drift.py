@@ -46,7 +46,7 @@ def test_known_signals_taught_with_few_shots_raise_no_alarm_and_a_changed_receiv
     """Signals stay on for long, so that neighbours are alike, a tenth of the time an unknown one is on; then
     a receiver with another gain, of which nothing was taught."""
     x, y = labelled(1, 40, 40)
-    table = calibrate(x, y, "none", shots=(5,), episodes=40, metrics=("euclidean",))
+    table = calibrate(x, y, "none", shots=(5,), ways=(6,), episodes=40, metrics=("euclidean",))
     alarms, delays = 0, []
     for seed in range(6):
         draw, rng = world([20, seed], 8), np.random.default_rng(seed)

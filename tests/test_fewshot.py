@@ -4,13 +4,16 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from radiofm_ml.fewshot import FewShot, StreamMean, geometry
-from radiofm_ml.fewshot.calibration import Calibration, calibrate
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from radiofm_ml import bundle as bundles
+from radiofm_ml.fewshot import CENTRES, METRICS, NORMALISATIONS, FewShot, StreamMean, geometry
+from radiofm_ml.fewshot.calibration import LEVELS, Calibration, calibrate, p_values
 from radiofm_ml.fewshot.prototypes import (
     MAX_LABELS,
     MAX_SUPPORT,
@@ -47,7 +50,7 @@ def labelled(seed, n_labels: int, n: int, spread: float = 4.0):
 @pytest.fixture(scope="module")
 def calibration() -> dict:
     x, y = labelled(1, 40, 60)
-    return calibrate(x, y, "none", shots=(1, 5, 10), episodes=80)
+    return calibrate(x, y, "none", shots=(1, 5, 10), ways=(1, 3, 8), episodes=40)
 
 
 def taught(draw, n_labels: int, shots: int, **options) -> FewShot:
@@ -331,6 +334,48 @@ def test_mahalanobis_waits_for_five_shots_and_its_leave_one_out_is_close():
     np.testing.assert_allclose(fitted.loo, np.sort(slow), rtol=0.15)  # shrinkage is held, not fitted again
 
 
+@pytest.mark.parametrize("size", [2, 3, 8, 64])
+@pytest.mark.parametrize("shots", [5, 6, 12, 32])
+@pytest.mark.parametrize("labels", [1, 2, 5, 10])
+def test_mahalanobis_of_what_scatters_alike_in_all_directions_is_euclidean(size, shots, labels):
+    """Then shrinkage leaves next to nothing of the covariance, or nothing."""
+    rng = np.random.default_rng([size, shots, labels])
+    centres = rng.normal(size=(labels, size)) * 40
+    prototypes = []
+    for k, centre in enumerate(centres):
+        x = (centre + rng.normal(size=(shots, size))).astype(np.float32)
+        prototypes.append(Prototype(str(k), x.mean(0), shots, x))
+    asked = (centres[:, None] + rng.normal(size=(labels, 4000 // labels, size))).reshape(-1, size)
+    own = np.repeat(np.arange(labels), 4000 // labels)
+    fitted = geometry.fit(prototypes, "none", metric="mahalanobis")
+    assert fitted.metric == "mahalanobis" and (fitted.scatter > 0).all() and (fitted.loo > 0).all()
+    ratios = fitted.ratios(fitted.distances(asked))[np.arange(len(own)), own]
+    # The scatter is known from freedom x size squares, whose relative error is sqrt(2 / count).
+    known = np.sqrt(2 / (labels * (shots - 1) * size))
+    assert abs(np.log(ratios.mean())) < 4 * known + 0.35
+    few = FewShot(size, normalisation="none", metric="mahalanobis", false_alarm_rate=0.2)
+    for prototype in prototypes:
+        few.prototypes.enroll(prototype.label, prototype.support)
+    if not few.shots_missing:
+        assert few.predict(asked).unknown.mean() < 0.2 + 3 * np.sqrt(0.16 / (labels * shots)) + 0.05
+
+
+def test_saturated_shrinkage_says_what_the_euclidean_distance_says():
+    draws = np.random.default_rng(0)
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        x = (rng.normal(size=(6, 16)) + 30).astype(np.float32)
+        prototypes = [Prototype("a", x.mean(0), 6, x)]
+        fitted = geometry.fit(prototypes, "none", metric="mahalanobis")
+        if np.allclose(fitted.whiten @ fitted.whiten.T, np.eye(16)):
+            plain = geometry.fit(prototypes, "none")
+            asked = draws.normal(size=(50, 16)) + 30
+            np.testing.assert_allclose(fitted.distances(asked), plain.distances(asked), rtol=1e-6)
+            np.testing.assert_allclose(fitted.scatter, plain.scatter * plain.loo.mean(), rtol=0.2)
+            return
+    raise AssertionError("no draw with saturated shrinkage")
+
+
 def test_nothing_is_known_about_one_shot_each():
     few = taught(world(6, 3), 3, 1, normalisation="none")
     decision = few.predict(np.full((1, D), 1e3, np.float32))
@@ -392,7 +437,7 @@ def test_centring_and_length_remove_what_a_front_end_adds():
 def test_cl2n_uses_the_mean_of_the_source_or_of_the_stream():
     rng = np.random.default_rng(18)
     x, y = labelled(19, 10, 30)
-    table = calibrate(x, y, "cl2n", shots=(1,), episodes=5, metrics=("euclidean",))
+    table = calibrate(x, y, "cl2n", shots=(1,), ways=(1, 4), episodes=5, metrics=("euclidean",))
     few = FewShot(D, calibration=table)
     assert few.normalisation == "cl2n" and few.calibrated
     np.testing.assert_allclose(few.state()["mean"], x.mean(0), rtol=1e-5)
@@ -419,6 +464,112 @@ def test_a_mirror_decides_the_same_to_the_last_bit(calibration):
     x = draw(3, 9)
     for a, b in zip(few.predict(x), mirror.predict(x), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+class Commands(RuleBasedStateMachine):
+    """Whatever is taught, taken back or loaded, and however it is compared: decisions are numbers."""
+
+    SIZE = 4
+    LABELS = st.sampled_from(["a", "b", "c"])
+    SEEDS = st.integers(0, 2**32 - 1)
+
+    def __init__(self):
+        super().__init__()
+        self.few = FewShot(self.SIZE, normalisation="l2")
+
+    def vectors(self, seed: int, n: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        return (rng.normal(size=(n, self.SIZE)) * 10.0 ** rng.integers(-3, 4)).astype(np.float32)
+
+    def refusable(self, change, *arguments) -> None:
+        """Do it, or be refused with nothing changed."""
+        before = self.few.prototypes.snapshot, self.few.normalisation, self.few.centre, self.few.metric
+        try:
+            change(*arguments)
+        except ValueError:
+            assert before == (self.few.prototypes.snapshot, self.few.normalisation, self.few.centre,
+                              self.few.metric)
+
+    @rule(label=LABELS, seed=SEEDS, n=st.integers(1, 7))
+    def enroll(self, label, seed, n):
+        self.refusable(self.few.prototypes.enroll, label, self.vectors(seed, n))
+
+    @rule(label=LABELS, seed=SEEDS, shots=st.integers(1, 50))
+    def set(self, label, seed, shots):
+        self.refusable(self.few.prototypes.set, label, self.vectors(seed, 1), shots)
+
+    @rule(label=LABELS)
+    def remove(self, label):
+        self.refusable(self.few.prototypes.remove, label)
+
+    @rule(label=LABELS, new=LABELS)
+    def rename(self, label, new):
+        self.refusable(self.few.prototypes.rename, label, new)
+
+    @rule()
+    def undo(self):
+        self.refusable(self.few.prototypes.undo)
+
+    @rule()
+    def clear(self):
+        self.refusable(self.few.prototypes.clear)
+
+    @rule(seed=SEEDS, n=st.integers(0, 3), mean=st.booleans())
+    def load(self, seed, n, mean):
+        other = PrototypeSet(self.SIZE, mean=self.vectors(seed + 1, 1) if mean else None)
+        for k in range(n):
+            other.enroll("abc"[k], self.vectors(seed + k, 1 + k))
+        self.few.prototypes.load_state(other.state())
+
+    @rule()
+    def load_what_is_there(self):
+        self.few.prototypes.load_state(self.few.state())
+
+    @rule(value=st.sampled_from(NORMALISATIONS))
+    def set_normalisation(self, value):
+        self.refusable(self.few.set_normalisation, value)
+
+    @rule(value=st.sampled_from(METRICS))
+    def set_metric(self, value):
+        self.refusable(self.few.set_metric, value)
+
+    @rule(value=st.sampled_from(CENTRES))
+    def set_centre(self, value):
+        self.refusable(self.few.set_centre, value)
+
+    @rule(seed=SEEDS, n=st.integers(1, 40))
+    def observe(self, seed, n):
+        x = self.vectors(seed, n)
+        self.few.observe(x, self.few.predict(x))
+
+    @invariant()
+    def decisions_are_numbers(self):
+        decision = self.few.predict(self.vectors(7, 5))
+        for values in decision:
+            assert np.isfinite(values).all()
+        if len(self.few.labels):
+            np.testing.assert_allclose(decision.probabilities.sum(1), 1.0)
+        assert ((decision.p_value >= 0) & (decision.p_value <= 1)).all()
+        mean = self.few.state()["mean"]
+        assert mean is None or np.isfinite(mean).all()
+
+
+TestCommands = Commands.TestCase
+TestCommands.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_undo_across_a_loaded_mean_leaves_probabilities():
+    other = PrototypeSet(3, mean=[1, 2, 3])
+    other.enroll("b", np.eye(3))
+    few = FewShot(3, normalisation="l2")
+    few.prototypes.enroll("a", np.eye(3)[:2])
+    few.prototypes.load_state(other.state())
+    few.set_normalisation("cl2n")
+    few.prototypes.undo()
+    assert few.labels == ("a",) and few.prototypes.mean is None
+    decision = few.predict(np.ones((1, 3)))
+    assert decision.probabilities[0, 0] == 1.0 and np.isfinite(decision.p_value).all()
+    np.testing.assert_array_equal(few.state()["mean"], [1, 2, 3])  # the one in use
 
 
 def test_options_are_checked():
@@ -452,6 +603,64 @@ def test_known_signals_are_called_unknown_at_the_stated_rate(calibration, metric
     assert low <= by_size.min() and by_size.max() <= high  # tight labels and wide ones alike
 
 
+@pytest.fixture(scope="module")
+def by_labels() -> dict:
+    x, y = labelled(51, 60, 40)
+    return calibrate(x, y, "none", shots=(1, 2, 5), ways=(1, 2, 3, 5, 10), episodes=60)
+
+
+def _p_values(table, metric: str, shots, queries: int, seed: int = 52) -> np.ndarray:
+    """Of known signals: one of each label and episode. shots: of each label taught."""
+    found = []
+    for episode in range(-(-queries // len(shots))):
+        draw = world([seed, *shots, episode], len(shots))
+        few = FewShot(D, calibration=table, metric=metric)
+        for k, n in enumerate(shots):
+            few.prototypes.enroll(str(k), draw(k, n))
+        found.append(few.predict(np.concatenate([draw(k, 1) for k in range(len(shots))])).p_value)
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "mahalanobis"])
+@pytest.mark.parametrize("labels", [1, 2, 3, 5, 10])
+def test_the_stated_rate_holds_for_every_number_of_labels(by_labels, metric, labels):
+    p = _p_values(by_labels, metric, (5,) * labels, 1000 if labels < 5 else 2000)
+    for rate in (0.01, 0.05):
+        assert (p <= rate).sum() <= binom.ppf(0.9999, len(p), rate)
+    if labels == 1:  # alone: no other label forgives
+        assert (p <= 0.05).sum() >= binom.ppf(0.0001, len(p), 0.05)
+
+
+def test_a_table_that_ignores_the_number_of_labels_breaks_the_bound(by_labels):
+    """That the tests around this one can tell."""
+    blind = json.loads(json.dumps(by_labels))
+    table = blind["normalisations"]["none"]["metrics"]["mahalanobis"]
+    table["ratios"] = [{**r, "labels": 1} for r in table["ratios"] if r["labels"] == 10]
+    for shots in ((1, 5), (2, 5)):
+        p, held = (_p_values(t, "mahalanobis", shots, 600) for t in (blind, by_labels))
+        assert (p <= 0.05).sum() > binom.ppf(0.9999, len(p), 0.05) >= (held <= 0.05).sum()
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "mahalanobis"])
+@pytest.mark.parametrize("shots", [(5, 2), (2, 5, 5), (1, 1, 5), (12, 5, 5, 2), (8, 1, 1, 1, 1, 20)])
+def test_the_stated_rate_holds_where_labels_have_different_numbers_of_shots(by_labels, metric, shots):
+    p = _p_values(by_labels, metric, shots, 1200)
+    for rate in (0.01, 0.05):
+        assert (p <= rate).sum() <= binom.ppf(0.9999, len(p), rate)
+
+
+def test_fewer_shots_than_the_calibration_knows_make_nothing_unknown(calibration):
+    table = _changed(calibration, *TABLE, "ratios",
+                     value=[r for r in calibration["normalisations"]["none"]["metrics"]["euclidean"]["ratios"]
+                            if r["shots"] > 1])
+    few = taught(world(44, 3), 3, 1, calibration=table)
+    assert not few.predict(np.full((1, D), 1e3, np.float32)).unknown[0]
+    few.prototypes.enroll("label 0", world(44, 3)(0, 9))
+    decision = few.predict(np.full((1, D), 1e3, np.float32))
+    assert few.p_values(np.full((1, D), 1e3, np.float32))[0].tolist() == pytest.approx([0, 1, 1], abs=0.01)
+    assert decision.p_value[0] == 1.0
+
+
 def test_unknown_signals_are_caught(calibration):
     caught = []
     for episode in range(20):
@@ -479,7 +688,7 @@ def test_probabilities_are_calibrated_on_held_out_episodes():
     """Labels that overlap, so that there is something to be unsure of. (One shot cannot tell a tight label
     from one five times as wide.)"""
     x, y = labelled(14, 40, 60, spread=0.5)
-    table = calibrate(x, y, "l2", shots=(1, 5), episodes=60, metrics=("euclidean",))
+    table = calibrate(x, y, "l2", shots=(1, 5), ways=(1, 10), episodes=60, metrics=("euclidean",))
     for shots, bound in ((1, 0.1), (5, 0.05)):
         confidence, right = [], []
         for episode in range(60):
@@ -513,36 +722,115 @@ def test_calibration_goes_through_json_and_is_reproducible(calibration):
     again = json.loads(json.dumps(calibration))
     assert again == calibration
     x, y = labelled(1, 40, 60)
-    assert calibrate(x, y, "none", shots=(1, 5, 10), episodes=80) == calibration
+    part = calibrate(x, y, "none", shots=(5,), ways=(3, 8), episodes=40, metrics=("mahalanobis",))
+    whole, = (n["metrics"]["mahalanobis"]["ratios"] for n in calibration["normalisations"].values())
+    assert [r for r in whole if r["shots"] == 5 and r["labels"] > 1] == (
+        part["normalisations"]["none"]["metrics"]["mahalanobis"]["ratios"])  # an entry depends on no other
     loaded = Calibration.from_dict(again, D)
-    assert sorted(loaded.tables) == ["euclidean", "mahalanobis"]
-    assert sorted(loaded.tables["euclidean"].ratios) == [1, 5, 10]
-    assert sorted(loaded.tables["mahalanobis"].ratios) == [5, 10]
-    around = loaded.tables["euclidean"].around
-    assert around(5) == [(5, 1.0)] and around(40) == [(10, 1.0)] and around(1) == [(1, 1.0)]
-    (low, weight), (high, rest) = around(7)
-    assert (low, high) == (5, 10) and weight / 5 + rest / 10 == pytest.approx(1 / 7) and weight + rest == 1
-    assert loaded.tables["mahalanobis"].around(1) == [(5, 1.0)]
+    assert loaded.normalisation == "none" and sorted(loaded.sources) == ["none"]
+    tables = loaded.sources["none"].tables
+    assert sorted(tables) == ["euclidean", "mahalanobis"]
+    assert {n: sorted(of) for n, of in tables["euclidean"].ratios.items()} == {
+        1: [1], 5: [1, 3, 8], 10: [1, 3, 8]}
+    assert {n: sorted(of) for n, of in tables["mahalanobis"].ratios.items()} == {
+        1: [3, 8], 5: [1, 3, 8], 10: [1, 3, 8]}
     assert Calibration.from_dict({}, D) is None
 
 
-@pytest.mark.parametrize(("key", "value"), [
-    ("format_version", 2), ("normalisation", "l1"), ("mean", [1, 2]), ("mean", "x"), ("scatter", 0),
-    ("scatter", "1"),
-    ("levels", [0.5, 0.4]), ("levels", [0.5, 1.0]), ("metrics", []), ("metrics", {"euclidean": []}),
-    ("metrics", {"euclidean": [{"shots": 0}]}), ("metrics", {"euclidean": [3]})])
-def test_damaged_calibration_is_refused(calibration, key, value):
-    with pytest.raises(ValueError, match=f"calibration: .*{key}"):
-        Calibration.from_dict({**calibration, key: value}, D)
+def test_between_two_entries_of_the_table_the_larger_p_value_counts(calibration):
+    """Never optimistic: a signal is no more easily unknown than by either of the entries beside."""
+    table = Calibration.from_dict(calibration, D).sources["none"].tables["mahalanobis"]
+    assert table.around(5, 3) == [(5, 3)] and table.around(40, 99) == [(10, 8)]
+    assert table.around(7, 3) == [(5, 3), (10, 3)] and table.around(5, 3.5) == [(5, 3), (5, 8)]
+    assert table.around(7, 2) == [(5, 1), (5, 3), (10, 1), (10, 3)]
+    assert table.around(1, 3) == [(1, 3)] and table.around(1, 1) == [] and table.around(0.5, 3) == []
+    draw = world(40, 4)
+    few = taught(draw, 4, 7, calibration=calibration, metric="mahalanobis")
+    fitted, x = few._geometry(), np.concatenate([draw(k, 40) for k in range(4)])
+    ratios = fitted.ratios(fitted.distances(x))
+    between = p_values(ratios, fitted, table)
+    for shots in (5, 10):
+        for labels in (3, 8):
+            entry = replace(table, ratios={1: {1: table.ratios[shots][labels]}})
+            assert (between >= p_values(ratios, fitted, entry) - 1e-12).all()
+    below, exponent, above = (table.exponent(n)[0] for n in (5, 7, 10))
+    assert min(below, above) < exponent < max(below, above)
+    assert table.exponent(1) == table.exponent(5) and table.exponent(99) == table.exponent(10)
 
 
-def test_damaged_calibration_rows_are_refused(calibration):
-    row = calibration["metrics"]["euclidean"][0]
-    for change in ({"ratios": row["ratios"][::-1]}, {"ratios": row["ratios"][1:]}, {"exponent": -1},
-                   {"queries": None}, {"ratios": [np.nan] * len(row["ratios"])}):
-        damaged = {**calibration, "metrics": {"euclidean": [{**row, **change}]}}
-        with pytest.raises(ValueError, match=f"calibration: .*{next(iter(change))}"):
-            Calibration.from_dict(damaged, D)
+def _changed(calibration: dict, *path, value) -> dict:
+    changed = json.loads(json.dumps(calibration))
+    inner = changed
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return changed
+
+
+NONE, TABLE = ("normalisations", "none"), ("normalisations", "none", "metrics", "euclidean")
+
+
+@pytest.mark.parametrize(("path", "value"), [
+    (("format_version",), 3), (("format_version",), True), (("normalisation",), "l1"),
+    (("normalisation",), "l2"), (("normalisation",), ["none"]), (("mean",), [1, 2]), (("mean",), "x"),
+    (("levels",), [0.5, 0.4]), (("levels",), [0.5, 1.0]), (("normalisations",), []),
+    (("normalisations",), {}), ((*NONE[:1], "none"), 3), (NONE[:1], {"l1": {}}),
+    ((*NONE, "scatter"), 0), ((*NONE, "scatter"), "1"), ((*NONE, "metrics"), []), ((*NONE, "metrics"), {}),
+    ((*NONE, "metrics"), {"l1": {"ratios": []}}), ((*NONE, "metrics"), {"euclidean": []}),
+    ((*TABLE, "probabilities"), []), ((*TABLE, "probabilities", 0), 3),
+    ((*TABLE, "probabilities", 0, "exponent"), -1), ((*TABLE, "probabilities", 0, "spread"), None),
+    ((*TABLE, "probabilities", 0, "shots"), 0), ((*TABLE, "ratios"), "x"), ((*TABLE, "ratios", 0), None),
+    ((*TABLE, "ratios", 0, "labels"), 1.5), ((*TABLE, "ratios", 0, "queries"), 0),
+    ((*TABLE, "ratios", 0, "ratios"), [1.0]), ((*TABLE, "ratios", 0, "ratios"), [np.nan] * 36)])
+def test_damaged_calibration_is_refused(calibration, path, value):
+    name = next(key for key in reversed(path) if isinstance(key, str) and key != "none")
+    with pytest.raises(ValueError, match=f"calibration: .*({name}|format 1|whole number)"):
+        Calibration.from_dict(_changed(calibration, *path, value=value), D)
+    row = calibration["normalisations"]["none"]["metrics"]["euclidean"]["ratios"][0]["ratios"]
+    with pytest.raises(ValueError, match="ratios must ascend"):
+        Calibration.from_dict(_changed(calibration, *TABLE, "ratios", 0, "ratios", value=row[::-1]), D)
+
+
+@pytest.mark.parametrize("name", ["radiofm-small", "protobeam-sim"])
+def test_what_ships_is_calibrated_for_every_metric_that_is_recommended(name):
+    bundle = bundles.load(name)
+    assert (bundle.path / bundles.CALIBRATION).is_file()
+    for normalisation in ("auto", "cl2n", "l2"):
+        for metric in METRICS:
+            few = FewShot.for_bundle(bundle, shipped=False, normalisation=normalisation, metric=metric)
+            assert few.calibrated and few.normalisation == normalisation.replace("auto", "cl2n")
+    for source in Calibration.from_dict(bundle.calibration, bundle.embedding_size).sources.values():
+        for metric, table in source.tables.items():
+            for shots, entries in table.ratios.items():
+                alone = shots == 1 and metric == "euclidean"
+                poor = shots < 5 and metric == "mahalanobis"
+                assert {1} if alone else {2, 3, 5, 10} if poor else {1, 2, 3, 5, 10} <= set(entries)
+
+
+def test_a_damaged_calibration_is_named_by_its_folder(tmp_path):
+    bundle = bundles.load("radiofm-small")
+    bad = replace(bundle, path=tmp_path / "there", calibration={**bundle.calibration, "levels": [2.0]})
+    with pytest.raises(ValueError, match="there: calibration: levels .*radiofm calibrate"):
+        FewShot.for_bundle(bad)
+
+
+@pytest.mark.parametrize("name", ["radiofm-small", "protobeam-sim"])
+def test_the_calibration_of_an_older_bundle_is_read(name):
+    """As it stands in the config.json of what shipped before: one normalisation, by number of shots alone."""
+    bundle = bundles.load(name)
+    old = bundle.config["calibration"]
+    assert old["format_version"] == 1
+    few = FewShot(bundle.embedding_size, calibration=old, metric="mahalanobis")
+    assert few.calibrated and few.normalisation == "cl2n"
+    draw = world(41, 3)
+    x = np.concatenate([np.pad(draw(k, 8), ((0, 0), (0, 64 - D))) for k in range(3)])
+    for k in range(3):
+        few.prototypes.enroll(str(k), x[8 * k:8 * k + 6])
+    decision = few.predict(x)
+    assert np.isfinite(decision.probabilities).all() and (decision.index == np.repeat([0, 1, 2], 8)).all()
+    for key, value in (("ratios", [1.0]), ("queries", 0), ("shots", 0), ("spread", -1)):
+        with pytest.raises(ValueError, match=f"calibration: .*{key}"):
+            Calibration.from_dict(_changed(old, "metrics", "euclidean", 0, key, value=value), 64)
 
 
 def test_calibration_of_another_normalisation_is_not_used(calibration):
@@ -566,9 +854,12 @@ def test_shots_and_queries_come_from_different_groups():
             y += [label] * 15
             g += [label * 4 + session] * 15
     x = np.concatenate(x)
-    apart = calibrate(x, y, "none", shots=(5,), groups=g, episodes=50)["metrics"]["euclidean"][0]["ratios"]
-    pooled = calibrate(x, y, "none", shots=(5,), episodes=50)["metrics"]["euclidean"][0]["ratios"]
-    assert apart[98] > 1.5 * pooled[98]
+    apart = calibrate(x, y, "none", shots=(5,), ways=(8,), groups=g, episodes=20, metrics=("euclidean",))
+    pooled = calibrate(x, y, "none", shots=(5,), ways=(8,), episodes=20, metrics=("euclidean",))
+    apart, pooled = (c["normalisations"]["none"]["metrics"]["euclidean"]["ratios"][0]
+                     for c in (apart, pooled))
+    at = LEVELS.index(0.99)
+    assert apart["ratios"][at] > 1.5 * pooled["ratios"][at]
 
 
 def test_calibrate_refuses_what_it_cannot_measure():

@@ -242,11 +242,11 @@ def test_export_makes_a_usable_bundle(tmp_path, small_shards):
     paths = prepare(tmp_path / "shards", SPEC, 128, seed=1)
     pretrain(tmp_path / "run", VIT, SPEC, CONFIG, ShardReader(paths, SPEC, 16, seed=0))
     bundle = export(
-        tmp_path / "run", tmp_path / "bundle", "toy", paths, "# toy\n", projection=8, each=2
+        tmp_path / "run", tmp_path / "bundle", "toy", paths, "# toy\n", projection=8, each=2, episodes=2
     )
     kinds = [*all_classes(), "noise"]
     assert bundle.embedding_size == 8 and bundle.prototypes.shape == (len(kinds), 8)
-    assert bundle.labels == kinds and bundle.calibration["metrics"]["euclidean"]
+    assert bundle.labels == kinds and sorted(bundle.calibration["normalisations"]) == ["cl2n", "l2"]
     assert bundle.config["provenance"]["training"]["step"] == 8
     assert np.isfinite(bundle.model(torch.randn(2, 16, 32)).numpy()).all()
 

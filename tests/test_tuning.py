@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from radiofm_ml import heads
+from radiofm_ml.evaluate.fewshot_check import expected_calibration_error
 from radiofm_ml.tasks import TaskData, TaskError
 from radiofm_ml.train import tuning
 from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, score, tune
@@ -141,6 +142,29 @@ def test_the_sample_rate_is_withheld_unless_asked_for_and_refused_where_it_is_no
     plain = tune(Frozen(bundle.model, data), data.splits["train"],
                  TuneConfig("probe", "embedding", know_rate=True)).head
     assert isinstance(plain, heads.Head) and plain.rate is not None and plain.embedding_size == 16
+
+
+def test_the_probe_on_the_embedding_says_how_sure_one_can_be():
+    """Few examples, many values, classes that overlap: fitted to the end it is too sure, or too little."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(900) % 3
+    x = rng.normal(size=(900, 24)) + 0.7 * rng.normal(size=(3, 24))[targets]
+    train, validation, test = np.arange(60), np.arange(60, 360), np.arange(360, 900)
+    data = TaskData("overlap", "classification", np.zeros((900, 1, 8, 8), np.float32), targets,
+                    ("a", "b", "c"), np.arange(900), {"train": train, "test": test}, tiles=True)
+    head = tuning.fit_probe(data, lambda index: x[index], TuneConfig(), train, validation)
+    assert head.temperature != 1.0
+    assert tuning.fit_probe(data, lambda index: x[index], TuneConfig(), train).temperature == 1.0
+
+    def error(head):
+        found = head(x[test])
+        return expected_calibration_error(found.max(1), found.argmax(1) == targets[test])
+
+    def surprise(head):
+        return -np.log(head(x[test])[np.arange(len(test)), targets[test]]).mean()
+
+    plain = replace(head, temperature=1.0)
+    assert surprise(head) < surprise(plain) and error(head) < 0.6 * error(plain) and error(head) < 0.06
 
 
 def test_a_probe_on_the_embedding_is_a_plain_head(bundle, frozen):

@@ -3,8 +3,12 @@
 """A model on disk: a folder that says everything about itself and loads safely.
 
     model.safetensors   weights (fp16 or fp32)
-    config.json         architecture, what it reads, embedding size, labels, calibration, provenance
+    config.json         architecture, what it reads, embedding size, labels, provenance
+    calibration.json    what distances between embeddings mean; may be left out
     README.md           model card
+
+The first two make the bundle's id. The calibration is no part of it: it can be made anew, and what was taught
+and trained with the encoder goes on working. (Older bundles have theirs in config.json; it is read there.)
 
 An encoder reads spectrogram tiles (key ``spectrogram``) or blocks of raw I/Q (key ``iq``).
 
@@ -34,6 +38,7 @@ from radiofm_ml.spectrogram import SpectrogramSpec
 FORMAT_VERSION = 1
 PRETRAINED = Path(__file__).parent / "pretrained"
 FILES = ("model.safetensors", "config.json")
+CALIBRATION = "calibration.json"
 TILES, IQ = "tiles", "iq"  # what an encoder reads
 MAX_BLOCK = 1 << 20  # samples
 _READS = {TILES: "spectrogram tiles", IQ: "blocks of raw I/Q"}
@@ -47,9 +52,10 @@ class BundleError(ValueError):
 class Bundle:
     """A loaded bundle.
 
-    config  the whole of config.json, validated
-    spec    the tiles that the encoder reads; None where it reads I/Q
-    block   samples in a block that the encoder reads; None where it reads tiles
+    config       the whole of config.json, validated
+    spec         the tiles that the encoder reads; None where it reads I/Q
+    block        samples in a block that the encoder reads; None where it reads tiles
+    calibration  see ``fewshot.calibrate``; empty where there is none
     """
 
     path: Path
@@ -57,6 +63,7 @@ class Bundle:
     spec: SpectrogramSpec | None
     block: int | None
     digest: str
+    calibration: dict
 
     @property
     def reads(self) -> str:
@@ -70,7 +77,7 @@ class Bundle:
     @property
     def id(self) -> str:
         """``name@`` and the first 8 digits of the sha256 of the weights and the configuration."""
-        return f"{self.name}@{self.digest[:8]}"
+        return _id(self.name, self.digest)
 
     @property
     def embedding_size(self) -> int:
@@ -79,10 +86,6 @@ class Bundle:
     @property
     def labels(self) -> list[str]:
         return self.config.get("labels", [])
-
-    @property
-    def calibration(self) -> dict:
-        return self.config.get("calibration", {})
 
     @cached_property
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -160,7 +163,7 @@ def _from_hub(repo_id: str) -> Path:
             f"{repo_id}: no such folder; to fetch it from Hugging Face: pip install huggingface_hub"
         ) from None
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=[*FILES, "README.md"]))
+        return Path(snapshot_download(repo_id, allow_patterns=[*FILES, CALIBRATION, "README.md"]))
     except Exception as error:  # the hub raises requests', its own and OS errors; all mean "not there"
         raise BundleError(
             f"{repo_id}: not a folder, and Hugging Face did not deliver it: {str(error).splitlines()[0]}"
@@ -200,7 +203,46 @@ def _open(path: Path) -> Bundle:
     for file in FILES:
         digest.update((path / file).read_bytes())
     spec = SpectrogramSpec.from_dict(config["spectrogram"]) if "spectrogram" in config else None
-    return Bundle(path, config, spec, None if spec else config["iq"]["block"], digest.hexdigest())
+    calibration = _read_calibration(path, _id(config["name"], digest.hexdigest()))
+    if calibration is None:
+        calibration = config.get("calibration", {})
+    block = None if spec else config["iq"]["block"]
+    return Bundle(path, config, spec, block, digest.hexdigest(), calibration)
+
+
+def _id(name: str, digest: str) -> str:
+    return f"{name}@{digest[:8]}"
+
+
+def _read_json(file: Path) -> dict:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{file}: not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise BundleError(f"{file}: must hold a JSON object")
+    return content
+
+
+def _read_calibration(path: Path, model: str) -> dict | None:
+    """What calibration.json holds, None without that file. Its tables are for ``fewshot`` to check."""
+    file = path / CALIBRATION
+    if not file.exists():
+        return None
+    content = _read_json(file)
+    if content.get("model") != model:
+        raise BundleError(f"{file}: key 'model' is {content.get('model')!r}, the bundle is {model}; take the "
+                          "calibration that belongs to it, or remove the file and run radiofm calibrate")
+    return content
+
+
+def save_calibration(bundle: Bundle, calibration: dict) -> Bundle:
+    """Give a bundle another calibration; its id stays. Returns it read anew. Raises OSError."""
+    text = json.dumps({**calibration, "model": bundle.id}, allow_nan=False)  # below: a row of a table a line
+    atomic.write_text(bundle.path / CALIBRATION, text.replace(', {"shots"', ',\n{"shots"') + "\n")
+    return load(bundle.path)
 
 
 _KEYS = {
@@ -213,14 +255,7 @@ _KEYS = {
 
 
 def _read_config(file: Path) -> dict:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BundleError(f"{file}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{file}: not valid JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise BundleError(f"{file}: must hold a JSON object")
+    config = _read_json(file)
     for key, kind in _KEYS.items():
         if key not in config:
             raise BundleError(f"{file}: key '{key}' is missing")
@@ -318,12 +353,13 @@ def save(
         **({"spectrogram": spec.to_dict()} if spec else {"iq": {"block": block}}),
         "embedding_size": models.embedding_size(architecture),
         "labels": labels or [],
-        "calibration": calibration or {},
         "provenance": provenance or {},
     }
+    (path / CALIBRATION).unlink(missing_ok=True)  # of another encoder: the files below do not fit it
     # Both are whole before either takes its place: who has the old ones mapped keeps them.
     with atomic.replacing(path / FILES[0]) as weights, atomic.replacing(path / FILES[1]) as about:
         weights.write_bytes(to_bytes(tensors))
         about.write_text(json.dumps(config, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     atomic.write_text(path / "README.md", card)
-    return load(path)
+    made = load(path)
+    return save_calibration(made, calibration) if calibration else made

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""radiofm fewshot-check, radiofm drift-check"""
+"""radiofm calibrate, radiofm fewshot-check, radiofm drift-check"""
 
 from __future__ import annotations
 
@@ -14,8 +14,48 @@ from radiofm_ml.cli.options import Overwrite
 
 
 def register(app: typer.Typer) -> None:
+    app.command()(calibrate)
     app.command("fewshot-check")(fewshot_check)
     app.command("drift-check")(drift_check)
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Bundle; its calibration.json is written anew.")],
+    out: Annotated[Path | None, typer.Option(help="Write this JSON file in place of the bundle's.")] = None,
+    each: Annotated[
+        int, typer.Option(min=2, help="Encoder of tiles: synthetic receptions of each kind of signal.")
+    ] = 12,
+    front_ends: Annotated[int, typer.Option(min=2, help="Encoder of I/Q: simulated front ends.")] = 16,
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="For each number of shots and labels; else 100, of beams 300.")
+    ] = None,
+) -> None:
+    """Measure what distances between a bundle's embeddings mean, for every metric, with 'cl2n' and with 'l2'.
+
+    On signals that no training has heard: synthetic receptions, or simulated beams. The bundle's id stays,
+    and what was taught and trained with it goes on working.
+    """
+    from radiofm_ml import bundle as bundles
+    from radiofm_ml.cli.progress import track
+
+    bundle = bundles.load(model)
+    options = {"track": track, **({"episodes": episodes} if episodes else {})}
+    if bundle.spec is not None:
+        from radiofm_ml.train.export import calibrate_on_receptions
+
+        made = calibrate_on_receptions(bundle.model, bundle.spec, each, **options)
+    else:
+        from radiofm_ml.evaluate.antennas import SimulatedAntennas
+        from radiofm_ml.train.beam_export import HELD_OUT, calibrate_on_beams
+
+        blocks = SimulatedAntennas().numbered(HELD_OUT, front_ends, 40)
+        normalisation = bundle.calibration.get("normalisation", "cl2n")
+        made = calibrate_on_beams(bundle.model, blocks, normalisation, **options)
+    if out:
+        atomic.write_json(out, made)
+    else:
+        bundles.save_calibration(bundle, made)
+    typer.echo(f"calibration of {bundle.id} in {out or bundle.path / bundles.CALIBRATION}")
 
 
 def fewshot_check(
@@ -23,8 +63,8 @@ def fewshot_check(
     data: Annotated[
         str,
         typer.Argument(
-            help="'synthetic'; a folder with index.csv and its recordings; a file of beams (.h5); or an .npz "
-            "with arrays embedding, label, and may be group, cluster."
+            help="'synthetic' (receptions, or beams); a folder with index.csv and its recordings; a file of "
+            "beams (.h5); or an .npz with arrays embedding, label, and may be group, cluster."
         ),
     ],
     out: Annotated[
@@ -37,14 +77,19 @@ def fewshot_check(
         ),
     ] = False,
     shots: Annotated[str, typer.Option(help="Shots per label, comma-separated.")] = "1,2,3,5,8",
-    ways: Annotated[str, typer.Option(help="Labels taught in an episode, comma-separated.")] = "2,5,10,20",
+    ways: Annotated[
+        str, typer.Option(help="Labels taught in an episode, comma-separated.")
+    ] = "1,2,3,5,10,20",
     metrics: Annotated[str, typer.Option(help="Comma-separated.")] = "euclidean,mahalanobis",
     calibration: Annotated[
         Path | None, typer.Option(help="JSON of another calibration than the bundle's.")
     ] = None,
     each: Annotated[int, typer.Option(min=1, help="synthetic: receptions of each kind of signal.")] = 6,
     frames: Annotated[int, typer.Option(min=2, help=".h5: blocks of each beam.")] = 200,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes for each number of shots and ways.")] = 50,
+    episodes: Annotated[
+        int, typer.Option(min=1, help="For each number of shots and labels; more with fewer than 10 labels.")
+    ] = 50,
+    normalisation: Annotated[str, typer.Option(help="auto, cl2n, l2 or none.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the episodes.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -78,7 +123,8 @@ def fewshot_check(
     table = json.loads(calibration.read_text(encoding="utf-8")) if calibration else bundle.calibration
 
     def classifier(metric: str) -> FewShot:
-        return FewShot(bundle.embedding_size, model=bundle.id, calibration=table, metric=metric)
+        return FewShot(bundle.embedding_size, model=bundle.id, calibration=table, metric=metric,
+                       normalisation=normalisation)
 
     found = load(bundle, data, across, each, frames, track)
     rows = checks.check(found, classifier, counts["shots"], chosen, counts["ways"], episodes=episodes,
@@ -88,7 +134,7 @@ def fewshot_check(
         from radiofm_ml.plots.fewshot import draw_rates, draw_reliability
 
         about = {"model": bundle.id, "data": Path(data).name, "across": across, "episodes": episodes,
-                 "seed": seed, "embeddings": len(found.x), "rows": rows}
+                 "normalisation": normalisation, "seed": seed, "embeddings": len(found.x), "rows": rows}
         outputs.write_report(out / "report.json", about)
         draw_rates(out / "rates.png", rows, title=f"{bundle.id}, {about['data']}")
         draw_reliability(out / "reliability.png", rows, title=f"{bundle.id}, {about['data']}")

@@ -15,16 +15,20 @@ few shots, other embeddings of them are the known queries, and labels that were 
     ECE           expected calibration error (Naeini et al., AAAI 2015) of the greatest probability of known
                   queries: mean over 15 bins of |share right - mean probability|, the bins of equal width, or
                   of equally many queries.
+
+What is stated must hold for every number of labels taught: shares are given for each and for all together.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from radiofm_ml.fewshot import FewShot
+from radiofm_ml.fewshot.calibration import EPISODE_LABELS
 from radiofm_ml.fewshot.geometry import WHITEN_SHOTS
 
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
@@ -37,12 +41,14 @@ UNKNOWN_PER_EPISODE = 3  # labels left out of each episode
 @dataclass(frozen=True)
 class Data:
     """N labelled embeddings: x float32 (N, D), then N label names, ``groups`` that shots and queries must not
-    share (None: they come from one pool), and ``clusters``, within which embeddings are dependent."""
+    share (None: they come from one pool), ``clusters``, within which embeddings are dependent, and
+    ``domains``, the same for all of a label: the labels of an episode come from one (None: from anywhere)."""
 
     x: np.ndarray
     labels: np.ndarray
     groups: np.ndarray | None = None
     clusters: np.ndarray | None = None
+    domains: np.ndarray | None = None
 
 
 @dataclass
@@ -65,7 +71,8 @@ class Played:
 
 def play(data: Data, classifier: Callable[[], FewShot], shots: int, ways: Sequence[int], episodes: int,
          seed: int, queries: int = 5) -> Played | None:
-    """``episodes`` for each number of ways, ``queries`` a label. None if no two labels have enough.
+    """``episodes`` for each number of ways, more where they are fewer than EPISODE_LABELS; ``queries`` a
+    label. None if too few labels have enough.
 
     classifier: makes a FewShot without prototypes. Of each episode's labels left out, at most
     UNKNOWN_PER_EPISODE are asked as unknown ones; labels drawn anew for every episode.
@@ -75,18 +82,25 @@ def play(data: Data, classifier: Callable[[], FewShot], shots: int, ways: Sequen
     groups = np.arange(len(number)) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
     clusters = number if data.clusters is None else np.unique(data.clusters, return_inverse=True)[1]
     members = [np.flatnonzero(number == k) for k in range(len(names))]
-    usable = [k for k, m in enumerate(members) if len(m) > shots and len(np.unique(groups[m])) > 1]
+    homes = [0 if data.domains is None else data.domains[m[0]] for m in members]
+    usable: dict = {}
+    for k, m in enumerate(members):
+        if len(m) > shots and len(np.unique(groups[m])) > 1:
+            usable.setdefault(homes[k], []).append(k)
     parts = []
     for wanted in ways:
-        if wanted > len(usable):
+        fitting = [home for home, labels in usable.items() if len(labels) >= wanted]
+        if not fitting:
             continue
-        for _ in range(episodes):
-            order = rng.permutation(usable)
+        for _ in range(math.ceil(episodes * max(1.0, EPISODE_LABELS / wanted))):
+            home = fitting[rng.integers(len(fitting))] if len(fitting) > 1 else fitting[0]
+            order = rng.permutation(usable[home])
             taught = {k: d for k in order[:wanted]
                       if (d := _draw(members[k], groups, shots, queries, rng)) is not None}
-            if len(taught) < 2:
+            if not taught:
                 continue
-            left = rng.permutation([k for k in range(len(names)) if k not in order[:wanted]])
+            left = rng.permutation([k for k in range(len(names))
+                                    if homes[k] == home and k not in order[:wanted]])
             others = [rng.permutation(members[k])[:queries] for k in left[:UNKNOWN_PER_EPISODE]]
             few = classifier()
             for k, (support, _) in taught.items():
@@ -168,19 +182,25 @@ def expected_calibration_error(confidence, right, equal_mass: bool = False) -> f
 def summarise(played: Played, rates: Sequence[float] = RATES) -> dict:
     """The numbers of one metric and number of shots."""
     known, unknown = played.known, ~played.known
-    confidence, right, ways = played.confidence[known], played.right[known], played.ways[known]
+    judged = known & (played.ways > 1) if (played.ways > 1).any() else known  # a label alone is certain
+    confidence, right, ways = played.confidence[judged], played.right[judged], played.ways[judged]
 
     def shares(p_values, which):
         return [{"stated": rate, **share(p_values[which] <= rate * (1 + 1e-9), played.row[which],
                                          played.cluster[which])} for rate in rates] if which.any() else []
+
+    def all_shares(among):
+        return {"false_alarm": shares(played.p_value, known & among),
+                "own_label": shares(played.own, known & among),
+                "detection": shares(played.p_value, unknown & among)}
 
     def errors(which):
         return {"width": expected_calibration_error(confidence[which], right[which]),
                 "mass": expected_calibration_error(confidence[which], right[which], True),
                 "accuracy": float(right[which].mean()), "confidence": float(confidence[which].mean())}
 
-    return {"false_alarm": shares(played.p_value, known), "own_label": shares(played.own, known),
-            "detection": shares(played.p_value, unknown),
+    return {**all_shares(np.ones(len(known), bool)),
+            "by_labels": {str(w): all_shares(played.ways == w) for w in np.unique(played.ways)},
             "ece": {"all": errors(np.ones(len(ways), bool)),
                     **{str(w): errors(ways == w) for w in np.unique(ways)}},
             "reliability": {"width": reliability(confidence, right),
@@ -188,10 +208,11 @@ def summarise(played: Played, rates: Sequence[float] = RATES) -> dict:
 
 
 def check(data: Data, classifier: Callable[..., FewShot], shots: Sequence[int] = (1, 2, 3, 5, 8, 16),
-          metrics: Sequence[str] = ("euclidean", "mahalanobis"), ways: Sequence[int] = (2, 5, 10, 20),
+          metrics: Sequence[str] = ("euclidean", "mahalanobis"), ways: Sequence[int] = (1, 2, 3, 5, 10, 20),
           rates: Sequence[float] = RATES, episodes: int = 50, seed: int = 0,
           track=lambda items, label: items) -> list[dict]:
-    """Rows {metric, shots, false_alarm, own_label, detection, ece, reliability}, see ``summarise``.
+    """Rows {metric, shots, false_alarm, own_label, detection, by_labels, ece, reliability}, see
+    ``summarise``.
 
     classifier: called with metric=..., gives a FewShot without prototypes. Numbers of shots that too few
     labels can give are left out. Raises ValueError where none is left.
@@ -209,7 +230,8 @@ def check(data: Data, classifier: Callable[..., FewShot], shots: Sequence[int] =
 
 
 def print_table(rows: Sequence[dict]) -> None:
-    """Shares in per cent, with the wider of the two intervals; '!' where it lies above what is stated."""
+    """Shares in per cent, for each number of labels, with the wider of the two intervals; '!' where it lies
+    above what is stated."""
     from rich.table import Table
 
     from radiofm_ml.terminal import console
@@ -219,10 +241,12 @@ def print_table(rows: Sequence[dict]) -> None:
                        ("own_label", "known signals far from their own label"),
                        ("detection", "unknown signals called unknown")):
         table = Table(title=title, caption="per cent; in brackets the wider of two intervals at 95 %")
-        for name in ("metric", "shots", *(f"stated {100 * rate:g} %" for rate in stated)):
+        for name in ("metric", "shots", "labels", *(f"stated {100 * rate:g} %" for rate in stated)):
             table.add_column(name, justify="right")
         for row in rows:
-            table.add_row(row["metric"], str(row["shots"]), *(_cell(s, key) for s in row[key]))
+            for labels, found in (*row["by_labels"].items(), ("all", row)):
+                table.add_row(row["metric"], str(row["shots"]), labels, *(_cell(s, key) for s in found[key]),
+                              end_section=labels == "all")
         console().print(table)
     table = Table(title="expected calibration error of known signals, by labels taught",
                   caption=f"{BINS} bins of equal width / of equally many queries")

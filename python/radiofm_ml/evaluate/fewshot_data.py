@@ -15,6 +15,7 @@ from radiofm_ml.evaluate.fewshot_check import Data
 from radiofm_ml.files import check_regular
 
 RECEPTIONS_SEED = 9_000_700  # receptions that neither training nor calibration has heard
+FRONT_ENDS = range(200_000, 200_008)  # simulated ones that neither has seen, each with 40 blocks of a beam
 _FRAMES_IN_CLUSTER = 10
 
 
@@ -22,7 +23,8 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
          track: Callable = lambda items, label: items) -> Data:
     """Embeddings of ``source``, made by ``bundle`` unless they come in a file.
 
-    'synthetic'            receptions of every kind of signal, ``each`` of a kind; for encoders of tiles
+    'synthetic'            for encoders of tiles receptions of every kind of signal, ``each`` of a kind; for
+                           those of I/Q beams of simulated front ends, at three gains
     folder with index.csv  recordings, see ``identification``; for encoders of tiles
     *.h5                   beams, ``frames`` blocks of each at the middle gain; for encoders of raw I/Q
     *.npz                  arrays embedding (N, D), label (N,), and may be group (N,), cluster (N,)
@@ -39,6 +41,8 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
             raise ValueError(f"{source}: a file of beams holds raw I/Q, bundle {bundle.id} reads tiles; give "
                              "a bundle like protobeam-sim, or recordings")
         return _beams(bundle, path, frames)
+    if bundle.spec is None and source == "synthetic":
+        return _simulated_beams(bundle)
     if bundle.spec is None:
         raise ValueError(f"{source}: bundle {bundle.id} reads raw I/Q; give a file of beams (.h5) or of its "
                          "embeddings (.npz)")
@@ -73,6 +77,21 @@ def _file(path: Path, size: int) -> Data:
         if key != "embedding" and values.shape != (len(x),):
             raise ValueError(f"{path}: array '{key}' must hold {len(x)} names, got shape {values.shape}")
     return Data(x, labels, found.get("group"), found.get("cluster"))
+
+
+def _simulated_beams(bundle: bundles.Bundle) -> Data:
+    """An episode is of one front end and gain, as in use."""
+    from radiofm_ml.engines import open_engine
+    from radiofm_ml.evaluate.antennas import SimulatedAntennas
+
+    blocks = SimulatedAntennas().numbered(FRONT_ENDS[0], len(FRONT_ENDS), 40)
+    parts = np.array_split(np.arange(len(blocks)), -(-len(blocks) // 1024))
+    engine = open_engine(bundle)
+    x = np.concatenate([engine.embed(blocks.iq[part]) for part in parts])
+    where = np.array([f"{f}, {g}" for f, g in zip(blocks.front_end, blocks.gain, strict=True)])
+    labels = np.array([f"{w}, {blocks.labels[b]}" for w, b in zip(where, blocks.beam, strict=True)])
+    clusters = np.array([f"{f}, {b}" for f, b in zip(blocks.front_end, blocks.beam, strict=True)])
+    return Data(x, labels, None, clusters, where)
 
 
 def _beams(bundle: bundles.Bundle, path: Path, frames: int) -> Data:

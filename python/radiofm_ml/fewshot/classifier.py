@@ -21,7 +21,7 @@ import numpy as np
 
 from radiofm_ml.arguments import is_number
 from radiofm_ml.fewshot import geometry
-from radiofm_ml.fewshot.calibration import Calibration, Table, log_odds, p_values, softmax
+from radiofm_ml.fewshot.calibration import Calibration, Source, Table, log_odds, p_values, softmax
 from radiofm_ml.fewshot.drift import DRIFT_RATE, DriftMonitor
 from radiofm_ml.fewshot.geometry import METRICS, NORMALISATIONS, Geometry
 from radiofm_ml.fewshot.prototypes import PrototypeSet, check_vectors
@@ -95,7 +95,12 @@ class FewShot:
         It begins with what the file ``prototypes`` holds, or else, if ``shipped``, with the prototypes that
         the bundle brings, each counting as one shot. settings: as for the constructor. Raises ValueError.
         """
-        few = cls(bundle.embedding_size, model=bundle.id, calibration=bundle.calibration, **settings)
+        try:
+            few = cls(bundle.embedding_size, model=bundle.id, calibration=bundle.calibration, **settings)
+        except ValueError as error:
+            if not str(error).startswith("calibration:"):
+                raise
+            raise ValueError(f"{bundle.path}: {error}; make it anew: radiofm calibrate") from None
         if prototypes:
             few.prototypes.load(prototypes)
         elif shipped and bundle.prototypes is not None:
@@ -135,6 +140,7 @@ class FewShot:
                              "load prototypes that carry one, or take centre 'stream'")
         self._normalisation = value
         self._fitted_for = None
+        self._follow_mean()
 
     def set_metric(self, value: str) -> None:
         self._metric = _one_of("metric", value, METRICS)
@@ -147,6 +153,7 @@ class FewShot:
                              "loaded prototypes have brought")
         self._centre = value
         self._fitted_for = None
+        self._follow_mean()
 
     def set_false_alarm_rate(self, value: float) -> None:
         if not is_number(value, MIN_RATE, MAX_RATE):
@@ -207,35 +214,37 @@ class FewShot:
         return self.prototypes.save(path, self._mean() if self._normalisation == "cl2n" else None)
 
     # -- inside -----------------------------------------------------------------------------------
-    def _calibration_in_force(self) -> Calibration | None:
-        """The calibration, if it was made with the normalisation in use."""
+    def _source(self) -> Source | None:
+        """What the calibration says under the normalisation in use."""
         used = "l2" if (self._metric, self._normalisation) == ("cosine", "none") else self._normalisation
-        return self._calibration if self._calibration and self._calibration.normalisation == used else None
+        return self._calibration.sources.get(used) if self._calibration else None
 
     def _table(self, metric: str) -> Table | None:
-        calibration = self._calibration_in_force()
+        source = self._source()
         # on vectors of length 1 the cosine distance is half the squared Euclidean one; ratios are the same
-        return calibration.tables.get("euclidean" if metric == "cosine" else metric) if calibration else None
+        return source.tables.get("euclidean" if metric == "cosine" else metric) if source else None
 
     def _follow_mean(self) -> None:
-        """A mean that came with loaded prototypes is where the running one begins anew."""
-        if self.prototypes.mean is not self._mean_seen:
-            self._mean_seen = self.prototypes.mean
-            self._stream = StreamMean(self._mean_seen)
+        """A mean that came with loaded prototypes is where the running one begins anew. One that ``undo``
+        takes away, with none before it, goes on being used: 'cl2n' cannot do without."""
+        mean = self.prototypes.mean
+        if mean is not None and mean is not self._mean_seen:
+            self._mean_seen = mean
+            self._stream = StreamMean(mean)
 
     def _mean(self) -> np.ndarray:
         self._follow_mean()
         if self._centre == "source":
-            return self.prototypes.mean
+            return self._mean_seen
         return self._stream.mean(self.prototypes.embedding_size)
 
     def _geometry(self) -> Geometry:
         mean = self._mean() if self._normalisation == "cl2n" else None
         key = (self.prototypes.snapshot, mean)
         if self._fitted_for is None or any(a is not b for a, b in zip(key, self._fitted_for, strict=True)):
-            calibration = self._calibration_in_force()
+            source = self._source()
             self._fitted = geometry.fit(tuple(self.prototypes), self._normalisation, mean, self._metric,
-                                        calibration.scatter if calibration else None)
+                                        source.scatter if source else None)
             self._fitted_for = key
         return self._fitted
 

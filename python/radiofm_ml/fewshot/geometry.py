@@ -8,13 +8,17 @@ The expected distance of a new sample of label k, taught with n shots, is ``scat
 label's own spread, and the error of a mean of n shots. So r is near 1 for a signal of that label whatever
 its spread, its number of shots and the receiver's scale; what a large r means is ``calibration``'s.
 
+A label's scatter, from a few shots, is drawn to that of the other labels, and both to the source domain's.
+Each other label counts there with no more shots than the label itself has: how a label with n shots compares
+beside others with more of them is then, as far as it goes, how it compares beside others with n.
+
 N embeddings, K labels, D values. All in float64: differences of large numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,6 +52,8 @@ class Geometry:
 
     points    (K, D) prototypes, normalised and whitened
     shots     (K,)
+    labels    (K,) how many labels have shaped what is known of each: itself and the others, those that have
+              fewer shots in part. As many as are taught, where all have the same number of shots
     scatter   (K,) expected squared distance of a label's samples from its true centre; NaN if not known
     loo       sorted ratios of the taught shots, each against prototypes that were made without it
     whiten    (D, D) or None
@@ -57,6 +63,7 @@ class Geometry:
     mean: np.ndarray | None
     points: np.ndarray
     shots: np.ndarray
+    labels: np.ndarray
     scatter: np.ndarray
     loo: np.ndarray
     whiten: np.ndarray | None
@@ -94,49 +101,87 @@ def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean=None, m
     """
     if metric == "cosine" and normalisation == "none":
         normalisation = "l2"
-    raw = np.stack([p.vector for p in prototypes]).astype(np.float64)
-    shots = np.array([p.shots for p in prototypes], np.float64)
-    counts = np.array([len(p.support) for p in prototypes])
-    owner = np.repeat(np.arange(len(raw)), counts)
-    support = np.concatenate([p.support for p in prototypes]).astype(np.float64)
+    taught = _collect(prototypes, normalisation, mean)
+    whitening = _whitening(taught) if metric == "mahalanobis" else None
+    if whitening is not None:
+        taught = replace(taught, points=taught.points @ whitening.map,
+                         residuals=taught.residuals @ whitening.map)
 
-    points, z = normalise(raw, normalisation, mean), normalise(support, normalisation, mean)
-    z = z - np.repeat(_label_means(z, counts), counts, axis=0)  # residuals within labels
-    whiten, own_share = _whitening(z, owner, counts) if metric == "mahalanobis" else (None, None)
-    if whiten is not None:
-        points, z = points @ whiten, z @ whiten
-
-    squares = (z**2).sum(1)
-    total = np.bincount(owner, squares, len(raw))  # (K,) sums of squares
-    freedom = np.maximum(counts - 1, 0)
-    source = (source_scatter, PRIOR_SOURCE) if source_scatter else (0.0, 0.0)
-    pooled = _shrunk(total.sum(), freedom.sum(), *source)
-    scatter = _shrunk(total, freedom, pooled, PRIOR_LABEL)
-
-    # Leave one out: the prototype, the scatter and the whitening as they were had shot i not been taught.
-    used = np.flatnonzero((shots[owner] >= 2) & (counts[owner] >= 2))
-    k, n, c = owner[used], shots[owner[used]], counts[owner[used]]
-    without = normalise((n[:, None] * raw[k] - support[used]) / (n - 1)[:, None], normalisation, mean)
-    error = normalise(support[used], normalisation, mean) - without
-    distance = (error**2).sum(1)
-    if whiten is not None:
-        error = error @ whiten
-        share = own_share[used]
-        distance = (error**2).sum(1) + share * (error * z[used]).sum(1)**2 / np.maximum(
-            1.0 - share * squares[used], _TINY)
-    own = squares[used] * c / (c - 1)  # what shot i adds to the sum of squares
-    pooled_without = _shrunk(total.sum() - own, freedom.sum() - 1, *source)
-    scatter_without = _shrunk(np.maximum(total[k] - own, 0.0), c - 2, pooled_without, PRIOR_LABEL)
-    expected = scatter_without * (n / (n - 1))
-    if whiten is not None:  # residuals are short along axes that they themselves have shaped, new ones not
-        optimism = distance[share > 0].sum() / max(expected[share > 0].sum(), _TINY)
+    scatter = _scatter(taught, source_scatter)
+    distance, expected, used = _leave_one_out(taught, whitening, source_scatter, normalisation, mean)
+    if whitening is not None:  # residuals are short along axes that they themselves have shaped, new ones not
+        shaped = whitening.rich[taught.owner[used]]
+        optimism = distance[shaped].sum() / max(expected[shaped].sum(), _TINY)
         expected, scatter = expected * optimism, scatter * optimism
     ratios = distance / np.maximum(expected, _TINY)
-    return Geometry(normalisation, mean, points, shots, scatter, np.sort(ratios[np.isfinite(ratios)]), whiten)
+    labels = _shaping(taught, None if whitening is None else whitening.rich)
+    return Geometry(normalisation, mean, taught.points, taught.shots, labels, scatter,
+                    np.sort(ratios[np.isfinite(ratios)]), None if whitening is None else whitening.map)
 
 
-def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2.0 * (a @ b.T), 0.0)
+@dataclass(frozen=True)
+class _Taught:
+    """K prototypes and their M support vectors: ``raw`` (K, D) and ``support`` (M, D) as they came,
+    ``points`` (K, D) normalised, ``residuals`` (M, D) normalised support less its label's mean, ``owner``
+    (M,) its label, ``counts`` (K,) how many of them a label has, of ``shots`` (K,)."""
+
+    raw: np.ndarray
+    support: np.ndarray
+    points: np.ndarray
+    residuals: np.ndarray
+    owner: np.ndarray
+    counts: np.ndarray
+    shots: np.ndarray
+
+    @property
+    def squares(self) -> np.ndarray:
+        """(M,) of the residuals."""
+        return (self.residuals**2).sum(1)
+
+    @property
+    def freedom(self) -> np.ndarray:
+        """(K,) degrees of freedom of a label's own scatter."""
+        return np.maximum(self.counts - 1, 0)
+
+
+def _collect(prototypes: Sequence[Prototype], normalisation: str, mean) -> _Taught:
+    raw = np.stack([p.vector for p in prototypes]).astype(np.float64)
+    counts = np.array([len(p.support) for p in prototypes])
+    support = np.concatenate([p.support for p in prototypes]).astype(np.float64)
+    z = normalise(support, normalisation, mean)
+    return _Taught(raw, support, normalise(raw, normalisation, mean),
+                   z - np.repeat(_label_means(z, counts), counts, axis=0),
+                   np.repeat(np.arange(len(raw)), counts), counts,
+                   np.array([p.shots for p in prototypes], np.float64))
+
+
+# -- how much a label scatters --------------------------------------------------------------------
+def _scatter(taught: _Taught, source: float | None) -> np.ndarray:
+    """(K,) see ``Geometry``."""
+    total = np.bincount(taught.owner, taught.squares, len(taught.counts))
+    others = _others(total, taught.freedom, _cap(taught.freedom, source))
+    return _drawn(total, taught.freedom, *others, source)
+
+
+def _cap(freedom: np.ndarray, source: float | None) -> np.ndarray:
+    """Degrees of freedom with which another label counts at most. With one shot the source's scatter is
+    taken, where it is known, and that of others where not."""
+    return np.maximum(freedom, 0 if source else 1)
+
+
+def _others(total: np.ndarray, freedom: np.ndarray, cap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each label the other labels' sum of squares (K,) and its degrees of freedom (K,), each of them with
+    no more of these than ``cap`` (K,)."""
+    counted = np.minimum(freedom[None, :], cap[:, None])
+    np.fill_diagonal(counted, 0)
+    return counted @ (total / np.maximum(freedom, 1)), counted.sum(1)
+
+
+def _drawn(squares, freedom, others, others_freedom, source: float | None) -> np.ndarray:
+    """Variance of a label from its sum of squares and that of the others."""
+    prior = (source, PRIOR_SOURCE) if source else (0.0, 0.0)
+    pooled = _shrunk(squares + others, freedom + others_freedom, *prior)
+    return _shrunk(squares, freedom, pooled, PRIOR_LABEL)
 
 
 def _shrunk(squares, freedom, prior, weight):
@@ -146,21 +191,69 @@ def _shrunk(squares, freedom, prior, weight):
     return np.where(freedom > 0, own / np.where(freedom > 0, freedom, 1.0), np.nan)
 
 
+def _shaping(taught: _Taught, rich: np.ndarray | None) -> np.ndarray:
+    """(K,) see ``Geometry.labels``. rich: bool (K,), the labels that have shaped the covariance."""
+    cap = np.maximum(taught.freedom, 1)
+    freedom = taught.freedom if rich is None else np.where(rich, taught.freedom, 0)
+    counted = np.minimum(freedom[None, :], cap[:, None])
+    np.fill_diagonal(counted, 0)
+    return 1.0 + counted.sum(1) / cap
+
+
+def _leave_one_out(taught: _Taught, whitening: _Whitening | None, source: float | None, normalisation: str,
+                   mean) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distance and expected distance of each support vector ``used`` (indices), had it not been taught: with
+    the prototype, the scatter and the whitening as they were without it."""
+    shots, counts, owner, squares = taught.shots, taught.counts, taught.owner, taught.squares
+    used = np.flatnonzero((shots[owner] >= 2) & (counts[owner] >= 2))
+    k, n, c = owner[used], shots[owner[used]], counts[owner[used]]
+    without = normalise((n[:, None] * taught.raw[k] - taught.support[used]) / (n - 1)[:, None], normalisation,
+                        mean)
+    error = normalise(taught.support[used], normalisation, mean) - without
+    if whitening is None:
+        distance = (error**2).sum(1)
+    else:
+        error, share = error @ whitening.map, whitening.share[used]
+        along = (error * taught.residuals[used]).sum(1)
+        distance = (error**2).sum(1) + share * along**2 / np.maximum(1.0 - share * squares[used], _TINY)
+
+    total = np.bincount(owner, squares, len(counts))
+    others = _others(total, taught.freedom, _cap(taught.freedom - 1, source))
+    rest = np.maximum(total[k] - squares[used] * c / (c - 1), 0.0)  # what the others of the label add up to
+    scatter = _drawn(rest, c - 2, others[0][k], others[1][k], source)
+    return distance, scatter * (n / (n - 1)), used
+
+
+def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2.0 * (a @ b.T), 0.0)
+
+
 def _label_means(z: np.ndarray, counts: np.ndarray) -> np.ndarray:
     ends = np.cumsum(counts)
     return np.stack([z[end - n:end].sum(0) / max(n, 1) for n, end in zip(counts, ends, strict=True)])
 
 
-def _whitening(residuals: np.ndarray, owner: np.ndarray, counts: np.ndarray):
-    """(D, D) map that makes the shrunk covariance within labels a multiple of one, its mean variance kept,
-    and for each residual the share of its own outer product in the covariance (for leave-one-out).
-    (None, None) where no label has enough support."""
+# -- which directions they scatter in -------------------------------------------------------------
+@dataclass(frozen=True)
+class _Whitening:
+    """``map`` (D, D) makes the shrunk covariance within labels a multiple of one, its mean variance kept;
+    ``share`` (M,) is that of each residual's own outer product in the covariance (for leave-one-out);
+    ``rich`` (K,) says which labels it was made of."""
+
+    map: np.ndarray
+    share: np.ndarray
+    rich: np.ndarray
+
+
+def _whitening(taught: _Taught) -> _Whitening | None:
+    """None where no label has enough support."""
+    counts, owner = taught.counts, taught.owner
     rich = counts >= WHITEN_SHOTS
     freedom = (counts[rich] - 1).sum()
-    rows = residuals[rich[owner]]
-    size = residuals.shape[1]
+    rows = taught.residuals[rich[owner]]
+    size = rows.shape[1]
     if not rich.any() or not (rows**2).sum() > _TINY:
-        return None, None
+        return None
     covariance = rows.T @ rows / freedom
     trace, square = np.trace(covariance), (covariance**2).sum()
     gap = (freedom + 1 - 2 / size) * (square - trace**2 / size)
@@ -169,4 +262,4 @@ def _whitening(residuals: np.ndarray, owner: np.ndarray, counts: np.ndarray):
     values, vectors = np.linalg.eigh((1 - shrink) * covariance + shrink * level * np.eye(size))
     whiten = vectors * np.sqrt(level / np.maximum(values, level * 1e-6))
     share = np.where(rich, (1 - shrink) * counts / np.maximum(counts - 1, 1) / freedom / level, 0.0)[owner]
-    return whiten, share
+    return _Whitening(whiten, share, rich)

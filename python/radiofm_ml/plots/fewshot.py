@@ -18,8 +18,8 @@ MARKS = "osD^vPX*<>"
 
 def draw_rates(path: str | os.PathLike, rows: Sequence[dict], *, title: str = "") -> None:
     """Write a picture with a panel for each metric: share called unknown against the stated rate, of known
-    signals (solid, with the wider interval at 95 %) and of unknown ones (dashed), a colour for each number of
-    shots. rows: of ``evaluate.fewshot_check.check``."""
+    signals (solid, with the wider interval at 95 %; thin, for each number of labels) and of unknown ones
+    (dashed), a colour for each number of shots. rows: of ``evaluate.fewshot_check.check``."""
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
     fig = style.figure(1 + 5.2 * len(metrics), 5.6)
     colours = style.colours(sorted({row["shots"] for row in rows}))
@@ -37,6 +37,9 @@ def draw_rates(path: str | os.PathLike, rows: Sequence[dict], *, title: str = ""
             bars = np.abs([measured - np.maximum(ends[0], least), np.maximum(ends[1], measured) - measured])
             axes.errorbar(stated, measured, bars, color=colour, marker=mark, ms=5, lw=1.4, capsize=3,
                           label=name)
+            for found in row["by_labels"].values():
+                each = [max(s["measured"], least) for s in found["false_alarm"]]
+                axes.plot(stated, each, color=colour, lw=0.6, alpha=0.6)
             if row["detection"]:
                 found = [max(s["measured"], least) for s in row["detection"]]
                 axes.plot(stated, found, color=colour, lw=1.2, ls="--", marker=mark, ms=3, alpha=0.8)

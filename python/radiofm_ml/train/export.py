@@ -19,6 +19,8 @@ from radiofm_ml.synth.scene import NOISE, compose, draw_rate
 from radiofm_ml.synth.signals import all_classes
 from radiofm_ml.train.pretrain import load_run
 
+CALIBRATION_EACH = 12  # receptions of a kind
+EPISODES = 100  # see ``fewshot.calibrate``
 CALIBRATION_SEED = 9_000_000  # far from the seeds of the training shards
 CALIBRATION_FRONT_ENDS = range(50_000, 51_000)  # receivers that no training set has
 _SEARCHED = 24  # tiles of a reception that are looked through
@@ -133,6 +135,7 @@ def export(
     power: float = 0.5,
     each: int = 8,
     seed: int = CALIBRATION_SEED,
+    episodes: int = EPISODES,
     track=lambda items, label: items,
 ) -> bundles.Bundle:
     """Make a bundle of a run.
@@ -150,7 +153,7 @@ def export(
     )
     encoder = add_projection(encoder, features, projection, power)
 
-    taught = _taught(encoder, spec, each, seed, track) if each else {}
+    taught = _taught(encoder, spec, each, seed, episodes, track) if each else {}
     return bundles.save(
         out,
         name=name,
@@ -163,18 +166,39 @@ def export(
     )
 
 
-def _taught(encoder: ViT, spec: SpectrogramSpec, each: int, seed: int, track) -> dict:
+def _taught(encoder: ViT, spec: SpectrogramSpec, each: int, seed: int, episodes: int, track) -> dict:
     """Default labels, their prototypes, and the calibration."""
-    tiles, labels, groups = receptions(spec, each, seed, track)
-    chunks = [tiles[i : i + 64] for i in range(0, len(tiles), 64)]
-    embeddings = np.concatenate([encode(encoder, c) for c in track(chunks, "calibrating")])
+    embeddings, labels, groups = _heard(encoder, spec, each, seed, track)
     names = [str(name) for name in dict.fromkeys(labels)]
     return {
         "labels": names,
         "prototypes": np.stack([embeddings[labels == name].mean(0) for name in names]),
-        "calibration": calibrate(embeddings, groups),
+        "calibration": _calibrated(embeddings, groups, each, seed, episodes, track),
         "provenance": {
             "prototype_shots": len(labels) // len(names),
             "prototypes": "synthetic signals (radiofm_ml.synth.signals)",
         },
     }
+
+
+def calibrate_on_receptions(encoder: torch.nn.Module, spec: SpectrogramSpec, each: int = CALIBRATION_EACH,
+                            seed: int = CALIBRATION_SEED, episodes: int = EPISODES,
+                            track=lambda items, label: items) -> dict:
+    """A calibration (see ``fewshot.calibrate``) of an encoder of tiles, on ``each``
+    synthetic receptions of a kind: an episode tells receptions apart, which is what a flowgraph is taught."""
+    embeddings, _, groups = _heard(encoder, spec, each, seed, track)
+    return _calibrated(embeddings, groups, each, seed, episodes, track)
+
+
+def _heard(encoder, spec: SpectrogramSpec, each: int, seed: int, track):
+    """Embeddings, labels and numbers of ``receptions``."""
+    tiles, labels, groups = receptions(spec, each, seed, track)
+    chunks = [tiles[i : i + 64] for i in range(0, len(tiles), 64)]
+    embeddings = np.concatenate([encode(encoder, c) for c in track(chunks, "embedding them")])
+    return embeddings, labels, groups
+
+
+def _calibrated(embeddings, groups, each: int, seed: int, episodes: int, track) -> dict:
+    made = calibrate(embeddings, groups, ("cl2n", "l2"), episodes=episodes, track=track)
+    made["source"] |= {"data": "synthetic receptions", "each": each, "receptions_seed": seed}
+    return made

@@ -273,7 +273,8 @@ def tune(frozen: Frozen, train: np.ndarray, config: TuneConfig, model: str = "",
 
 def fit_probe(data: TaskData, features: Callable[[np.ndarray], np.ndarray], config: TuneConfig,
               train: np.ndarray, validation: np.ndarray | None = None, model: str = "") -> Head:
-    """Linear head on ``features(indices)``, float (n, D); its penalty is the best on the validation part."""
+    """Linear head on ``features(indices)``, float (n, D); its penalty is the best on the validation part, and
+    so is the temperature of its probabilities."""
     names = np.array(data.labels)
     targets = names[data.targets] if data.kind == "classification" else data.targets
     options = {"task": data.task, "model": model, "labels": data.labels, "unit": data.unit,
@@ -295,7 +296,11 @@ def fit_probe(data: TaskData, features: Callable[[np.ndarray], np.ndarray], conf
             return -np.log(np.maximum(out[np.arange(len(x)), data.targets[validation]], 1e-12)).mean()
         return np.linalg.norm(out - data.targets[validation].reshape(out.shape), axis=1).mean()
 
-    return min(map(fit, PENALTIES), key=loss)
+    best = min(map(fit, PENALTIES), key=loss)
+    if data.kind != "classification":
+        return best
+    found = best(x, rates(validation))
+    return replace(best, temperature=_temperature(found, data.targets[validation]))
 
 
 def _build(frozen: Frozen, config: TuneConfig, model: str, train: np.ndarray) -> TunedHead:

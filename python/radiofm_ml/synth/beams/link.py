@@ -10,6 +10,9 @@ room's echoes, excited as the pattern of that very array has it.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +25,37 @@ from radiofm_ml.synth.beams.geometry import GEOMETRIES, Paths, paths
 from radiofm_ml.synth.beams.waveform import draw_symbols, transmit
 
 _SEED = 0x524F4F4D
+RESPONSE_BYTES = 128 << 20  # of responses kept: a sweep of 24 beams through a front end takes 40 MB
+
+
+class ResponseCache:
+    """Arrays by key, as many of the last used as ``size`` bytes hold; for several threads."""
+
+    def __init__(self, size: int):
+        self.size, self.held = size, 0
+        self._arrays: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """What is kept under ``key``, or else what ``make`` gives."""
+        with self._lock:
+            if key in self._arrays:
+                self._arrays.move_to_end(key)
+                return self._arrays[key]
+        made = make()
+        with self._lock:
+            if key not in self._arrays:
+                self._arrays[key] = made
+                self.held += made.nbytes
+            while self.held > self.size:
+                self.held -= self._arrays.popitem(last=False)[1].nbytes
+        return made
+
+
+_RESPONSES = ResponseCache(RESPONSE_BYTES)  # one for all links: there may be many, each with every angle
 
 
 class Link:
@@ -44,15 +78,11 @@ class Link:
         self.phases += np.random.default_rng([*place, *kind]).normal(0, c.INSTALL_PHASE_RAD, count)
         self.phases[0] = 0
         self._spectra: dict[int, np.ndarray] = {}
-        self._responses: dict[tuple[int, float, int], np.ndarray] = {}
 
     def response(self, beam: int, angle: float, n: int) -> np.ndarray:
         """complex64 (paths, n) on the ``n`` frequencies of the FFT; 1 is a perfect array's best beam on an
         open line of sight. angle: degrees by which the receiver is turned away."""
-        known = self._responses.get((beam, angle, n))
-        if known is None:
-            known = self._responses[beam, angle, n] = self._respond(beam, angle, n)
-        return known
+        return _RESPONSES.get((self, beam, angle, n), lambda: self._respond(beam, angle, n))
 
     def sent_spectrum(self, n: int) -> np.ndarray:
         """Power density of what is sent, (n,) on the frequencies of the FFT; its mean is the power."""
