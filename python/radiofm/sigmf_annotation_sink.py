@@ -55,7 +55,7 @@ class sigmf_annotation_sink(gr.hier_block2):
     replace      drop the recording's annotations by others (those of an earlier run always go)
     data         with ``recording``: how the metadata find the samples, 'auto', 'link', 'copy' or 'none'
                  (see docs/radiofm.sigmf-ext.md)
-    overwrite    without ``recording``: files of this name may be overwritten
+    overwrite    files of this name may be overwritten, also if they are not our annotations of ``recording``
     max_queue    predictions that may wait; more are dropped and counted
 
     Started again it annotates the recording anew; a recording of its own is continued where it ended.
@@ -77,8 +77,9 @@ class sigmf_annotation_sink(gr.hier_block2):
         self._options = {"merge": bool(merge), "merge_gap": int(merge_gap)}
         rate = float(samp_rate) or None
         if recording:
+            more = {"replace": bool(replace), "data": data, "overwrite": bool(overwrite)}
             self._annotator = _recording_annotator(str(filename), str(recording), self._report, self._options,
-                                                   {"replace": bool(replace), "data": data})
+                                                   more)
         else:
             self._annotator = _stream_annotator(str(filename), record, rate, self._report, self._options)
             if not overwrite:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from radiofm_ml import outputs
+from radiofm_ml import atomic, outputs
 from radiofm_ml.cli.options import Overwrite
 
 
@@ -29,6 +29,7 @@ def calibrate(
     episodes: Annotated[
         int | None, typer.Option(min=1, help="For each number of shots and labels; else 100, of beams 300.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Measure what distances between a bundle's embeddings mean, for every metric, with 'cl2n' and with 'l2'.
 
@@ -39,6 +40,8 @@ def calibrate(
     from radiofm_ml.cli.progress import track
 
     bundle = bundles.load(model)
+    if out:
+        outputs.check_file(out, outputs.REPORT, lambda path: False, overwrite=overwrite)
     options = {"track": track, **({"episodes": episodes} if episodes else {})}
     if bundle.spec is not None:
         from radiofm_ml.train.export import calibrate_on_receptions
