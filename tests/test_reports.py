@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from radiofm_ml.evaluate import reports
+from radiofm_ml.heads import metrics
 from radiofm_ml.plots import draw_confusion, draw_error_cdf, draw_learning_curves, style
-from radiofm_ml.tasks import metrics
 
 
 def read(path) -> np.ndarray:

@@ -255,19 +255,18 @@ def _predictions(engine, infos: list[TileInfo], inputs: list, min_confidence: fl
     else:
         inputs = np.stack(inputs)
     head = engine.head
+    kind = optional("radiofm_ml.heads.kinds", _NAME).KINDS[head.kind]
     for info, values in zip(infos, engine.predict(inputs, rates), strict=True):
-        if head.kind == "regression":
-            yield Prediction(info, head.task, labels=head.labels, scores=values, unit=head.unit)
-        elif head.kind == "segmentation":
-            for box in engine.boxes(values, min_pixels):
-                place = _placed(info, *engine.place(box))
-                if place is not None:
-                    yield _decision(head, place, box.label, box.scores, min_confidence)
-        else:
-            yield _decision(head, info, int(values.argmax()), values, min_confidence)
+        for decision in kind.decisions(engine, values, min_pixels):
+            place = info if decision.place is None else _placed(info, *decision.place)
+            if place is not None:
+                yield _prediction(head, place, decision.label, decision.scores, min_confidence)
 
 
-def _decision(head, info: TileInfo, best: int, scores: np.ndarray, min_confidence: float) -> Prediction:
+def _prediction(head, info: TileInfo, best: int | None, scores: np.ndarray, min_confidence: float):
+    """Of a label, or of numbers where ``best`` is None."""
+    if best is None:
+        return Prediction(info, head.task, labels=head.labels, scores=scores, unit=head.unit)
     confidence = float(scores[best])
     unknown = confidence < min_confidence
     label = _UNKNOWN if unknown else head.labels[best]

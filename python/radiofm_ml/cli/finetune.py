@@ -88,6 +88,7 @@ def finetune(
     from radiofm_ml.cli.progress import bar
     from radiofm_ml.evaluate.finetuning import BASELINES, evaluate
     from radiofm_ml.evaluate.reports import print_results
+    from radiofm_ml.heads.kinds import KINDS
     from radiofm_ml.tasks import LOADERS, load_task
     from radiofm_ml.train.tuning import METHODS, TuneConfig
 
@@ -111,7 +112,7 @@ def finetune(
         read_out=read_out, from_layer=from_layer, rank=rank, alpha=alpha, last=last, epochs=epochs,
         max_steps=max_steps, min_steps=min(TuneConfig.min_steps, max_steps), batch_size=batch_size,
         base_rate=base_rate, know_rate=know_rate, label_smoothing=label_smoothing,
-        class_weights=class_weights, drop_path=drop_path, decoder=_decoder(loaded),
+        class_weights=class_weights, drop_path=drop_path, decoder=KINDS[loaded.kind].decoder(),
     )  # fmt: skip
     with bar() as progress:
         line = progress.add_task("", total=1, note="")
@@ -123,15 +124,6 @@ def finetune(
         )  # fmt: skip
     for report in results.values():
         print_results(report)
-
-
-def _decoder(data) -> dict | None:
-    """Configuration of a segmentation's decoder."""
-    if data.kind != "segmentation":
-        return None
-    from radiofm_ml.models.segmentation import PixelDecoderConfig
-
-    return PixelDecoderConfig().to_dict()
 
 
 def _parts(text: str) -> list[str]:

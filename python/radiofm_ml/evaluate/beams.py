@@ -33,9 +33,9 @@ from radiofm_ml.data.beam_blocks import BeamBlocks, join
 from radiofm_ml.evaluate.antennas import RecordedAntennas, SimulatedAntennas
 from radiofm_ml.fewshot import geometry
 from radiofm_ml.fewshot.prototypes import Prototype
+from radiofm_ml.heads.metrics import confusion_matrix
 from radiofm_ml.models.deepbeam import DeepBeam
 from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
-from radiofm_ml.tasks.metrics import confusion_matrix
 from radiofm_ml.train import checkpoints, deepbeam, protobeam
 from radiofm_ml.train.beam_augment import BeamAugmentation, VirtualFrontEnd
 from radiofm_ml.train.deepbeam import FineTuneConfig, FitConfig

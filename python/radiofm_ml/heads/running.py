@@ -20,7 +20,7 @@ from radiofm_ml import bundle as bundles
 from radiofm_ml import heads
 from radiofm_ml.engines import accelerate, torch_threads
 from radiofm_ml.heads.boxes import Box, box_band, box_samples, find_boxes
-from radiofm_ml.heads.head import HeadError
+from radiofm_ml.heads.error import HeadError
 
 TILE = -1  # the layer that is the tile itself
 
@@ -28,7 +28,7 @@ TILE = -1  # the layer that is the tile itself
 class HeadEngine:
     """A head and all it needs.
 
-    head     a ``heads.Head`` or a ``models.tuned.TunedHead``, attached
+    head     a ``heads.Head`` or a ``heads.tuned.TunedHead``, attached
     layers   what it reads: () for the embedding; L for tokens before block L, ``TILE`` for the tile
     shapes   of each layer: (rows, columns)
     spec     of the bundle's tiles; None for a head on embeddings

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-KINDS = ("classification", "regression", "segmentation")
+from radiofm_ml.heads.kinds import KINDS
+
 
 class TaskError(ValueError):
     """Data that a task cannot be made of; one line that names the file and the cure."""
@@ -33,7 +34,7 @@ class TaskData:
     """A task's data, N examples, not yet shuffled.
 
     task     a word for what is decided, such as 'signal' or 'position'
-    kind     'classification', 'regression' or 'segmentation'
+    kind     of ``heads.kinds.KINDS``
     inputs   float32 (N, C, H, W); ``tiles`` true: C is 1 and they are model-ready tiles of the bundle's
              spec, else arrays of any size and scale, which tuning standardises and resizes
     targets  classification: int64 (N,) index into labels; regression: float32 (N, M) in ``unit``;

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""How well decisions fit the truth: of classes, and of numbers."""
+"""How well decisions fit the truth: of classes, of numbers, and of pictures of labels."""
 
 from __future__ import annotations
 
 import numpy as np
+
+IGNORED = 255  # label of a pixel that does not count
 
 
 def confusion_matrix(truth, decided, n_labels: int) -> np.ndarray:
@@ -48,3 +50,21 @@ def error_metrics(errors) -> dict[str, float]:
         raise ValueError("no query to score")
     return {"mean": float(errors.mean()), "median": float(np.median(errors)),
             "p90": float(np.quantile(errors, 0.9))}
+
+
+def pixel_confusion(truth: np.ndarray, decided: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels int64 (classes, classes): true class down, decided across. Pixels of value ``IGNORED`` do not
+    count."""
+    counts = truth != IGNORED
+    return confusion_matrix(truth[counts], decided[counts], classes)
+
+
+def pixel_metrics(pixels: np.ndarray, labels: tuple[str, ...]) -> dict:
+    """Of a confusion matrix in pixels: pixel_accuracy; iou, the intersection over union of each class that is
+    there or was decided, and their mean, mean_iou; pixels, how many they are."""
+    hit = np.diag(pixels).astype(float)
+    union = pixels.sum(0) + pixels.sum(1) - hit
+    iou = {label: float(h / u) for label, h, u in zip(labels, hit, union, strict=True) if u}
+    total = pixels.sum()
+    return {"pixel_accuracy": float(hit.sum() / total) if total else 0.0,
+            "mean_iou": float(np.mean(list(iou.values()))) if iou else 0.0, "iou": iou, "pixels": int(total)}
