@@ -171,7 +171,7 @@ def test_the_same_seed_gives_the_same_head(bundle, frozen):
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-def test_the_best_look_at_the_validation_part_is_kept(monkeypatch, bundle, frozen):
+def test_the_best_state_by_the_validation_part_is_kept(monkeypatch, bundle, frozen):
     scores = iter([0.1, 0.9, *[0.3] * 6])
     states = []
 

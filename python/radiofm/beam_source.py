@@ -140,7 +140,7 @@ class beam_source(gr.sync_block):
                 if self._left == 0:
                     self._beam, self._left = (self._beam + 1) % self._simulator.codebook, self._settings.dwell
                     self._apply()
-                self._tell(at)
+                self._say_state(at)
                 count = min(len(out) - done, self._block - at % self._block, self._left)
                 out[done:done + count] = self._samples.samples(count)
                 self._left -= count
@@ -156,7 +156,7 @@ class beam_source(gr.sync_block):
             self.message_port_pub(messages.STATUS,
                                   messages.status(_COMMAND, True, "", sample_start=at, **changes))
 
-    def _tell(self, at: int) -> None:
+    def _say_state(self, at: int) -> None:
         """Tags and the truth, where something is new."""
         settings = self._settings
         now = {"front_end": str(settings.front_end), "beam": self._beam, "rx_gain": settings.rx_gain,

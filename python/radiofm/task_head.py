@@ -90,7 +90,7 @@ class task_head(backlog.Reader, gr.basic_block):
         try:
             with self._lock:
                 head, min_confidence, min_pixels = self._head, self._min_confidence, self._min_pixels
-            batch = self._shed(port, batch)
+            batch = self._newest(port, batch)
             read = self._read_embedding if port is messages.EMBEDDINGS else self._read_tokens
             infos, inputs = self._read_all(batch, lambda m: read(m, head))
             if infos:
@@ -106,7 +106,7 @@ class task_head(backlog.Reader, gr.basic_block):
         excess = max(0, waiting + 1 - self._max_queue) if port is messages.TOKENS else 0
         return [block.delete_head_nowait(port) for _ in range(min(waiting, self._max_batch - 1 + excess))]
 
-    def _shed(self, port, batch: list) -> list:
+    def _newest(self, port, batch: list) -> list:
         """The newest of a batch that was too many, the rest counted."""
         excess = max(0, len(batch) - self._max_batch)
         if excess:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""What a number is: for everything that checks its arguments or what a file says.
+"""What a number is: for everything that checks its arguments or what a file says; and a dataclass's fields
+that say what they are.
 
 True and False are no numbers here, although Python counts with them.
 """
@@ -8,6 +9,7 @@ True and False are no numbers here, although Python counts with them.
 from __future__ import annotations
 
 import math
+from dataclasses import field
 from numbers import Integral, Real
 
 
@@ -28,3 +30,11 @@ def whole(name: str, value, low: int, high: int | None = None) -> int:
         bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name} must be a whole number {bounds}, got {value!r}")
     return int(value)
+
+
+def setting(default, help: str, *, low: float | None = None, high: float | None = None, flags: str = ""):
+    """A dataclass's field with a text that says what it is: ``cli.options`` makes an option of it.
+
+    low, high: bounds that the option keeps. flags: of the option, where not its name's ('--on/--off').
+    """
+    return field(default=default, metadata={"help": help, "min": low, "max": high, "flags": flags})

@@ -174,11 +174,12 @@ def _run(method: Method, frozen: Frozen, bundle: Bundle, data: TaskData, count, 
                           for part, index in _tests(data)}
     train, validation = choose_by(data, train, config.validation, seed)
     if method.encoder == "rate":
-        def bumps(index):
+        def features(index):
             return RateCode()(data.rates[index])
 
-        head = fit_probe(data, bumps, config, train, validation)
-        return None, [], {part: kind.measure(data, index, head(bumps(index))) for part, index in _tests(data)}
+        head = fit_probe(data, features, config, train, validation)
+        return None, [], {part: kind.measure(data, index, head(features(index)))
+                          for part, index in _tests(data)}
     tuned = tune(frozen, train, config, bundle.id, validation, on_step)
     found = {part: kind.measure(data, index, predict(tuned.head, frozen, config, index))
              for part, index in _tests(data)}

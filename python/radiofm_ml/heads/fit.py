@@ -37,8 +37,8 @@ def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "
     rate = None
     if rates is not None:
         rate = RateCode()
-        bumps = rate(rates)
-        x = np.concatenate([x, bumps], 1)
+        basis = rate(rates)
+        x = np.concatenate([x, basis], 1)
         centre, spread = (np.append(v, np.full(rate.count, s)) for v, s in ((centre, 0.0), (spread, 1.0)))
     targets = np.asarray(targets)
     if targets.dtype.kind in "US":

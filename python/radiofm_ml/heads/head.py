@@ -26,7 +26,7 @@ class Head(Outputs):
     model           id of the bundle whose embeddings it reads
     labels          the classes, or the names of the numbers
     layers          ((weight (out, in), bias (out,)), ...): one for a linear head, more for an MLP; the first
-                    reads the normalised embedding and, behind it, the bumps of ``rate``
+                    reads the normalised embedding and, behind it, the values of ``rate``
     activation      between the layers: 'relu'
     normalisation   of the embedding: 'none', 'l2', or 'cl2n' with ``mean`` (see ``geometry.normalise``)
     temperature, unit, scale, offset, rate   as of ``heads.kinds.Outputs``

@@ -3,7 +3,7 @@
 """The receiver's sample rate as numbers that a head can read beside an embedding.
 
 Tiles do not show it: AIS at 96 kS/s and Bluetooth at 10 MS/s look alike. The encoder stays without it, so
-that its embeddings serve any receiver; a head that knows the rate can tell such signals apart.
+that its embeddings serve any receiver; a head that knows the rate can separate such signals.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from radiofm_ml.arguments import is_number, is_whole
 
 @dataclass(frozen=True)
 class RateCode:
-    """Smooth bumps of the rate's decimal logarithm, evenly spaced, so that a linear map of them is any smooth
-    function of it.
+    """Gaussian basis functions of the rate's decimal logarithm, evenly spaced, so that a linear map of them
+    is any smooth function of it.
 
-    low, high  log10 of samples/s: centres of the first and the last bump; rates beyond count as these
-    count      how many bumps
+    low, high  log10 of samples/s: centres of the first and the last; rates beyond count as these
+    count      how many
     width      standard deviation of each, in decades
     height     of each; at 4 their spread over evenly drawn rates is about that of standardised features
     """

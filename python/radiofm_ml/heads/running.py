@@ -95,9 +95,9 @@ def open_head(ref: str | os.PathLike, bundle: str | os.PathLike | bundles.Bundle
     if head.input == "embedding":
         return HeadEngine(head)
     if not bundle:
-        home = heads.folder(ref).resolve().parent
-        inside = home.name == "heads" and (home.parent / "config.json").is_file()
-        bundle = home.parent if inside else head.model.partition("@")[0]
+        parent = heads.folder(ref).resolve().parent
+        inside = parent.name == "heads" and (parent.parent / "config.json").is_file()
+        bundle = parent.parent if inside else head.model.partition("@")[0]
     if not bundle:
         raise HeadError(f"{ref}: does not say which model it is for; name its bundle")
     return HeadEngine(head, bundles.load(bundle, bundles.TILES), threads, precision)

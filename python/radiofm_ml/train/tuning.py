@@ -12,7 +12,7 @@
 
 The settings are the published ones (AdamW, base rate 1e-3 per 256 examples, weight decay 0.05, layer decay
 0.75, warm-up, cosine, label smoothing) where nothing else is said. What the method leaves frozen is computed
-once (``train.frozen``). The best of several looks at the validation part is kept; nothing here sees a test
+once (``train.frozen``). The best of several states, by the validation part, is kept; nothing here sees a test
 part.
 """
 
@@ -31,96 +31,19 @@ from radiofm_ml.heads.rates import RateCode
 from radiofm_ml.heads.tuned import TunedHead
 from radiofm_ml.heads.tuned_config import TunedConfig
 from radiofm_ml.models.lora import LoraConfig
-from radiofm_ml.models.vit import READ_OUTS
 from radiofm_ml.tasks import TaskData, TaskError
 from radiofm_ml.train.frozen import Frozen, autocast, batches
+from radiofm_ml.train.settings import TuneConfig
 
-METHODS = ("probe", "mlp", "published-lp", "last-k", "lora", "full", "scratch")
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the probe, chosen on the validation part
 PENALTY = 1e-2  # where there is none
-LOOKS = 8  # at the validation part in a run
-
-
-@dataclass(frozen=True)
-class TuneConfig:
-    """A way to tune.
-
-    method         of METHODS
-    read_out       of READ_OUTS, without the bundle's projection; '' for the bundle's own read-out, also
-                   without; 'embedding': the bundle's embedding as it is
-    hidden         sizes of hidden layers of the head; 'mlp' has one of 256 if none is given
-    last           last-k: how many blocks
-    from_layer     lora: first block with additions; 0: all, as published
-    rank, alpha, stabilised  lora, as published
-    epochs         passes over the examples, but at least ``min_steps`` and at most ``max_steps`` steps
-    base_rate      learning rate at 256 examples a step, scaled linearly
-    layer_decay    learning rate of a block against that of the block after it
-    warmup         share of the steps
-    label_smoothing  classification
-    class_weights  weights of the classes by inverse frequency, of a segmentation that of their pixels; None:
-                   of a classification only
-    drop_path      probability with which a residual branch of the last block is left out for an example, from
-                   0 at the first on (arXiv 1603.09382); only in blocks that are the head's own
-    warm_start     begin with the fitted probe in place of a random last layer (LP-FT, arXiv 2202.10054)
-    know_rate      the head sees a tile's sample rate beside the read-out (``heads.rates``), which the
-                   task must state
-    validation     share of the training groups held out to choose by, where every class has ten examples
-    decoder        segmentation: the decoder's configuration (``models.segmentation``)
-    """
-
-    method: str = "lora"
-    read_out: str = ""
-    hidden: tuple[int, ...] = ()
-    last: int = 2
-    from_layer: int = 0
-    rank: int = 32
-    alpha: float = 64.0
-    stabilised: bool = True
-    epochs: float = 10.0
-    min_steps: int = 40
-    max_steps: int = 400
-    batch_size: int = 64
-    base_rate: float = 1e-3
-    weight_decay: float = 0.05
-    layer_decay: float = 0.75
-    warmup: float = 0.1
-    label_smoothing: float = 0.1
-    class_weights: bool | None = None
-    drop_path: float = 0.0
-    warm_start: bool = True
-    know_rate: bool = False
-    validation: float = 0.2
-    decoder: dict | None = None
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        if self.read_out not in ("", "embedding", *READ_OUTS):
-            raise ValueError(f"read_out must be 'embedding' or one of {', '.join(READ_OUTS)}, "
-                             f"got {self.read_out!r}")
-        if self.batch_size < 1 or self.epochs <= 0 or not 1 <= self.min_steps <= self.max_steps:
-            raise ValueError("batch_size and epochs must be above 0, and min_steps at most max_steps")
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path must lie in 0..1, got {self.drop_path}")
-
-    def steps(self, examples: int) -> int:
-        wanted = math.ceil(self.epochs * examples / self.batch_size)
-        return min(max(wanted, self.min_steps), self.max_steps)
-
-    def rate(self, step: int, steps: int) -> float:
-        """Linear warm-up, then a half cosine to zero."""
-        peak = self.base_rate * self.batch_size / 256
-        warm = max(1, round(self.warmup * steps))
-        if step < warm:
-            return peak * (step + 1) / warm
-        return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+VALIDATIONS = 8  # in a run
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """head: ``Head`` or ``TunedHead``; history: [{step, loss, rate, validation}], validation None between
-    looks."""
+    """head: ``Head`` or ``TunedHead``; history: [{step, loss, rate, validation}], validation None where it
+    was not measured."""
 
     head: Head | TunedHead
     history: list[dict]
@@ -269,7 +192,9 @@ def _train(head: TunedHead, frozen: Frozen, train: np.ndarray, config: TuneConfi
     kind = KINDS[data.kind]
     loss_of = kind.loss(data, train, weighted=_weighted(config, data),
                         label_smoothing=config.label_smoothing, device=frozen.device)
-    looks = {round((i + 1) * steps / LOOKS) - 1 for i in range(LOOKS)} if validation is not None else ()
+    validated = set()
+    if validation is not None:
+        validated = {round((i + 1) * steps / VALIDATIONS) - 1 for i in range(VALIDATIONS)}
     rng = np.random.default_rng(config.seed)
     best, best_state, history, order = -math.inf, None, [], np.empty(0, int)
     for step in range(steps):
@@ -286,7 +211,7 @@ def _train(head: TunedHead, frozen: Frozen, train: np.ndarray, config: TuneConfi
         torch.nn.utils.clip_grad_norm_([p for p in head.parameters() if p.requires_grad], 1.0)
         optimizer.step()
         found = None
-        if step in looks:
+        if step in validated:
             predicted = predict(head, frozen, config, validation)
             found = kind.score(predicted, data.targets[validation], data.labels)
             if found >= best:
