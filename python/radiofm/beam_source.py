@@ -11,6 +11,7 @@ import pmt
 from gnuradio import gr
 
 from .common import backlog, messages
+from .common.arguments import number, whole
 from .common.messages import MessageError, get
 from .common.optional import optional
 
@@ -65,8 +66,7 @@ class beam_source(gr.sync_block):
                  angle: float = 0.0, geometry: str = "basic", codebook: int = 24, seed: int = 0):
         library = optional("radiofm_ml.synth.beams", _NAME)
         gr.sync_block.__init__(self, name=_NAME, in_sig=None, out_sig=[np.complex64])
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-            raise ValueError(f"{_NAME}: seed must be a whole number in 0..2147483647, got {seed!r}")
+        seed = whole(f"{_NAME}: seed", seed, 0, 2**31 - 1)
         try:
             self._simulator = library.BeamSimulator(_named(front_end), geometry, codebook, seed=seed)
         except ValueError as error:
@@ -197,21 +197,15 @@ class beam_source(gr.sync_block):
     def _checked(self, settings: _Settings) -> _Settings:
         """With its values as numbers of the right kind. Raises MessageError."""
         front_end = _named(settings.front_end)
-        for name, low, high in (("beam", SWEEP, self._simulator.codebook - 1), ("dwell", 1, 2**40)):
-            value = getattr(settings, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not whole or not low <= value <= high:
-                raise MessageError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
-        for name in ("rx_gain", "angle"):
-            value = getattr(settings, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-                raise MessageError(f"{name} must be a number, got {value!r}")
-        trial, rx_gain, angle = self._trial, float(settings.rx_gain), float(settings.angle)
+        trial = self._trial
         try:
+            beam = whole("beam", settings.beam, SWEEP, self._simulator.codebook - 1)
+            dwell = whole("dwell", settings.dwell, 1, 2**40)
+            rx_gain, angle = number("rx_gain", settings.rx_gain), number("angle", settings.angle)
             trial.front_end, trial.rx_gain_db, trial.angle = front_end, rx_gain, angle
         except ValueError as error:
             raise MessageError(str(error)) from None
-        return _Settings(front_end, int(settings.beam), rx_gain, angle, int(settings.dwell))
+        return _Settings(front_end, beam, rx_gain, angle, dwell)
 
     def _set_one(self, name: str, value) -> None:
         try:

@@ -10,6 +10,7 @@ import numpy as np
 from gnuradio import gr
 
 from .common import backlog, messages
+from .common.arguments import whole
 from .common.messages import TILE_LAYER, MessageError, Prediction, TileInfo
 from .common.optional import optional
 
@@ -56,7 +57,7 @@ class task_head(backlog.Reader, gr.basic_block):
         self._log = gr.logger(self.alias())
         self._lock = threading.Lock()
         self._counts = {"received": 0, "refused": 0, "dropped": 0}
-        self._bundle, self._threads = str(bundle), _whole("threads", threads, 1)
+        self._bundle, self._threads = str(bundle), _whole("threads", threads)
         self.set_head(head)
         self.set_min_confidence(min_confidence)
         self.set_min_pixels(min_pixels)
@@ -182,13 +183,13 @@ class task_head(backlog.Reader, gr.basic_block):
             self._min_confidence = float(min_confidence)
 
     def set_min_pixels(self, min_pixels: int) -> None:
-        self._min_pixels = _whole("min_pixels", min_pixels, 1)
+        self._min_pixels = _whole("min_pixels", min_pixels)
 
     def set_max_batch(self, max_batch: int) -> None:
-        self._max_batch = _whole("max_batch", max_batch, 1)
+        self._max_batch = _whole("max_batch", max_batch)
 
     def set_max_queue(self, max_queue: int) -> None:
-        self._max_queue = _whole("max_queue", max_queue, 1)
+        self._max_queue = _whole("max_queue", max_queue)
 
     def min_confidence(self) -> float:
         return self._min_confidence
@@ -301,7 +302,5 @@ def _list(engine) -> str:
     )
 
 
-def _whole(name: str, value, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= 65536:
-        raise ValueError(f"{_NAME}: {name} must be a whole number from {least} to 65536, got {value!r}")
-    return int(value)
+def _whole(name: str, value) -> int:
+    return whole(f"{_NAME}: {name}", value, 1, 65536)

@@ -11,20 +11,21 @@ from __future__ import annotations
 import math
 from dataclasses import field
 from numbers import Integral, Real
+from typing import Any
 
 
-def is_whole(value, low: float = -math.inf, high: float = math.inf) -> bool:
+def is_whole(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
     """Is it a whole number (Python's or NumPy's) from ``low`` to ``high``?"""
     return isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
 
 
-def is_number(value, low: float = -math.inf, high: float = math.inf) -> bool:
+def is_number(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
     """Is it a finite number (Python's or NumPy's) from ``low`` to ``high``?"""
     return (isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
             and low <= value <= high)
 
 
-def whole(name: str, value, low: int, high: int | None = None) -> int:
+def whole(name: str, value: object, low: int, high: int | None = None) -> int:
     """``value`` as an int. Raises ValueError that names it, unless it is a whole number from low to high."""
     if not is_whole(value, low, math.inf if high is None else high):
         bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
@@ -32,7 +33,8 @@ def whole(name: str, value, low: int, high: int | None = None) -> int:
     return int(value)
 
 
-def setting(default, help: str, *, low: float | None = None, high: float | None = None, flags: str = ""):
+def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None,
+            flags: str = "") -> Any:
     """A dataclass's field with a text that says what it is: ``cli.options`` makes an option of it.
 
     low, high: bounds that the option keeps. flags: of the option, where not its name's ('--on/--off').

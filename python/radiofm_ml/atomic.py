@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def part_path(path: str | os.PathLike) -> Path:
@@ -59,7 +60,8 @@ def write_text(path: str | os.PathLike, content: str, *, durable: bool = True) -
     write_bytes(path, content.encode("utf-8"), durable=durable)
 
 
-def write_json(path: str | os.PathLike, content, *, indent: int | None = 2, durable: bool = True) -> None:
+def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = 2,
+               durable: bool = True) -> None:
     """As ``write_text``. Raises ValueError for NaN and infinite numbers, which JSON does not have."""
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n",
                durable=durable)

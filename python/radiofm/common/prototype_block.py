@@ -3,6 +3,7 @@
 """What blocks with a prototype port have in common: the classifier behind it, its ports and its settings."""
 
 from . import messages
+from .arguments import whole
 from .optional import optional
 from .prototype_port import PrototypePort
 
@@ -21,8 +22,7 @@ class PrototypeBlock:
         bundle: a Bundle, or None; embedding_size: where there is none; settings: those of ``FewShot``.
         Raises ValueError, ImportError.
         """
-        if not 1 <= history <= 65536:
-            raise ValueError(f"{name}: history must lie in 1..65536, got {history}")
+        history = whole(f"{name}: history", history, 1, 65536)
         fewshot = optional("radiofm_ml.fewshot", name)
         try:
             if bundle:

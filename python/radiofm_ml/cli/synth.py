@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from radiofm_ml.arguments import setting
 from radiofm_ml.cli import beams, positioning, spectrum
 from radiofm_ml.cli.options import with_options
+
+if TYPE_CHECKING:
+    from radiofm_ml.synth.dataset import SceneSettings
 
 synth = typer.Typer(
     no_args_is_help=True,
@@ -37,7 +40,7 @@ class Scenes:
     front_ends: str = setting(
         "0:100", "Numbers FIRST:END of the receivers; sets with other numbers share none.")
 
-    def settings(self, **more):
+    def settings(self, **more: Any) -> SceneSettings:
         """As ``SceneSettings``. Raises ValueError."""
         from radiofm_ml.synth.dataset import SceneSettings
 

@@ -89,7 +89,8 @@ def draw_labels(data: TaskData, count: int | None, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(drawn))
 
 
-def choose_by(data: TaskData, train: np.ndarray, share: float, seed: int):
+def choose_by(data: TaskData, train: np.ndarray, share: float,
+              seed: int) -> tuple[np.ndarray, np.ndarray | None]:
     """(training indices, validation indices or None): a part of the labels held out by group, where there are
     enough of them."""
     targets = KINDS[data.kind].classes(data, train)

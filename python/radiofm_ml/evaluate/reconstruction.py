@@ -112,7 +112,7 @@ def accuracy_curves(
     kinds: Sequence[str],
     ratios: Sequence[float] = RATIOS,
     seed: int = 0,
-    track=lambda items, label: items,
+    track: Callable = lambda items, label: items,
 ) -> dict:
     """Accuracy over mask ratio: {'ratios': [...], 'curves': {kind: {method: {'all', 'hidden': [...]}}}}.
 

@@ -21,6 +21,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def _kind(report: Mapping) -> Kind:
     return KINDS.get(report.get("kind"), KINDS["regression"])
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """JSON's own types; numbers that are not finite become null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

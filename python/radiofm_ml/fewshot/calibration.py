@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.arguments import is_number, is_whole
 from radiofm_ml.fewshot import geometry
@@ -191,7 +192,7 @@ def _positive(values: dict, key: str) -> float:
 
 
 # -- making it ------------------------------------------------------------------------------------
-def calibrate(embeddings, labels: Sequence, normalisation: str = "cl2n",
+def calibrate(embeddings: ArrayLike, labels: Sequence, normalisation: str = "cl2n",
               shots: Sequence[int] = (1, 2, 5, 10, 20), seed: int = 0, *, groups: Sequence | None = None,
               domains: Sequence | None = None, metrics: Sequence[str] = ("euclidean", "mahalanobis"),
               episodes: int = 200, max_ways: int = 20, queries: int = 10) -> dict:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.fewshot.calibration import softmax
 from radiofm_ml.fewshot.geometry import normalise
@@ -15,9 +16,9 @@ from radiofm_ml.heads.head import Head
 from radiofm_ml.heads.rates import RateCode
 
 
-def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "", labels: Sequence[str] = (),
-               normalisation: str = "none", penalty: float = 1e-2, balanced: bool = False,
-               rates=None, kind: str = "") -> Head:
+def fit_linear(embeddings: ArrayLike, targets: ArrayLike, *, task: str, model: str = "", unit: str = "",
+               labels: Sequence[str] = (), normalisation: str = "none", penalty: float = 1e-2,
+               balanced: bool = False, rates: ArrayLike | None = None, kind: str = "") -> Head:
     """Linear head on frozen embeddings, fitted to the end (logistic regression, or ridge regression).
 
     embeddings  float (N, D)

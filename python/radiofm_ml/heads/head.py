@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.fewshot.geometry import NORMALISATIONS, normalise
 from radiofm_ml.heads.error import HeadError
@@ -51,7 +53,7 @@ class Head(Outputs):
     def embedding_size(self) -> int:
         return self.layers[0][0].shape[1] - (self.rate.count if self.rate else 0)
 
-    def __call__(self, embeddings, rates=None) -> np.ndarray:
+    def __call__(self, embeddings: ArrayLike, rates: ArrayLike | None = None) -> np.ndarray:
         """Probabilities or numbers, float64 (N, len(labels)), of raw embeddings (N, D).
 
         rates: of the N tiles in samples/s, where the head has a ``rate``; else not read. Raises ValueError.
@@ -66,7 +68,7 @@ class Head(Outputs):
         return KINDS[self.kind].finish(x, self)
 
 
-def read_rates(head, rates, n: int) -> np.ndarray:
+def read_rates(head: Any, rates: ArrayLike | None, n: int) -> np.ndarray:
     """What a head with a ``rate`` sees of the sample rates of ``n`` tiles: float32 (n, count). Raises
     ValueError where they are missing."""
     if rates is None or len(rates) != n:
@@ -93,7 +95,7 @@ def _validate(head: Head) -> None:
     validate_outputs(head, size)
 
 
-def validate_outputs(head, size: int) -> None:
+def validate_outputs(head: Any, size: int) -> None:
     """Check what heads of every form say of their ``size`` outputs. Raises HeadError."""
     if not isinstance(head.task, str) or not head.task:
         raise HeadError("key 'task' must be a word for what the head decides")

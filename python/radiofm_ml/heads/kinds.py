@@ -8,14 +8,14 @@ it is trained with to the decisions that leave a flowgraph; everything else asks
 
 A new kind is a class here and a line in ``KINDS``. Needs numpy; the methods that train need torch.
 
-Below, ``data`` is a ``tasks.TaskData``, ``head`` anything with the fields of ``Outputs`` (and labels, where
-said), and N examples have K labels: classes, or names of numbers.
+Below, N examples have K labels: classes, or names of numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from radiofm_ml.fewshot.calibration import softmax
 from radiofm_ml.heads import metrics
 from radiofm_ml.heads.error import HeadError
 from radiofm_ml.heads.rates import RateCode
+
+if TYPE_CHECKING:
+    import torch
 
 ERROR_LEVELS = np.linspace(0, 1, 201)  # quantiles of the errors that a report keeps
 
@@ -49,6 +52,15 @@ class Outputs:
         """Those of the fields that head.json has, lists as tuples; nothing is checked."""
         return {key: tuple(config[key]) if isinstance(config[key], list) else config[key]
                 for key in Outputs.__dataclass_fields__ if key in config}
+
+
+class Examples(Protocol):
+    """What a kind reads of ``tasks.TaskData``."""
+
+    targets: np.ndarray
+    labels: tuple[str, ...]
+    unit: str
+    conditions: Mapping[str, Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -88,20 +100,20 @@ class Kind:
     percent = False
 
     # -- the head --------------------------------------------------------------------------------------
-    def check(self, head, size: int) -> None:
+    def check(self, head: Any, size: int) -> None:
         """Raise HeadError unless labels and settings of a head fit its ``size`` outputs."""
         if len(head.labels) < 2 or not is_number(head.temperature) or head.temperature <= 0:
             raise HeadError(f"a {self.name} head needs two labels or more and a 'temperature' above 0")
 
-    def settings(self, head) -> dict:
+    def settings(self, head: Outputs) -> dict:
         """The kind's own keys of head.json."""
         return {"temperature": head.temperature}
 
-    def finish(self, raw: np.ndarray, head) -> np.ndarray:
+    def finish(self, raw: np.ndarray, head: Outputs) -> np.ndarray:
         """Raw outputs (N, K) to probabilities or numbers."""
         return softmax(raw / head.temperature)
 
-    def finish_tensor(self, raw, head):
+    def finish_tensor(self, raw: torch.Tensor, head: Outputs) -> torch.Tensor:
         """The same in torch, also of pictures (N, K, H, W)."""
         return (raw / head.temperature).softmax(1)
 
@@ -109,7 +121,7 @@ class Kind:
         """What is worth keeping of finished outputs, to be scored."""
         return finished
 
-    def decisions(self, engine, finished: np.ndarray, min_pixels: int) -> Iterator[Decision]:
+    def decisions(self, engine: Any, finished: np.ndarray, min_pixels: int) -> Iterator[Decision]:
         """What a tile's finished outputs (K,) or (K, H, W) say. engine: ``heads.running.HeadEngine``."""
         yield Decision(int(finished.argmax()), finished)
 
@@ -118,11 +130,11 @@ class Kind:
         return None
 
     # -- training --------------------------------------------------------------------------------------
-    def classes(self, data, index: np.ndarray) -> np.ndarray | None:
+    def classes(self, data: Examples, index: np.ndarray) -> np.ndarray | None:
         """Class of each of these examples, int (n,); None where an example as a whole has none."""
         return None
 
-    def outputs(self, data, train: np.ndarray) -> dict:
+    def outputs(self, data: Examples, train: np.ndarray) -> dict:
         """Settings of a new head, known from its training examples: keys of ``Outputs``."""
         return {}
 
@@ -130,7 +142,7 @@ class Kind:
         """Labels (n,) in targets that count."""
         return np.asarray(targets).ravel()
 
-    def class_weights(self, data, train: np.ndarray) -> np.ndarray:
+    def class_weights(self, data: Examples, train: np.ndarray) -> np.ndarray:
         """Weights (K,) of the classes: inverse frequency, 1 on average over all that counts; 0 for a class
         that does not occur."""
         counts = np.zeros(len(data.labels), np.int64)
@@ -139,8 +151,8 @@ class Kind:
         present = counts > 0
         return present * counts.sum() / (present.sum() * np.maximum(counts, 1))
 
-    def loss(self, data, train: np.ndarray, *, weighted: bool = False, label_smoothing: float = 0.0,
-             device="cpu") -> Callable:
+    def loss(self, data: Examples, train: np.ndarray, *, weighted: bool = False, label_smoothing: float = 0.0,
+             device: str | torch.device = "cpu") -> Callable:
         """loss(raw outputs of n examples, their indices (n,)), to train on ``train`` with."""
         import torch
         from torch.nn.functional import cross_entropy
@@ -170,12 +182,12 @@ class Kind:
         """What a run is chosen by, the higher the better; predicted: what ``keep`` gave."""
         raise NotImplementedError
 
-    def measure(self, data, index: np.ndarray, predicted: np.ndarray) -> dict:
+    def measure(self, data: Examples, index: np.ndarray, predicted: np.ndarray) -> dict:
         """Of a test part: 'metrics', and 'confusion' (counts) or 'errors' (their quantiles), perhaps
         'conditions'."""
         raise NotImplementedError
 
-    def report(self, data) -> dict:
+    def report(self, data: Examples) -> dict:
         """What else a report says."""
         return {}
 
@@ -192,13 +204,13 @@ class Classification(Kind):
     baselines = frozenset({"cnn", "rate"})
     curve_metric = "balanced_accuracy"
 
-    def classes(self, data, index):
+    def classes(self, data: Examples, index: np.ndarray) -> np.ndarray | None:
         return data.targets[index]
 
-    def score(self, predicted, truth, labels):
+    def score(self, predicted: np.ndarray, truth: np.ndarray, labels: tuple[str, ...]) -> float:
         return metrics.classification_metrics(truth, predicted.argmax(1), len(labels))["balanced_accuracy"]
 
-    def measure(self, data, index, predicted):
+    def measure(self, data: Examples, index: np.ndarray, predicted: np.ndarray) -> dict:
         truth, decided, size = data.targets[index], predicted.argmax(1), len(data.labels)
         conditions = [{"condition": condition, "value": value, "examples": int(mask[index].sum()),
                        "metrics": metrics.classification_metrics(truth[mask[index]], decided[mask[index]],
@@ -209,10 +221,10 @@ class Classification(Kind):
                 "confusion": metrics.confusion_matrix(truth, decided, size).tolist(),
                 "conditions": conditions}
 
-    def report(self, data):
+    def report(self, data: Examples) -> dict:
         return {"chance": 1 / len(data.labels)}
 
-    def curve_axes(self, unit):
+    def curve_axes(self, unit: str) -> tuple[str, str]:
         return "Labels per class", super().curve_axes(unit)[1]
 
 
@@ -223,7 +235,7 @@ class Regression(Kind):
     baselines = frozenset({"cnn", "mean", "rate"})
     curve_metric = "mean"
 
-    def check(self, head, size):
+    def check(self, head: Any, size: int) -> None:
         if not head.labels:
             raise HeadError("key 'labels' must name the numbers")
         if not isinstance(head.unit, str):
@@ -234,24 +246,25 @@ class Regression(Kind):
             if not fits:
                 raise HeadError(f"key '{key}' must be a list of 1 or {size} finite numbers")
 
-    def settings(self, head):
+    def settings(self, head: Outputs) -> dict:
         return {"unit": head.unit, "scale": list(head.scale), "offset": list(head.offset)}
 
-    def finish(self, raw, head):
+    def finish(self, raw: np.ndarray, head: Outputs) -> np.ndarray:
         return raw * np.array(head.scale) + np.array(head.offset)
 
-    def finish_tensor(self, raw, head):
+    def finish_tensor(self, raw: torch.Tensor, head: Outputs) -> torch.Tensor:
         return raw * raw.new_tensor(head.scale) + raw.new_tensor(head.offset)
 
-    def decisions(self, engine, finished, min_pixels):
+    def decisions(self, engine: Any, finished: np.ndarray, min_pixels: int) -> Iterator[Decision]:
         yield Decision(None, finished)
 
-    def outputs(self, data, train):
+    def outputs(self, data: Examples, train: np.ndarray) -> dict:
         y = data.targets[train].reshape(len(train), -1).astype(np.float64)
         return {"unit": data.unit, "offset": tuple(y.mean(0).tolist()),
                 "scale": tuple(np.maximum(y.std(0), 1e-9).tolist())}
 
-    def loss(self, data, train, *, weighted=False, label_smoothing=0.0, device="cpu"):
+    def loss(self, data: Examples, train: np.ndarray, *, weighted: bool = False, label_smoothing: float = 0.0,
+             device: str | torch.device = "cpu") -> Callable:
         import torch
         from torch.nn.functional import smooth_l1_loss
 
@@ -260,18 +273,18 @@ class Regression(Kind):
         goal = (goal / np.array(known.scale)).astype(np.float32)
         return lambda raw, index: smooth_l1_loss(raw.float(), torch.from_numpy(goal[index]).to(device))
 
-    def misfit(self, finished, truth):
+    def misfit(self, finished: np.ndarray, truth: np.ndarray) -> float:
         return metrics.distances(finished, truth).mean()
 
-    def score(self, predicted, truth, labels):
+    def score(self, predicted: np.ndarray, truth: np.ndarray, labels: tuple[str, ...]) -> float:
         return -float(metrics.distances(predicted, truth).mean())
 
-    def measure(self, data, index, predicted):
+    def measure(self, data: Examples, index: np.ndarray, predicted: np.ndarray) -> dict:
         errors = metrics.distances(predicted, data.targets[index])
         return {"metrics": metrics.error_metrics(errors),
                 "errors": [float(q) for q in np.quantile(errors, ERROR_LEVELS)]}
 
-    def curve_axes(self, unit):
+    def curve_axes(self, unit: str) -> tuple[str, str]:
         x, y = super().curve_axes(unit)
         return x, f"{y} error in {unit}".strip()
 
@@ -283,30 +296,30 @@ class Segmentation(Kind):
     name = "segmentation"
     decodes = True
 
-    def keep(self, finished):
+    def keep(self, finished: np.ndarray) -> np.ndarray:
         return finished.argmax(1).astype(np.uint8)
 
-    def decisions(self, engine, finished, min_pixels):
+    def decisions(self, engine: Any, finished: np.ndarray, min_pixels: int) -> Iterator[Decision]:
         for box in engine.boxes(finished, min_pixels):
             yield Decision(box.label, box.scores, engine.place(box))
 
-    def decoder(self):
+    def decoder(self) -> dict | None:
         from radiofm_ml.models.segmentation import PixelDecoderConfig
 
         return PixelDecoderConfig().to_dict()
 
-    def counted(self, targets):
+    def counted(self, targets: np.ndarray) -> np.ndarray:
         labels = super().counted(targets)
         return labels[labels != metrics.IGNORED]
 
-    def _cross_entropy_options(self, label_smoothing):
+    def _cross_entropy_options(self, label_smoothing: float) -> dict:
         return {"ignore_index": metrics.IGNORED}
 
-    def score(self, predicted, truth, labels):
+    def score(self, predicted: np.ndarray, truth: np.ndarray, labels: tuple[str, ...]) -> float:
         pixels = metrics.pixel_confusion(truth, predicted, len(labels))
         return metrics.pixel_metrics(pixels, labels)["mean_iou"]
 
-    def measure(self, data, index, predicted):
+    def measure(self, data: Examples, index: np.ndarray, predicted: np.ndarray) -> dict:
         pixels = metrics.pixel_confusion(data.targets[index], predicted, len(data.labels))
         found = metrics.pixel_metrics(pixels, data.labels)
         return {"metrics": {key: found[key] for key in ("pixel_accuracy", "mean_iou")},

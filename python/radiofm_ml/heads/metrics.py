@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 IGNORED = 255  # label of a pixel that does not count
 
 
-def confusion_matrix(truth, decided, n_labels: int) -> np.ndarray:
+def confusion_matrix(truth: ArrayLike, decided: ArrayLike, n_labels: int) -> np.ndarray:
     """Counts, int64 (n_labels, n_labels): row = truth, column = decision. truth, decided: label numbers."""
     truth, decided = np.asarray(truth, np.int64).ravel(), np.asarray(decided, np.int64).ravel()
     for name, values in (("truth", truth), ("decided", decided)):
@@ -20,7 +21,7 @@ def confusion_matrix(truth, decided, n_labels: int) -> np.ndarray:
     return np.bincount(truth * n_labels + decided, minlength=n_labels**2).reshape(n_labels, n_labels)
 
 
-def classification_metrics(truth, decided, n_labels: int) -> dict[str, float]:
+def classification_metrics(truth: ArrayLike, decided: ArrayLike, n_labels: int) -> dict[str, float]:
     """accuracy; balanced_accuracy: the mean recall of the labels that occur in ``truth``; macro_f1, of the
     same labels."""
     counts = confusion_matrix(truth, decided, n_labels)
@@ -35,7 +36,7 @@ def classification_metrics(truth, decided, n_labels: int) -> dict[str, float]:
             "macro_f1": float(f1[present].mean())}
 
 
-def distances(predicted, truth) -> np.ndarray:
+def distances(predicted: ArrayLike, truth: ArrayLike) -> np.ndarray:
     """Euclidean errors (N,) of predicted (N, M) against truth (N, M), in their unit."""
     predicted, truth = (np.asarray(v, np.float64).reshape(len(v), -1) for v in (predicted, truth))
     if predicted.shape != truth.shape:
@@ -43,7 +44,7 @@ def distances(predicted, truth) -> np.ndarray:
     return np.linalg.norm(predicted - truth, axis=1)
 
 
-def error_metrics(errors) -> dict[str, float]:
+def error_metrics(errors: ArrayLike) -> dict[str, float]:
     """mean, median and p90 (90th percentile) of errors (N,)."""
     errors = np.asarray(errors, np.float64).ravel()
     if not len(errors):

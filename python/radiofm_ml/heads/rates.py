@@ -9,8 +9,10 @@ that its embeddings serve any receiver; a head that knows the rate can separate 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.arguments import is_number, is_whole
 
@@ -42,7 +44,7 @@ class RateCode:
         if not self.low < self.high or self.width <= 0 or self.height <= 0:
             raise ValueError("low must be below high, width and height above 0")
 
-    def __call__(self, rates) -> np.ndarray:
+    def __call__(self, rates: ArrayLike) -> np.ndarray:
         """float32 (N, count) of N rates in samples/s. Raises ValueError for one that is not above 0."""
         rates = np.asarray(rates, np.float64)
         if rates.ndim != 1 or not (np.isfinite(rates) & (rates > 0)).all():
@@ -55,7 +57,7 @@ class RateCode:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values) -> RateCode:
+    def from_dict(cls, values: Any) -> RateCode:
         """Raises ValueError."""
         if not isinstance(values, dict) or values.keys() != cls.__dataclass_fields__.keys():
             raise ValueError(f"must be an object with {', '.join(cls.__dataclass_fields__)}")

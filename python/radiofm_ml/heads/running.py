@@ -12,15 +12,21 @@ Heads that begin at the embedding read no layers, but the embedding.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml import heads
 from radiofm_ml.engines import accelerate, torch_threads
 from radiofm_ml.heads.boxes import Box, box_band, box_samples, find_boxes
 from radiofm_ml.heads.error import HeadError
+
+if TYPE_CHECKING:
+    from radiofm_ml.heads.head import Head
+    from radiofm_ml.heads.tuned import TunedHead
 
 TILE = -1  # the layer that is the tile itself
 
@@ -36,7 +42,8 @@ class HeadEngine:
     Where ``head.rate`` is not None, ``predict`` needs the sample rates, too.
     """
 
-    def __init__(self, head, bundle: bundles.Bundle | None = None, threads: int = 1, precision: str = "auto"):
+    def __init__(self, head: Head | TunedHead, bundle: bundles.Bundle | None = None, threads: int = 1,
+                 precision: str = "auto"):
         self.head, self.spec, self._threads = head, None, threads
         self.layers, self.shapes = (), {}
         if head.input == "embedding":
@@ -58,7 +65,8 @@ class HeadEngine:
         self.layers = tuple(self.shapes)
         accelerate(head, precision)
 
-    def predict(self, inputs: np.ndarray | dict[int, np.ndarray], rates=None) -> np.ndarray:
+    def predict(self, inputs: np.ndarray | dict[int, np.ndarray],
+                rates: ArrayLike | None = None) -> np.ndarray:
         """Probabilities or numbers (N, K), or (N, K, rows, columns) of a segmentation.
 
         inputs: embeddings float32 (N, D), or of each of ``layers`` a float32 (N, *shape). rates: of the N

@@ -27,9 +27,11 @@ maps normalised tokens (N, 1 + T, dim), and the tiles beside them where it has `
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 from torch.nn import functional as F
 
@@ -39,6 +41,9 @@ from radiofm_ml.heads.kinds import KINDS
 from radiofm_ml.heads.tuned_config import FrontConfig, TunedConfig
 from radiofm_ml.models.lora import add_lora, merge_lora
 from radiofm_ml.models.vit import ViT, sincos_positions
+
+if TYPE_CHECKING:
+    from radiofm_ml.bundle import Bundle
 
 _TRUNK = ("tile_rows", "tile_cols", "patch_rows", "patch_cols", "dim", "depth", "heads", "mlp_ratio",
           "positions", "norm_eps")
@@ -174,7 +179,7 @@ class TunedHead(nn.Module):
             if part is not None:
                 yield from part.parameters()
 
-    def attach(self, bundle) -> TunedHead:
+    def attach(self, bundle: Bundle) -> TunedHead:
         """Take what the head does not carry from its bundle, and get ready to predict; returns self.
 
         Blocks that are not the head's own are the bundle's, not copies. Raises HeadError if the head was made
@@ -222,7 +227,7 @@ class TunedHead(nn.Module):
         """What ``layers`` read (N, features), of tokens before block ``from_layer``."""
         return self.encoder.projection(self.encoder.read_out(self._encoded(tokens)))
 
-    def beside(self, rates, n: int) -> torch.Tensor | None:
+    def beside(self, rates: ArrayLike | None, n: int) -> torch.Tensor | None:
         """What ``layers`` read beside the features, float32 (n, count), of ``n`` sample rates; None where the
         head has no ``rate``. Raises ValueError where they are missing."""
         if self.rate is None:
@@ -256,7 +261,8 @@ class TunedHead(nn.Module):
         """Raw outputs to probabilities (over axis 1), or to numbers in ``unit``; float32."""
         return KINDS[self.kind].finish_tensor(raw.float(), self.config).cpu().numpy()
 
-    def predict(self, x: torch.Tensor, tiles: torch.Tensor | None = None, rates=None) -> np.ndarray:
+    def predict(self, x: torch.Tensor, tiles: torch.Tensor | None = None,
+                rates: ArrayLike | None = None) -> np.ndarray:
         """Probabilities or numbers, float32 (N, K), or (N, K, H, W) of a segmentation.
 
         x: as ``input`` says: tokens before block ``from_layer`` (N, 1 + T, dim), tiles (N, rows, cols), or

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -28,7 +29,7 @@ def figure(width: float, height: float) -> Figure:
     return fig
 
 
-def dress(axes, grid: bool = False) -> None:
+def dress(axes: Axes, grid: bool = False) -> None:
     """Colours of an axes' frame, ticks and names."""
     axes.set_facecolor(BACKGROUND)
     for spine in axes.spines.values():

@@ -21,6 +21,7 @@ All on complex64 tensors (N, L), reproducible from the random generator's seed.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,7 +143,7 @@ def virtual_front_end(x: torch.Tensor, label: torch.Tensor, config: VirtualFront
     return x + image * x.conj()
 
 
-def noise(shape, rng: np.random.Generator) -> torch.Tensor:
+def noise(shape: Sequence[int], rng: np.random.Generator) -> torch.Tensor:
     """Complex white Gaussian noise of power 1."""
     parts = rng.standard_normal((*shape, 2), np.float32)
     return torch.view_as_complex(torch.from_numpy(parts)) * math.sqrt(0.5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def sample_shards(shards: Sequence[Path], each: int, seed: int) -> np.ndarray:
 
 
 def receptions(
-    spec: SpectrogramSpec, each: int, seed: int, track=lambda items, label: items
+    spec: SpectrogramSpec, each: int, seed: int, track: Callable = lambda items, label: items
 ) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     """Synthetic transmissions of every kind, and noise, each heard over one link by one receiver.
 
@@ -133,7 +133,7 @@ def export(
     power: float = 0.5,
     each: int = 8,
     seed: int = CALIBRATION_SEED,
-    track=lambda items, label: items,
+    track: Callable = lambda items, label: items,
 ) -> bundles.Bundle:
     """Make a bundle of a run.
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from radiofm_ml.synth.beams import constants as c
@@ -22,7 +24,7 @@ class BeamStream:
     along. So they do not depend on how ``samples`` is called, either. Bad values raise ValueError when set.
     """
 
-    def __init__(self, simulator, rng: np.random.Generator):
+    def __init__(self, simulator: Any, rng: np.random.Generator):
         self._geometry, self._codebook, self._seed = simulator.geometry, simulator.codebook, simulator.seed
         self._rng = rng
         self._link, self._front_end = simulator.link, simulator.front_end
