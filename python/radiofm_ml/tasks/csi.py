@@ -177,7 +177,7 @@ def load_ntu_fi(path: Path, spec: SpectrogramSpec, seed: int, *, split: str = "g
         groups = np.array(persons if named else own)
         train, test = split_groups(groups, share, seed, None if named else targets)
         facts["split"] = (f"{share:.0%} of the persons held out" if named else
-                          f"{share:.0%} of each activity's files held out; their names say no person")
+                          f"{share:.0%} of each activity's files held out; their names tell no person")
     inputs = CsiFiles([file for _, _, file in found], PREPARE[preprocessing])
     return TaskData("activity", "classification", inputs, targets, labels, groups,
                     {"train": train, "test": test}, facts=facts)
