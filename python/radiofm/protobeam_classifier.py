@@ -154,8 +154,7 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
     # -- settings and counters ------------------------------------------------------------------------
     def set_hop(self, hop: int) -> None:
         """From the block behind the next one on. 0 for the bundle's block. Raises ValueError."""
-        name = f"{_NAME}: hop (samples, 0 for the bundle's block)"
-        self._hop = whole(name, hop, 0, 2**31 - 1) or self._block
+        self._hop = whole(f"{_NAME}: hop", hop, 0, 2**31 - 1) or self._block
 
     def hop(self) -> int:
         """In use; never 0."""

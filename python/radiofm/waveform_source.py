@@ -201,7 +201,7 @@ class _switch(gr.basic_block):
 
     def set_bursts(self, duty, period):
         duty = _number("duty", duty, 0.0, 1.0)
-        period = _whole("period (samples)", period, 1)
+        period = _whole("period", period, 1)
         keyed = round(duty * period)
         if keyed < 1:
             raise ValueError(f"waveform_source: a duty of {duty:g} of {period} samples keys none of them")

@@ -39,7 +39,7 @@ class HeadEngine:
     shapes   of each layer: (rows, columns)
     spec     of the bundle's tiles; None for a head on embeddings
 
-    Where ``head.rate`` is not None, ``predict`` needs the sample rates, too.
+    Where the head has a ``rate``, ``predict`` needs the sample rates, too.
     """
 
     def __init__(self, head: Head | TunedHead, bundle: bundles.Bundle | None = None, threads: int = 1,

@@ -4,7 +4,7 @@
 
 Our downlinks (``synth.signals``), fully loaded, LTE in FDD and NR in TDD as most are on the air, through our
 channel and numbered front ends, in the files that MathWorks' spectrum-sensing data come in;
-``data.segmentation`` reads both. A picture is 256 rows of one 256-bin FFT each, spread over 5 ms (there 40);
+``tasks.segmentation`` reads both. A picture is 256 rows of one 256-bin FFT each, spread over 5 ms (there 40);
 it shows noise, LTE, NR, or both side by side. As there, a carrier's label covers its band from the first row
 to the last, the pauses of TDD included.
 """
