@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, fields
 import numpy as np
 import torch
 
-from radiofm_ml.arguments import is_whole
+from radiofm_ml.arguments import is_number, is_whole
 
 POWER_FLOOR = 1e-20  # -200 dB: below what any float32 chain resolves, and keeps log10 finite
 SKIRT_DB = 20.0  # columns this far below the strongest one are a signal's skirts
@@ -106,7 +106,7 @@ class SpectrogramSpec:
                 f"got a {self.tile_rows}x{self.tile_cols} tile from {self.rows}x{self.fft_size}"
             )
         numbers = (self.floor_quantile, *self.absolute, *self.clip_db, self.mean, self.std)
-        if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
+        if not all(map(is_number, numbers)):
             raise ValueError(
                 "spectrogram spec: floor_quantile, absolute, clip_db, mean and std must be finite numbers"
             )

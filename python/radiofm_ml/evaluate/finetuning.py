@@ -24,7 +24,7 @@ from radiofm_ml.evaluate import reports
 from radiofm_ml.evaluate.supervised import fit_and_apply
 from radiofm_ml.heads.kinds import KINDS, Outputs
 from radiofm_ml.heads.rates import RateCode
-from radiofm_ml.tasks import TaskData, TaskError, split_groups
+from radiofm_ml.tasks import TaskData, TaskError, split_groups, take_turns
 from radiofm_ml.train.frozen import Frozen
 from radiofm_ml.train.tuning import TuneConfig, fit_probe, predict, tune
 
@@ -81,11 +81,7 @@ def draw_labels(data: TaskData, count: int | None, seed: int) -> np.ndarray:
         if len(members) < count:
             raise TaskError(f"{data.task}: only {len(members)} training examples{name}, {count} are wanted; "
                             "give more data or ask for fewer")
-        _, owner = np.unique(data.groups[members], return_inverse=True)
-        turn = np.empty(len(members), int)  # how many of its group come before an example
-        for group in np.unique(owner):
-            turn[owner == group] = np.arange((owner == group).sum())
-        drawn.append(members[np.argsort(turn, kind="stable")][:count])
+        drawn.append(take_turns(members, data.groups[members])[:count])
     return np.sort(np.concatenate(drawn))
 
 

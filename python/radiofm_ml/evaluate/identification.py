@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import csv
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +32,7 @@ from radiofm_ml.fewshot import geometry
 from radiofm_ml.fewshot.prototypes import Prototype
 from radiofm_ml.sigmf.recording import open_recording
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
+from radiofm_ml.tasks import take_turns
 from radiofm_ml.train.export import add_projection, encode
 from radiofm_ml.train.shards import held_out
 
@@ -155,11 +155,7 @@ def draw_episode(bench: Benchmark, labels: Sequence[str], shots: int,
 def _spread(members: np.ndarray, recordings: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """``count`` of the members (all if there are fewer), from as many recordings as possible."""
     members = rng.permutation(members)
-    turns, seen = [], Counter()  # a tile's turn: how many tiles of its recording come before it
-    for recording in recordings[members]:
-        turns.append(seen[recording])
-        seen[recording] += 1
-    return members[np.argsort(turns, kind="stable")][:count]
+    return take_turns(members, recordings[members])[:count]
 
 
 def nearest_prototypes(

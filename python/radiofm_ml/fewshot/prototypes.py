@@ -254,7 +254,7 @@ class PrototypeSet:
         vectors, support = tensors["prototypes"], tensors["support"]
         lists = [header.get("labels"), header.get("shots"), counts]
         if not all(isinstance(v, list) and len(v) == len(vectors) for v in lists) or not all(
-                isinstance(v, int) and v >= 0 for v in counts) or sum(counts) != len(support):
+                is_whole(v, 0) for v in counts) or sum(counts) != len(support):
             raise PrototypeError(f"{path}: the header does not fit the tensors; the file is damaged")
         ends = np.cumsum(counts, dtype=int)
         entries = [{"label": label, "vector": vector, "shots": shots, "support": support[end - count:end]}

@@ -39,7 +39,7 @@ def draw_patterns(path: str | os.PathLike, antennas: Sequence[str | int], beams:
     panels[0].legend(ncols=len(shown), frameon=False, labelcolor=style.TEXT, loc="lower center")
     panels[-1].set(xlabel="azimuth in degrees", xlim=(-90, 90), xticks=np.arange(-90, 91, 30))
     fig.tight_layout()
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def draw_confusions(path: str | os.PathLike, matrices: Mapping[str, np.ndarray]) -> None:
@@ -55,4 +55,4 @@ def draw_confusions(path: str | os.PathLike, matrices: Mapping[str, np.ndarray])
         axes.set_title(f"{title}: {correct:.1f} %", color=style.TEXT, size=12)
         axes.set(xlabel="decided beam", ylabel="true beam")
     fig.tight_layout()
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)

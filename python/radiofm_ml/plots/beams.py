@@ -47,7 +47,7 @@ def draw_table(path: str | os.PathLike, rows: Mapping[str, Sequence[float]], col
                fontsize=10)
     if title:
         fig.text(0.06, 0.945, title, color=style.TEXT, size=14, weight="bold", va="center")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def draw_pairs(path: str | os.PathLike, matrices: Mapping[str, np.ndarray], antennas: Sequence[str], *,
@@ -81,7 +81,7 @@ def draw_pairs(path: str | os.PathLike, matrices: Mapping[str, np.ndarray], ante
         axes.set_xlabel("taught and tested on")
         if i == 0:
             axes.set_ylabel("trained on")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def draw_projections(path: str | os.PathLike, panels: Mapping[str, Mapping], *, title: str = "") -> None:
@@ -106,7 +106,7 @@ def draw_projections(path: str | os.PathLike, panels: Mapping[str, Mapping], *, 
         plot.set_title(name, color=style.TEXT, size=11, loc="left", pad=7)
     if title:
         fig.text(0.115 / len(panels), 0.955, title, color=style.TEXT, size=14, weight="bold", va="center")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def draw_angles(path: str | os.PathLike, panels: Mapping[str, Mapping], seen: Sequence[float], *,
@@ -136,4 +136,4 @@ def draw_angles(path: str | os.PathLike, panels: Mapping[str, Mapping], seen: Se
                     fontsize=10)
     if title:
         fig.text(0.13 / len(panels), 0.955, title, color=style.TEXT, size=14, weight="bold", va="center")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)

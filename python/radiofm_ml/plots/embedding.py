@@ -77,7 +77,7 @@ def draw_embedding(path: str | os.PathLike, embeddings: np.ndarray, labels: Sequ
         legend.set_zorder(7)
     if title:
         fig.text(0.075, 0.957, title, color=style.TEXT, size=14, weight="bold", va="center")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def _name_stars(fig, plot, stars: Mapping[str, np.ndarray], colour: Mapping[str, str]) -> None:

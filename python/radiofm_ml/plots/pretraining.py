@@ -73,7 +73,7 @@ def draw_reconstructions(path: str | os.PathLike, originals: np.ndarray, labels:
         head(x + width * 1.5 + gap, "filled in")
     if title:
         fig.text(0.15 / total, 1 - 0.32 / tall, title, color=style.TEXT, size=14, weight="bold", va="center")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def draw_accuracy(path: str | os.PathLike, ratios: Sequence[float],
@@ -113,7 +113,7 @@ def draw_accuracy(path: str | os.PathLike, ratios: Sequence[float],
     if title:
         fig.text(0.25 / fig.get_figwidth(), 0.945, title, color=style.TEXT, size=14, weight="bold",
                  va="center")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def draw_clusters(path: str | os.PathLike, panels: Mapping[str, tuple[np.ndarray, Sequence[str]]], *,
@@ -154,5 +154,5 @@ def draw_clusters(path: str | os.PathLike, panels: Mapping[str, tuple[np.ndarray
                     fontsize=9.5, handletextpad=0.2, labelspacing=0.5, markerscale=1.3)
     if title:
         fig.text(0.25 / wide, 1 - 0.3 / tall, title, color=style.TEXT, size=14, weight="bold", va="center")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
     return numbers

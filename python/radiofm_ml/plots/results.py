@@ -61,7 +61,7 @@ def draw_confusion(path: str | os.PathLike, matrices: Mapping[str, np.ndarray], 
         axes.set_xlabel("decided")
         if i == 0:
             axes.set_ylabel("true")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def _draw_matrix(axes, counts: np.ndarray, cell: float) -> None:
@@ -135,7 +135,7 @@ def draw_error_cdf(path: str | os.PathLike, errors: Mapping[str, np.ndarray], *,
     _legend(plot, "lower right")
     if title:
         fig.text(0.075, 0.953, title, color=style.TEXT, size=14, weight="bold", va="center")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def draw_learning_curves(path: str | os.PathLike, curves: Mapping[str, Mapping[float, Sequence[float]]], *,
@@ -183,7 +183,7 @@ def draw_learning_curves(path: str | os.PathLike, curves: Mapping[str, Mapping[f
     _legend(plot, "best")
     if title:
         fig.text(0.08, 0.953, title, color=style.TEXT, size=14, weight="bold", va="center")
-    fig.savefig(path, facecolor=style.BACKGROUND)
+    style.save(fig, path)
 
 
 def _legend(plot, place: str) -> None:

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from radiofm_ml.heads.metrics import IGNORED
-from radiofm_ml.plots.style import BACKGROUND, TEXT, UNKNOWN, colours, dress, figure
+from radiofm_ml.plots.style import BACKGROUND, TEXT, UNKNOWN, colours, dress, figure, save
 
 
 def draw_segments(path: str | os.PathLike, tiles: np.ndarray, truth: np.ndarray, decided: np.ndarray,
@@ -43,4 +43,4 @@ def draw_segments(path: str | os.PathLike, tiles: np.ndarray, truth: np.ndarray,
                labelcolor=TEXT, fontsize=10)
     fig.subplots_adjust(left=0.02, right=0.98, top=1 - 0.4 / fig.get_figheight(),
                         bottom=0.45 / fig.get_figheight(), hspace=0.08, wspace=0.04)
-    fig.savefig(path, facecolor=BACKGROUND)
+    save(fig, path)

@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from radiofm_ml.atomic import replacing
 
 BACKGROUND, TEXT, FAINT = "#10141c", "#e8ecf2", "#8b95a5"
 UNKNOWN = "#9aa3ae"
@@ -49,3 +53,13 @@ def si(span: float, unit: str) -> tuple[float, str]:
         if abs(span) >= limit:
             return factor, prefix + unit
     return 1.0, unit
+
+
+def save(fig: Figure, path: str | os.PathLike) -> None:
+    """Write a figure, whole or not at all: PNG, or what the name's ending says. Raises OSError, and
+    ValueError for an ending that is no picture's."""
+    path = Path(path)
+    if not path.suffix:
+        path = path.with_name(f"{path.name}.png")
+    with replacing(path, durable=False) as part:
+        fig.savefig(part, facecolor=BACKGROUND, format=path.suffix[1:])

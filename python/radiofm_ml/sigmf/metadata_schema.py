@@ -15,8 +15,8 @@ __all__ = ["VERSION", "check"]
 def check(metadata: dict) -> None:
     """Raises ValueError that names the key where ``metadata`` breaks the schema of ``.sigmf-meta`` files.
 
-    What the package sigmf's ``validate`` checks, but for the order of captures and annotations; the schema itself is
-    prepared once (sigmf does that anew for every file, which takes 50 ms).
+    What the package sigmf's ``validate`` checks, but for the order of captures and annotations; the schema
+    itself is prepared once (sigmf does that anew for every file, which takes 50 ms).
     """
     from jsonschema.exceptions import best_match
 

@@ -111,3 +111,12 @@ def split_groups(groups: np.ndarray, share: float, seed: int,
         second.append(members[:count])
     chosen = np.isin(groups, np.concatenate(second))
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def take_turns(members: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """``members`` (N,) in an order in which their ``groups`` (N,) take turns: the first of each group, then
+    the second of each, and so on; else in the order that they came in."""
+    turn, seen = np.empty(len(members), int), {}
+    for i, group in enumerate(groups.tolist()):
+        turn[i] = seen[group] = seen.get(group, -1) + 1
+    return members[np.argsort(turn, kind="stable")]
