@@ -290,7 +290,7 @@ class qa_waveform_source(gr_unittest.TestCase):
             (dict(schedule=[("qpsk", 10, 90.0, 0.0)]), "snr must be a number"),
             (dict(schedule=[("qpsk", 10, 9.0, 6e5)]), "frequency_offset must be .* in -500000..500000"),
             (dict(snr=float("nan")), "snr"), (dict(snr="high"), "snr"), (dict(snr=-np.inf), "snr"),
-            (dict(samp_rate=0), "samp_rate"), (dict(samples_per_symbol=1), "2..64"),
+            (dict(samp_rate=0), "samp_rate"), (dict(samples_per_symbol=1), "from 2 to 64"),
             (dict(samples_per_symbol=8.0), "whole number"), (dict(duty=1.5), "duty"),
             (dict(period=0), "period"), (dict(duty=0.0), "keys none"), (dict(seed=-1), "seed"),
             (dict(start_time=-1.0), "start_time"),
