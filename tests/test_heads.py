@@ -71,9 +71,9 @@ def test_a_head_comes_back_from_disk(tmp_path, head):
 def test_bumps_tell_rates_apart_and_stay_at_the_ends():
     code = RateCode()
     rates = np.geomspace(4e3, 8e7, 300)
-    bumps = code(rates)
-    assert bumps.shape == (300, code.count) and bumps.dtype == np.float32
-    steps = np.linalg.norm(np.diff(bumps, axis=0), axis=1)
+    values = code(rates)
+    assert values.shape == (300, code.count) and values.dtype == np.float32
+    steps = np.linalg.norm(np.diff(values, axis=0), axis=1)
     assert steps.min() > 0.5 * steps.max() > 0  # smooth, and as fine everywhere
     centre = 10 ** np.linspace(code.low, code.high, code.count)[5]
     assert code([centre]).argmax() == 5 and code([centre]).max() == pytest.approx(code.height)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
 """The house: each floor imports only what is below it, nothing goes round in a circle, and GNU Radio stays
-in the blocks. CONTRIBUTING.md draws it."""
+in the blocks. CONTRIBUTING.md draws it, as it is."""
 
 import ast
 import re
@@ -99,6 +99,30 @@ def test_no_arrow_upward():
 def test_every_room_has_a_floor():
     rooms = {module.split(".")[1] for module in LIBRARY if "." in module}
     assert rooms == set().union(*FLOORS)
+
+
+def drawn_floors(text: str) -> list[set[str]]:
+    """The floors in CONTRIBUTING's picture, from the ground up: numbered lines, two blanks before the words
+    that explain them."""
+    lines = re.findall(r"^ +(\d+) {2,}(\S+(?: {3}\S+)*)(?: {2,}|$)", text, re.MULTILINE)
+    floors = {int(number): set(rooms.split()) for number, rooms in lines}
+    assert len(floors) == len(lines)
+    return [floors.get(number, set()) for number in range(max(floors, default=-1) + 1)]
+
+
+def test_contributing_draws_these_floors():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert drawn_floors(text) == FLOORS
+    assert drawn_floors(text.replace("   pipeline ", "            ")) != FLOORS
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(
+    r"`((?:lib|python|grc|tests|bench|examples|radiofm_ml)/[^`]*)`",
+    (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))))
+def test_contributing_names_places_that_are_there(path):
+    pattern = path.replace("radiofm_ml/", "python/radiofm_ml/") if path.startswith("radiofm_ml/") else path
+    pattern = re.sub(r"NAME|<block>", "*", pattern)
+    assert list(ROOT.glob(pattern.rstrip("/"))), f"{path}: CONTRIBUTING names it, and it is not there"
 
 
 def test_the_test_sees_circles_and_arrows_upward():

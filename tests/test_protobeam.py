@@ -238,9 +238,9 @@ def test_switches_change_what_the_network_sees_and_nothing_else():
 def test_virtual_front_ends_have_their_share_of_the_episodes_and_the_blocks_of_the_highest_gain():
     blocks = antenna(0, 18)
     config = replace(CONFIG, front_ends="virtual", virtual=VirtualFrontEnd(share=0.5))
-    lessons = protobeam.Lessons(blocks, config)
+    reader = protobeam.EpisodeReader(blocks, config)
     known = {row.tobytes() for row in blocks.floats()}
-    recorded = [all(row.numpy().tobytes() in known for row in lessons.show(step).flatten(0, 1))
+    recorded = [all(row.numpy().tobytes() in known for row in reader.read(step).flatten(0, 1))
                 for step in range(60)]
     assert 18 <= sum(recorded) <= 42
     top = Episodes(blocks.beam, blocks.front_end, 4, 2, 3, allowed=blocks.gain == 2)

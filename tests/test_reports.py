@@ -4,13 +4,14 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from radiofm_ml.evaluate import reports
+from radiofm_ml.heads import metrics
 from radiofm_ml.plots import draw_confusion, draw_error_cdf, draw_learning_curves, style
-from radiofm_ml.tasks import metrics
 
 
 def read(path) -> np.ndarray:
@@ -167,3 +168,22 @@ def test_the_terminal_shows_a_table_of_each_metric_over_the_labels(capsys):
     first, second = capsys.readouterr().out.split("macro f1 by labels per class")
     assert "accuracy by labels per class" in first and "0.125 ± 0.000" in first and "all" in first
     assert "0.750 ± 0.000" in second and "0.125" not in second
+
+
+def test_a_picture_is_whole_or_not_there(tmp_path, monkeypatch):
+    def full(file, **_):
+        Path(file).write_bytes(before[:50])
+        raise OSError("disk full")
+
+    fig = style.figure(1, 1)
+    style.save(fig, tmp_path / "a.png")
+    style.save(fig, tmp_path / "named")
+    style.save(fig, tmp_path / "a.svg")
+    before = (tmp_path / "a.png").read_bytes()
+    with pytest.raises(ValueError, match="txt"):
+        style.save(fig, tmp_path / "a.txt")
+    monkeypatch.setattr(fig, "savefig", full)
+    with pytest.raises(OSError, match="disk full"):
+        style.save(fig, tmp_path / "a.png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "a.svg", "named.png"]
+    assert (tmp_path / "a.png").read_bytes() == before and before.startswith(b"\x89PNG")

@@ -18,7 +18,7 @@ from radiofm_ml.synth.channel import place, rational
 from radiofm_ml.synth.dataset import SceneSettings
 from radiofm_ml.synth.frontend import FrontEnd
 from radiofm_ml.synth.recordings import write_recordings
-from radiofm_ml.synth.scene import NOISE, compose, hear
+from radiofm_ml.synth.scene import NOISE, compose, receive
 from radiofm_ml.synth.signals import Emission, Signal, all_classes
 from typer.testing import CliRunner
 
@@ -45,7 +45,7 @@ def burst(rate=1e6, n=40000, start=10000, count=15000, tone=20e3, band=4e3) -> S
 )
 def test_energy_lies_in_the_box(rate, offset):
     n = int(0.03 * rate)
-    x, (box,) = hear(burst(), 4000, rate, n, offset)
+    x, (box,) = receive(burst(), 4000, rate, n, offset)
     assert x.dtype == np.complex64 and len(x) == n
     assert box.start == pytest.approx(6000 * rate / 1e6, abs=2)
     assert box.count == pytest.approx(15000 * rate / 1e6, abs=2)
@@ -63,7 +63,7 @@ def test_energy_lies_in_the_box(rate, offset):
 )
 def test_what_is_out_of_the_band_is_gone(rate, offset, tone):
     """... and not folded back into it, whichever way the signal is moved."""
-    x, boxes = hear(burst(tone=tone), 0, rate, int(0.04 * rate), offset)
+    x, boxes = receive(burst(tone=tone), 0, rate, int(0.04 * rate), offset)
     assert boxes == []
     assert np.mean(np.abs(x) ** 2) < 1e-3
 
@@ -73,7 +73,7 @@ def test_a_wide_signal_is_clipped_to_the_band():
     spectrum[np.abs(np.fft.fftfreq(1 << 16, 1e-6)) > 450e3] = 0
     noise = np.fft.ifft(spectrum, norm="ortho").astype(np.complex64)
     wide = Signal(noise, 1e6, (Emission(0, 1 << 16, -450e3, 450e3),))
-    x, (box,) = hear(wide, 0, 250e3, 8000, 400e3)
+    x, (box,) = receive(wide, 0, 250e3, 8000, 400e3)
     assert (box.lower, box.upper) == (-50e3, 125e3)
     spectrum = np.abs(np.fft.fft(x)) ** 2
     below = np.fft.fftfreq(len(x), 1 / 250e3) < -60e3

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from radiofm_ml import heads
 from radiofm_ml.evaluate.finetuning import evaluate
-from radiofm_ml.evaluate.segmentation import confusion, scores
 from radiofm_ml.heads.boxes import box_band, box_samples, find_boxes, paint, tile_slices
+from radiofm_ml.heads.metrics import IGNORED, pixel_confusion, pixel_metrics
 from radiofm_ml.heads.running import TILE, open_head
 from radiofm_ml.models.segmentation import build_decoder
 from radiofm_ml.models.vit import ViTConfig
@@ -20,7 +20,6 @@ from radiofm_ml.spectrogram import SpectrogramSpec, rows_from_iq, tiles_from_iq
 from radiofm_ml.synth.lte_nr import write_frames
 from radiofm_ml.tasks import TaskData, TaskError, load_task
 from radiofm_ml.tasks.segmentation import (
-    IGNORED,
     LTE_NR,
     HalfPrecision,
     load,
@@ -29,7 +28,8 @@ from radiofm_ml.tasks.segmentation import (
     nearest,
     picture_tiles,
 )
-from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, tune
+from radiofm_ml.train.frozen import Frozen
+from radiofm_ml.train.tuning import TuneConfig, predict, tune
 from scipy.io import savemat
 from sigmf_files import write_recording
 from tiny_bundle import SPEC, make_bundle
@@ -121,7 +121,7 @@ def test_paint_what_is_short_narrow_or_outside():
 def test_scores():
     truth = np.array([[0, 0, 1, 1], [0, 0, 1, IGNORED]], np.uint8)
     decided = np.array([[0, 1, 1, 1], [0, 0, 0, 2]], np.uint8)
-    found = scores(confusion(truth, decided, 3), ("noise", "nr", "lte"))
+    found = pixel_metrics(pixel_confusion(truth, decided, 3), ("noise", "nr", "lte"))
     assert found["pixels"] == 7 and found["pixel_accuracy"] == pytest.approx(5 / 7)
     assert found["iou"] == pytest.approx({"noise": 3 / 5, "nr": 2 / 4})  # lte: neither there nor decided
     assert found["mean_iou"] == pytest.approx(0.55)
@@ -382,7 +382,7 @@ def test_a_tuned_head_from_training_to_boxes(tmp_path):
     )
     head = tune(frozen, data.splits["train"], config, bundle.id).head
     decided = predict(head, frozen, config, test)
-    found = scores(confusion(data.targets[test], decided, 3), data.labels)
+    found = pixel_metrics(pixel_confusion(data.targets[test], decided, 3), data.labels)
     assert found["pixel_accuracy"] > 0.9 and found["mean_iou"] > 0.75
 
     heads.save(tmp_path / "bundle" / "heads" / "stripes", head)

@@ -11,7 +11,8 @@ import torch
 from radiofm_ml import heads
 from radiofm_ml.heads import HeadError
 from radiofm_ml.heads.rates import RateCode
-from radiofm_ml.heads.tuned import FrontConfig, TunedConfig, TunedHead, resize
+from radiofm_ml.heads.tuned import TunedHead, resize
+from radiofm_ml.heads.tuned_config import FrontConfig, TunedConfig
 from radiofm_ml.models.lora import LoraConfig
 from safetensors.numpy import load_file, save_file
 from tiny_bundle import make_bundle

@@ -9,9 +9,12 @@ import pytest
 import torch
 from radiofm_ml import heads
 from radiofm_ml.evaluate.fewshot_check import expected_calibration_error
+from radiofm_ml.heads.kinds import KINDS
+from radiofm_ml.heads.metrics import IGNORED
 from radiofm_ml.tasks import TaskData, TaskError
 from radiofm_ml.train import tuning
-from radiofm_ml.train.tuning import Frozen, TuneConfig, predict, score, tune
+from radiofm_ml.train.frozen import Frozen
+from radiofm_ml.train.tuning import TuneConfig, predict, tune
 from tiny_bundle import make_bundle
 
 QUICK = TuneConfig(epochs=1, min_steps=12, max_steps=12, batch_size=16, base_rate=0.05, rank=4, alpha=8.0,
@@ -21,6 +24,10 @@ QUICK = TuneConfig(epochs=1, min_steps=12, max_steps=12, batch_size=16, base_rat
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     return make_bundle(tmp_path_factory.mktemp("bundle"), dim=32, read_out="statistics", projection=16)
+
+
+def score(data, predicted, index):
+    return KINDS[data.kind].score(predicted, data.targets[index], data.labels)
 
 
 def stripes(n=96, seed=0) -> TaskData:
@@ -188,7 +195,7 @@ def test_the_same_seed_gives_the_same_head(bundle, frozen):
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-def test_the_best_look_at_the_validation_part_is_kept(monkeypatch, bundle, frozen):
+def test_the_best_state_by_the_validation_part_is_kept(monkeypatch, bundle, frozen):
     scores = iter([0.1, 0.9, *[0.3] * 6])
     states = []
 
@@ -196,7 +203,7 @@ def test_the_best_look_at_the_validation_part_is_kept(monkeypatch, bundle, froze
         states.append({k: v.clone() for k, v in head.own_state().items()})
         return predict(head, frozen, config, index)
 
-    monkeypatch.setattr(tuning, "score", lambda *_: next(scores))
+    monkeypatch.setattr(KINDS["classification"], "score", lambda *_: next(scores))
     monkeypatch.setattr(tuning, "predict", noted)
     train = frozen.data.splits["train"]
     tuned = tune(frozen, train[:-12], replace(QUICK, method="last-k"), validation=train[-12:])
@@ -294,18 +301,18 @@ def test_drop_path_skips_branches_of_own_blocks_in_training_only(bundle, frozen)
 
 def test_rare_pixels_count_more_where_it_is_asked_for(bundle):
     targets = np.zeros((8, 32, 64), np.uint8)
-    targets[:, :, :16], targets[:, 0] = 1, tuning.IGNORED
+    targets[:, :, :16], targets[:, 0] = 1, IGNORED
     data = TaskData("parts", "segmentation", np.zeros((8, 1, 32, 64), np.float32), targets,
                     ("noise", "signal", "never"), np.arange(8),
                     {"train": np.arange(6), "test": np.arange(6, 8)}, tiles=True)
-    np.testing.assert_allclose(tuning._class_weights(data, data.splits["train"]), [2 / 3, 2, 0])
+    np.testing.assert_allclose(KINDS["segmentation"].class_weights(data, data.splits["train"]), [2 / 3, 2, 0])
     raw = torch.zeros(1, 3, 32, 64)
     raw[:, 0] = 1.0  # for noise everywhere
     index = np.array([0])
 
     def loss(wanted):
-        config = TuneConfig("probe", class_weights=wanted)
-        return float(tuning._loss(None, data, data.splits["train"], config, "cpu")(raw, index))
+        weighted = tuning._weighted(TuneConfig("probe", class_weights=wanted), data)
+        return float(KINDS[data.kind].loss(data, data.splits["train"], weighted=weighted)(raw, index))
 
     right, wrong = np.log(np.e + 2) - 1, np.log(np.e + 2)
     assert loss(None) == loss(False) == pytest.approx(0.75 * right + 0.25 * wrong, rel=1e-5)

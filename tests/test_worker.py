@@ -3,15 +3,19 @@
 """The worker behind the blocks: order, batches, what is dropped, what waits. Needs no GNU Radio."""
 
 import importlib.util
+import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-_FILE = Path(__file__).resolve().parents[1] / "python" / "radiofm" / "common" / "worker.py"
-_spec = importlib.util.spec_from_file_location("radiofm_worker", _FILE)
-worker_module = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(worker_module)
+_FOLDER = Path(__file__).resolve().parents[1] / "python" / "radiofm" / "common"
+_spec = importlib.util.spec_from_file_location(  # the blocks' package needs GNU Radio, its helpers do not
+    "radiofm_common", _FOLDER / "__init__.py", submodule_search_locations=[str(_FOLDER)])
+sys.modules["radiofm_common"] = importlib.util.module_from_spec(_spec)
+worker_module = importlib.import_module("radiofm_common.worker")
+arguments = importlib.import_module("radiofm_common.arguments")
 LONG = 30.0  # seconds until a wait counts as a failure
 
 
@@ -251,3 +255,25 @@ def test_settings_out_of_range(make, setting, value, message):
     with pytest.raises(ValueError, match=message):
         getattr(worker, f"set_{setting}")(value)
     assert (worker.max_batch, worker.capacity, worker.max_latency, worker.overload) == (4, 8, 0.0, "drop")
+
+
+def test_numbers_of_blocks_are_checked_as_those_of_the_library():
+    from radiofm_ml.arguments import is_whole
+
+    values = (0, 5, 6, -1, 5.0, 5.5, True, "5", None, np.int32(5), np.uint8(6), np.float64(5), np.bool_(1),
+              float("nan"), float("inf"), 2**70)
+    for value in values:
+        assert arguments.is_whole(value, 0, 5) == is_whole(value, 0, 5), value
+    assert [v for v in values if arguments.is_whole(v, 0, 5)] == [0, 5, 5]
+    assert type(arguments.whole("block: n", np.int32(5), 0)) is int
+    assert arguments.number("block: x", np.float32(0.5), 0, 1) == 0.5
+    for wrong in (True, "1", None, float("nan"), float("inf"), -0.1, 1.1, 1j):
+        with pytest.raises(ValueError, match=r"block: x must be a number in 0..1, got "):
+            arguments.number("block: x", wrong, 0, 1)
+    for wrong, low, high, bounds in ((2.5, 0, 5, "from 0 to 5"), (-1, 0, None, "of at least 0"),
+                                     (np.bool_(1), 0, 5, "from 0 to 5")):
+        with pytest.raises(ValueError, match=f"block: n must be a whole number {bounds}, got "):
+            arguments.whole("block: n", wrong, low, high)
+    for bounds, text in (((), ", finite"), ((0,), " of at least 0"), ((-float("inf"), 9), " of at most 9")):
+        with pytest.raises(ValueError, match=f"a number{text}, got nan"):
+            arguments.number("x", float("nan"), *bounds)

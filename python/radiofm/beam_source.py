@@ -11,6 +11,7 @@ import pmt
 from gnuradio import gr
 
 from .common import backlog, messages
+from .common.arguments import number, whole
 from .common.lifetime import Held
 from .common.messages import MessageError, get
 from .common.optional import optional
@@ -66,8 +67,7 @@ class beam_source(Held, gr.sync_block):
                  angle: float = 0.0, geometry: str = "basic", codebook: int = 24, seed: int = 0):
         library = optional("radiofm_ml.synth.beams", _NAME)
         gr.sync_block.__init__(self, name=_NAME, in_sig=None, out_sig=[np.complex64])
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-            raise ValueError(f"{_NAME}: seed must be a whole number in 0..2147483647, got {seed!r}")
+        seed = whole(f"{_NAME}: seed", seed, 0, 2**31 - 1)
         try:
             self._simulator = library.BeamSimulator(_named(front_end), geometry, codebook, seed=seed)
         except ValueError as error:
@@ -141,7 +141,7 @@ class beam_source(Held, gr.sync_block):
                 if self._left == 0:
                     self._beam, self._left = (self._beam + 1) % self._simulator.codebook, self._settings.dwell
                     self._apply()
-                self._tell(at)
+                self._say_state(at)
                 count = min(len(out) - done, self._block - at % self._block, self._left)
                 out[done:done + count] = self._samples.samples(count)
                 self._left -= count
@@ -157,7 +157,7 @@ class beam_source(Held, gr.sync_block):
             self.message_port_pub(messages.STATUS,
                                   messages.status(_COMMAND, True, "", sample_start=at, **changes))
 
-    def _tell(self, at: int) -> None:
+    def _say_state(self, at: int) -> None:
         """Tags and the truth, where something is new."""
         settings = self._settings
         now = {"front_end": str(settings.front_end), "beam": self._beam, "rx_gain": settings.rx_gain,
@@ -196,21 +196,15 @@ class beam_source(Held, gr.sync_block):
     def _checked(self, settings: _Settings) -> _Settings:
         """With its values as numbers of the right kind. Raises MessageError."""
         front_end = _named(settings.front_end)
-        for name, low, high in (("beam", SWEEP, self._simulator.codebook - 1), ("dwell", 1, 2**40)):
-            value = getattr(settings, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not whole or not low <= value <= high:
-                raise MessageError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
-        for name in ("rx_gain", "angle"):
-            value = getattr(settings, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-                raise MessageError(f"{name} must be a number, got {value!r}")
-        trial, rx_gain, angle = self._trial, float(settings.rx_gain), float(settings.angle)
+        trial = self._trial
         try:
+            beam = whole("beam", settings.beam, SWEEP, self._simulator.codebook - 1)
+            dwell = whole("dwell", settings.dwell, 1, 2**40)
+            rx_gain, angle = number("rx_gain", settings.rx_gain), number("angle", settings.angle)
             trial.front_end, trial.rx_gain_db, trial.angle = front_end, rx_gain, angle
         except ValueError as error:
             raise MessageError(str(error)) from None
-        return _Settings(front_end, int(settings.beam), rx_gain, angle, int(settings.dwell))
+        return _Settings(front_end, beam, rx_gain, angle, dwell)
 
     def _set_one(self, name: str, value) -> None:
         try:

@@ -5,6 +5,7 @@
 import numpy as np
 
 from .common import backlog, messages
+from .common.arguments import is_whole, whole
 from .common.origin import origins, read_tags
 from .common.prototype_block import PrototypeBlock, PrototypeSettings
 from .common.stream_embedder import PATIENCE, EmbedderSettings, Piece, StreamEmbedder, open_encoder
@@ -61,10 +62,10 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
                  drift_rate: float = 1e-6):
         encoder = open_encoder(_NAME, bundle, "iq", engine, threads)
         self._block = encoder.block
-        if isinstance(vlen, bool) or not isinstance(vlen, int) or vlen < 1 or 1 < vlen < self._block:
+        if not is_whole(vlen, 1) or 1 < vlen < self._block:
             raise ValueError(f"{_NAME}: vlen must be 1 (a stream) or at least the {self._block} samples of a "
                              f"block of {encoder.bundle.id}, got {vlen!r}")
-        self._vlen = vlen
+        self._vlen = vlen = int(vlen)
         super().__init__(_NAME, "protobeam_classifier", encoder,
                          np.complex64 if vlen == 1 else (np.complex64, vlen),
                          EmbedderSettings(samp_rate, overload, max_batch, max_latency, max_queue))
@@ -159,10 +160,7 @@ class protobeam_classifier(PrototypeBlock, backlog.Reader, StreamEmbedder):
     # -- settings and counters ------------------------------------------------------------------------
     def set_hop(self, hop: int) -> None:
         """From the block behind the next one on. 0 for the bundle's block. Raises ValueError."""
-        if isinstance(hop, bool) or not isinstance(hop, (int, np.integer)) or not 0 <= hop < 1 << 31:
-            raise ValueError(f"{_NAME}: hop must be a whole number of samples, 0 for the bundle's block, "
-                             f"got {hop!r}")
-        self._hop = int(hop) or self._block
+        self._hop = whole(f"{_NAME}: hop", hop, 0, 2**31 - 1) or self._block
 
     def hop(self) -> int:
         """In use; never 0."""

@@ -22,7 +22,8 @@ from gnuradio.radiofm.common.messages import TILE_LAYER, TileInfo, embedding_pdu
 from radiofm_ml import heads
 from radiofm_ml.heads.rates import RateCode
 from radiofm_ml.heads.running import open_head
-from radiofm_ml.heads.tuned import FrontConfig, TunedConfig, TunedHead
+from radiofm_ml.heads.tuned import TunedHead
+from radiofm_ml.heads.tuned_config import FrontConfig, TunedConfig
 from radiofm_ml.models.lora import LoraConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))

@@ -10,6 +10,7 @@ import numpy as np
 from gnuradio import gr
 
 from .common import backlog, messages
+from .common.arguments import whole
 from .common.complaints import Complaints
 from .common.lifetime import Held
 from .common.messages import TILE_LAYER, MessageError, Prediction, TileInfo
@@ -58,7 +59,7 @@ class task_head(backlog.Reader, Held, gr.basic_block):
         self._complaints = Complaints(gr.logger(self.alias()))
         self._lock = threading.Lock()
         self._counts = {"received": 0, "refused": 0, "dropped": 0}
-        self._bundle, self._threads = str(bundle), _whole("threads", threads, 1)
+        self._bundle, self._threads = str(bundle), _whole("threads", threads)
         self.set_head(head)
         self.set_min_confidence(min_confidence)
         self.set_min_pixels(min_pixels)
@@ -100,7 +101,7 @@ class task_head(backlog.Reader, Held, gr.basic_block):
         try:
             with self._lock:
                 head, min_confidence, min_pixels = self._head, self._min_confidence, self._min_pixels
-            batch = self._shed(port, batch)
+            batch = self._newest(port, batch)
             read = self._read_embedding if port is messages.EMBEDDINGS else self._read_tokens
             infos, inputs = self._read_all(batch, lambda m: read(m, head))
             if infos:
@@ -116,7 +117,7 @@ class task_head(backlog.Reader, Held, gr.basic_block):
         excess = max(0, waiting + 1 - self._max_queue) if port is messages.TOKENS else 0
         return [block.delete_head_nowait(port) for _ in range(min(waiting, self._max_batch - 1 + excess))]
 
-    def _shed(self, port, batch: list) -> list:
+    def _newest(self, port, batch: list) -> list:
         """The newest of a batch that was too many, the rest counted."""
         excess = max(0, len(batch) - self._max_batch)
         if excess:
@@ -196,13 +197,13 @@ class task_head(backlog.Reader, Held, gr.basic_block):
             self._min_confidence = float(min_confidence)
 
     def set_min_pixels(self, min_pixels: int) -> None:
-        self._min_pixels = _whole("min_pixels", min_pixels, 1)
+        self._min_pixels = _whole("min_pixels", min_pixels)
 
     def set_max_batch(self, max_batch: int) -> None:
-        self._max_batch = _whole("max_batch", max_batch, 1)
+        self._max_batch = _whole("max_batch", max_batch)
 
     def set_max_queue(self, max_queue: int) -> None:
-        self._max_queue = _whole("max_queue", max_queue, 1)
+        self._max_queue = _whole("max_queue", max_queue)
 
     def min_confidence(self) -> float:
         return self._min_confidence
@@ -269,19 +270,18 @@ def _predictions(engine, infos: list[TileInfo], inputs: list, min_confidence: fl
     else:
         inputs = np.stack(inputs)
     head = engine.head
+    kind = optional("radiofm_ml.heads.kinds", _NAME).KINDS[head.kind]
     for info, values in zip(infos, engine.predict(inputs, rates), strict=True):
-        if head.kind == "regression":
-            yield Prediction(info, head.task, labels=head.labels, scores=values, unit=head.unit)
-        elif head.kind == "segmentation":
-            for box in engine.boxes(values, min_pixels):
-                place = _placed(info, *engine.place(box))
-                if place is not None:
-                    yield _decision(head, place, box.label, box.scores, min_confidence)
-        else:
-            yield _decision(head, info, int(values.argmax()), values, min_confidence)
+        for decision in kind.decisions(engine, values, min_pixels):
+            place = info if decision.place is None else _placed(info, *decision.place)
+            if place is not None:
+                yield _prediction(head, place, decision.label, decision.scores, min_confidence)
 
 
-def _decision(head, info: TileInfo, best: int, scores: np.ndarray, min_confidence: float) -> Prediction:
+def _prediction(head, info: TileInfo, best: int | None, scores: np.ndarray, min_confidence: float):
+    """Of a label, or of numbers where ``best`` is None."""
+    if best is None:
+        return Prediction(info, head.task, labels=head.labels, scores=scores, unit=head.unit)
     confidence = float(scores[best])
     unknown = confidence < min_confidence
     label = _UNKNOWN if unknown else head.labels[best]
@@ -316,7 +316,5 @@ def _list(engine) -> str:
     )
 
 
-def _whole(name: str, value, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not least <= value <= 65536:
-        raise ValueError(f"{_NAME}: {name} must be a whole number from {least} to 65536, got {value!r}")
-    return int(value)
+def _whole(name: str, value) -> int:
+    return whole(f"{_NAME}: {name}", value, 1, 65536)

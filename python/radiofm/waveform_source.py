@@ -11,6 +11,7 @@ import pmt
 from gnuradio import analog, gr
 
 from .common import messages, waveforms
+from .common.arguments import number, whole
 from .common.lifetime import Held
 
 LABEL = pmt.intern("label")
@@ -29,12 +30,11 @@ class _Segment:
 
 
 def _number(name: str, value, low=-math.inf, high=math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
-        limits = "finite" if math.isinf(high) and math.isinf(low) else f"in {low:g}..{high:g}"
-        raise ValueError(f"waveform_source: {name} must be a number, {limits}; got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"waveform_source: {name} must be finite, got {value!r}")
-    return float(value)
+    return number(f"waveform_source: {name}", value, low, high)
+
+
+def _whole(name: str, value, low: int, high: int | None = None) -> int:
+    return whole(f"waveform_source: {name}", value, low, high)
 
 
 def _checked_snr(snr) -> float:
@@ -60,11 +60,9 @@ def _checked_segment(entry, samp_rate: float) -> _Segment:
         raise ValueError("waveform_source: a schedule entry must be (label, samples) or "
                          f"(label, samples, snr, frequency_offset), got {entry!r}")
     label, samples, *rest = entry
-    if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 1:
-        raise ValueError("waveform_source: samples of a schedule entry must be a positive whole number, "
-                         f"got {samples!r}")
+    samples = _whole("samples of a schedule entry", samples, 1)
     snr, offset = (_checked_snr(rest[0]), _checked_offset(rest[1], samp_rate)) if rest else (None, None)
-    return _Segment(_checked_label(label, samp_rate), int(samples), snr, offset)
+    return _Segment(_checked_label(label, samp_rate), samples, snr, offset)
 
 
 class waveform_source(gr.hier_block2):
@@ -106,11 +104,8 @@ class waveform_source(gr.hier_block2):
         gr.hier_block2.__init__(self, "waveform_source", gr.io_signature(0, 0, 0),
                                 gr.io_signature(1, 1, gr.sizeof_gr_complex))
         samp_rate = _number("samp_rate", samp_rate, low=1.0)
-        if not isinstance(samples_per_symbol, int) or not 2 <= samples_per_symbol <= 64:
-            raise ValueError("waveform_source: samples_per_symbol must be a whole number in 2..64, "
-                             f"got {samples_per_symbol!r}")
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**31:
-            raise ValueError(f"waveform_source: seed must be a whole number in 0..2147483647, got {seed!r}")
+        samples_per_symbol = _whole("samples_per_symbol", samples_per_symbol, 2, 64)
+        seed = _whole("seed", seed, 0, 2**31 - 1)
 
         # Modulators that are off sleep, but the scheduler wakes them now and then: build what is needed.
         base = _Segment(_checked_label(label, samp_rate))
@@ -207,13 +202,11 @@ class _switch(Held, gr.basic_block):
 
     def set_bursts(self, duty, period):
         duty = _number("duty", duty, 0.0, 1.0)
-        if isinstance(period, bool) or not isinstance(period, (int, np.integer)) or period < 1:
-            raise ValueError("waveform_source: period must be a positive whole number of samples, "
-                             f"got {period!r}")
-        keyed = round(duty * int(period))
+        period = _whole("period", period, 1)
+        keyed = round(duty * period)
         if keyed < 1:
             raise ValueError(f"waveform_source: a duty of {duty:g} of {period} samples keys none of them")
-        self._bursts = keyed, int(period)
+        self._bursts = keyed, period
 
     def set_center_freq(self, center_freq):
         self._center_freq = _number("center_freq", center_freq)

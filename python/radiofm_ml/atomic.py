@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def part_path(path: str | os.PathLike) -> Path:
@@ -60,18 +61,19 @@ def write_text(path: str | os.PathLike, content: str, *, durable: bool = True) -
     write_bytes(path, content.encode("utf-8"), durable=durable)
 
 
-def write_json(path: str | os.PathLike, content, *, indent: int | None = 2, durable: bool = True) -> None:
+def write_json(path: str | os.PathLike, content: Any, *, indent: int | None = 2,
+               durable: bool = True) -> None:
     """As ``write_text``. Raises ValueError for NaN and infinite numbers, which JSON does not have."""
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False) + "\n",
                durable=durable)
 
 
-def json_line(record) -> str:
+def json_line(record: Any) -> str:
     """A line of a log in JSON; numbers that are not finite become null."""
     return json.dumps(plain(record), allow_nan=False) + "\n"
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """``value`` in JSON's own types, arrays as lists; numbers that are not finite become null."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

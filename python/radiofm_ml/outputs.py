@@ -123,7 +123,7 @@ def is_picture(path: Path) -> bool:
     return head.startswith(b"\x89PNG\r\n\x1a\n") and b"tEXtSoftware\0" + _TOOL.encode() + b" " in head
 
 
-def is_ours(generator) -> bool:
+def is_ours(generator: object) -> bool:
     """Is it the name of this program, in any version?"""
     return isinstance(generator, str) and generator.split()[:1] == [_TOOL]
 

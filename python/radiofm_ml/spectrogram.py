@@ -110,7 +110,7 @@ class SpectrogramSpec:
                 f"got a {self.tile_rows}x{self.tile_cols} tile from {self.rows}x{self.fft_size}"
             )
         numbers = (self.floor_quantile, *self.absolute, *self.clip_db, self.mean, self.std)
-        if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
+        if not all(map(is_number, numbers)):
             raise ValueError(
                 "spectrogram spec: floor_quantile, absolute, clip_db, mean and std must be finite numbers"
             )

@@ -19,7 +19,7 @@ _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u20
 _HARMFUL = frozenset(("Cc", "Cs", "Zl", "Zp"))  # control characters, half characters, line separators
 
 
-def visible(text, keep: str = "") -> str:
+def visible(text: object, keep: str = "") -> str:
     """``text`` with what a terminal would obey written out, as ``\\x1b``; ``keep``: characters to leave."""
     return "".join(_escaped(c) if c not in keep and (
         c in _TURNING or unicodedata.category(c) in _HARMFUL) else c for c in str(text))
@@ -44,7 +44,7 @@ def console(*, stderr: bool = False) -> VerbatimConsole:
     return VerbatimConsole(stderr=stderr)
 
 
-def echo(text, *, error: bool = False) -> None:
+def echo(text: object, *, error: bool = False) -> None:
     """Print a text; what stands in it for a line's end ends a line."""
     stream = sys.stderr if error else sys.stdout
     line = visible(text, keep="\n")
@@ -52,6 +52,6 @@ def echo(text, *, error: bool = False) -> None:
     print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
-def say(text) -> None:
+def say(text: object) -> None:
     """One line on standard error, as this program's; one that the text has in it is written out."""
     echo(f"radiofm: {visible(text)}", error=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..radiofm_python import _flowgraph
 from . import messages
+from .arguments import whole
 from .complaints import Complaints
 from .optional import optional
 from .prototype_port import MAX_COMMANDS, PrototypePort
@@ -45,8 +46,7 @@ class PrototypeBlock:
         bundle: a Bundle, or None; embedding_size: where there is none; stride: samples from one embedding to
         the next, if known. Raises ValueError, ImportError.
         """
-        if not 1 <= settings.history <= 65536:
-            raise ValueError(f"{name}: history must lie in 1..65536, got {settings.history}")
+        history = whole(f"{name}: history", settings.history, 1, 65536)
         fewshot, prototypes = optional("radiofm_ml.fewshot", name), str(settings.prototypes)
         try:
             if bundle:
@@ -64,8 +64,7 @@ class PrototypeBlock:
                            f"and metric '{few.metric}': probabilities are rough, and nothing is called "
                            "unknown before enough has been taught")
         self._complaints = Complaints(self._log)
-        self._complaints = Complaints(self._log)
-        self._port = PrototypePort(few, self.message_port_pub, str(settings.task), int(settings.history),
+        self._port = PrototypePort(few, self.message_port_pub, str(settings.task), history,
                                    stride, self._complaints.say)
         for port in (messages.PREDICTIONS, messages.PROTOTYPES_OUT):
             self.message_port_register_out(port)

@@ -7,7 +7,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from numbers import Integral
+
+from .arguments import whole
 
 OVERLOADS = ("drop", "block")
 
@@ -48,12 +49,12 @@ class BatchWorker:
     # -- settings -------------------------------------------------------------------------------------
     def set_max_batch(self, max_batch: int) -> None:
         with self._change:
-            self._max_batch = _count("max_batch", max_batch)
+            self._max_batch = whole("max_batch", max_batch, 1, 4096)
             self._change.notify_all()
 
     def set_capacity(self, capacity: int) -> None:
         with self._change:
-            self._capacity = _count("max_queue", capacity)
+            self._capacity = whole("max_queue", capacity, 1, 4096)
             self._change.notify_all()
 
     def set_max_latency(self, max_latency: float) -> None:
@@ -229,7 +230,3 @@ class BatchWorker:
             return batch
 
 
-def _count(name: str, value) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= value <= 4096:
-        raise ValueError(f"{name} must be a whole number from 1 to 4096, got {value!r}")
-    return int(value)

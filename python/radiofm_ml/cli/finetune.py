@@ -4,22 +4,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.cli.options import Overwrite, with_options
 from radiofm_ml.outputs import claim_folder
 from radiofm_ml.terminal import echo
+from radiofm_ml.train.settings import METHODS, TuneConfig
 
 
 def register(app: typer.Typer) -> None:
     app.command()(finetune)
 
 
+@dataclass(frozen=True)
+class FinetuneConfig(TuneConfig):
+    """Settings of all methods, where the least number of steps gives way to the most."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "min_steps", min(self.min_steps, self.max_steps))
+        super().__post_init__()
+
+
+@with_options
 def finetune(
     task: Annotated[str, typer.Argument(help="'list' shows the tasks.")],
+    config: FinetuneConfig,
     data: Annotated[Path | None, typer.Argument(help="The task's data: a folder or a file.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report, pictures and heads.")] = Path("tuned"),
     model: Annotated[str, typer.Option(help="Bundle to tune.")] = "radiofm-small",
@@ -43,38 +56,6 @@ def finetune(
             "of a regression mean (of the training targets), and rate (the sample rate alone)."
         ),
     ] = "random,scratch,cnn,mean,rate",
-    read_out: Annotated[
-        str,
-        typer.Option(
-            help="embedding, cls, mean, pooled, statistics or frequency; else the model's, unprojected."
-        ),
-    ] = "",
-    know_rate: Annotated[
-        bool,
-        typer.Option(
-            "--know-rate/--withhold-rate",
-            help="Heads and baselines see the sample rate of a tile, where the task states it.",
-        ),
-    ] = False,
-    from_layer: Annotated[int, typer.Option(min=0, help="lora: first block with additions.")] = 0,
-    rank: Annotated[int, typer.Option(min=1, help="lora: rank of the additions.")] = 32,
-    alpha: Annotated[float, typer.Option(help="lora: their scale is alpha / sqrt(rank).")] = 64.0,
-    last: Annotated[int, typer.Option(min=1, help="last-k: how many blocks.")] = 2,
-    epochs: Annotated[float, typer.Option(help="Passes over the examples.")] = 10.0,
-    max_steps: Annotated[int, typer.Option(min=1, help="At most so many steps a run.")] = 400,
-    base_rate: Annotated[float, typer.Option(help="Learning rate at 256 examples a step.")] = 1e-3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 64,
-    label_smoothing: Annotated[float, typer.Option(min=0.0, max=0.9, help="Of a classification.")] = 0.1,
-    class_weights: Annotated[
-        bool | None,
-        typer.Option(
-            help="Rare classes (of a segmentation: pixels) count more; else of a classification only."
-        ),
-    ] = None,
-    drop_path: Annotated[
-        float,
-        typer.Option(min=0.0, max=0.9, help="How often the last block's branches are left out in training."),
-    ] = 0.0,
     split_seed: Annotated[int, typer.Option(help="Seed of the split, where the task draws one.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
     overwrite: Overwrite = False,
@@ -85,16 +66,14 @@ def finetune(
     report.json, its pictures, and heads/METHOD, of the first seed and the most labels, for the Task Head
     block.
     """
-    from dataclasses import replace
-
     import torch
 
     from radiofm_ml import bundle as bundles
     from radiofm_ml.cli.progress import bar
     from radiofm_ml.evaluate.finetuning import BASELINES, evaluate
     from radiofm_ml.evaluate.reports import print_results
+    from radiofm_ml.heads.kinds import KINDS
     from radiofm_ml.tasks import LOADERS, load_task
-    from radiofm_ml.train.tuning import METHODS, TuneConfig
 
     if task == "list":
         for name in sorted(LOADERS):
@@ -113,12 +92,7 @@ def finetune(
     bundle = bundles.load(model, bundles.TILES)
     loaded = load_task(task, data, bundle.spec, split_seed)
     claim_folder(out, "finetune", overwrite=overwrite)
-    common = TuneConfig(
-        read_out=read_out, from_layer=from_layer, rank=rank, alpha=alpha, last=last, epochs=epochs,
-        max_steps=max_steps, min_steps=min(TuneConfig.min_steps, max_steps), batch_size=batch_size,
-        base_rate=base_rate, know_rate=know_rate, label_smoothing=label_smoothing,
-        class_weights=class_weights, drop_path=drop_path, decoder=_decoder(loaded),
-    )  # fmt: skip
+    common = replace(config, decoder=KINDS[loaded.kind].decoder())
     with bar() as progress:
         line = progress.add_task("", total=1, note="")
         results = evaluate(
@@ -129,15 +103,6 @@ def finetune(
         )  # fmt: skip
     for report in results.values():
         print_results(report)
-
-
-def _decoder(data) -> dict | None:
-    """Configuration of a segmentation's decoder."""
-    if data.kind != "segmentation":
-        return None
-    from radiofm_ml.models.segmentation import PixelDecoderConfig
-
-    return PixelDecoderConfig().to_dict()
 
 
 def _parts(text: str) -> list[str]:

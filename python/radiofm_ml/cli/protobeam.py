@@ -85,7 +85,8 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Write the numbers as JSON.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Teach a run's encoder the beams of antennas with a few blocks each, and print how well it tells them.
+    """Teach a run's encoder the beams of antennas with a few blocks each, and print how well it
+    recognises them.
 
     Once with shots and queries at any gain of the receiver, once at one gain (the mean over the gains).
     """

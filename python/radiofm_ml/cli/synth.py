@@ -5,16 +5,20 @@ beams and positioning have files of their own"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from radiofm_ml.arguments import setting
 from radiofm_ml.cli import beams, positioning, spectrum
-from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.cli.options import Overwrite, with_options
 from radiofm_ml.outputs import claim_folder
 from radiofm_ml.terminal import console
+
+if TYPE_CHECKING:
+    from radiofm_ml.synth.dataset import SceneSettings
 
 synth = typer.Typer(
     no_args_is_help=True,
@@ -22,20 +26,29 @@ synth = typer.Typer(
     help="Synthesise standard signals over random channels and receivers.",
 )
 
-Labels = Annotated[
-    str,
-    typer.Option(help="Kinds of signals, comma-separated, and 'noise'; the twenty published if empty."),
-]
-FrontEnds = Annotated[
-    str, typer.Option(help="Numbers FIRST:END of the receivers; sets with other numbers share none.")
-]
-Snr = Annotated[str, typer.Option(help="LOW:HIGH in dB, while on, in the signal's own band.")]
-Neighbours = Annotated[float, typer.Option(min=0, max=0.9, help="Probability of another signal beside.")]
-Zoom = Annotated[
-    float | None,
-    typer.Option(min=1, help="Sample rate at most so many times the kind's least; any if not given."),
-]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything.")]
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What the scenes are like, as the commands take it."""
+
+    labels: str = setting(
+        "", "Kinds of signals, comma-separated, and 'noise'; the twenty published if empty.")
+    snr: str = setting("0:30", "LOW:HIGH in dB, while on, in the signal's own band.")
+    neighbours: float = setting(0.3, "Probability of another signal beside.", low=0, high=0.9)
+    zoom: float | None = setting(
+        None, "Sample rate at most so many times the kind's least; any if not given.", low=1)
+    front_ends: str = setting(
+        "0:100", "Numbers FIRST:END of the receivers; sets with other numbers share none.")
+
+    def settings(self, **more: Any) -> SceneSettings:
+        """As ``SceneSettings``. Raises ValueError."""
+        from radiofm_ml.synth.dataset import SceneSettings
+
+        labels = tuple(name.strip() for name in self.labels.split(",") if name.strip())
+        return SceneSettings(labels, range(*_pair(self.front_ends, int, "--front-ends")),
+                             _pair(self.snr, float, "--snr"), self.neighbours, zoom=self.zoom, **more)
 
 
 def register(app: typer.Typer) -> None:
@@ -46,16 +59,13 @@ def register(app: typer.Typer) -> None:
 
 
 @synth.command()
+@with_options
 def signals(
     out: Annotated[Path, typer.Argument(help="Folder of the recordings.")],
+    scenes: Scenes,
     count: Annotated[int, typer.Option(min=1, help="Recordings of each kind.")] = 4,
     samples: Annotated[int, typer.Option(min=64, help="Samples in a recording.")] = 1 << 18,
-    labels: Labels = "",
     datatype: Annotated[str, typer.Option(help="SigMF datatype: ci16_le, cf32_le, ci8, cu8 ...")] = "ci16_le",
-    snr: Snr = "0:30",
-    neighbours: Neighbours = 0.3,
-    zoom: Zoom = None,
-    front_ends: FrontEnds = "0:100",
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -69,7 +79,7 @@ def signals(
     from radiofm_ml.cli.progress import stderr, track
     from radiofm_ml.synth.recordings import write_recordings
 
-    settings = _settings(labels, front_ends, snr, neighbours, zoom)
+    settings = scenes.settings()
     claim_folder(out, "synth signals", overwrite=overwrite)
     paths = write_recordings(
         out,
@@ -84,17 +94,14 @@ def signals(
 
 
 @synth.command()
+@with_options
 def tiles(
     out: Annotated[Path, typer.Argument(help="Folder of the shards.")],
+    scenes: Scenes,
     count: Annotated[int, typer.Option(min=1, help="Tiles, as many of each kind (32 kB each).")] = 20480,
     model: Annotated[str, typer.Option(help="Bundle whose tiles to make; the usual ones if empty.")] = "",
-    labels: Labels = "",
     on: Annotated[bool, typer.Option(help="Only tiles in which the signal is on.")] = False,
-    snr: Snr = "0:30",
-    neighbours: Neighbours = 0.3,
     windows: Annotated[int, typer.Option(min=1, help="Tiles cut from a transmission.")] = 4,
-    zoom: Zoom = None,
-    front_ends: FrontEnds = "0:100",
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -113,7 +120,7 @@ def tiles(
     from radiofm_ml.synth.dataset import write_shards
 
     spec = bundles.load(model, bundles.TILES).spec if model else SpectrogramSpec()
-    settings = replace(_settings(labels, front_ends, snr, neighbours, zoom), windows=windows, on=on)
+    settings = scenes.settings(windows=windows, on=on)
     claim_folder(out, "synth tiles", overwrite=overwrite)
     paths = write_shards(
         out,
@@ -143,18 +150,6 @@ def classes() -> None:
         table.add_row(kind.label + star, kind.title, rates, ", ".join(kind.variants))
     console().print(table)
     console().print("* of the twenty published")
-
-
-def _settings(labels: str, front_ends: str, snr: str, neighbours: float, zoom: float | None):
-    from radiofm_ml.synth.dataset import SceneSettings
-
-    return SceneSettings(
-        tuple(name.strip() for name in labels.split(",") if name.strip()),
-        range(*_pair(front_ends, int, "--front-ends")),
-        _pair(snr, float, "--snr"),
-        neighbours,
-        zoom=zoom,
-    )
 
 
 def _pair(text: str, kind: type, option: str) -> tuple:

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""radiofm pretrain, radiofm evaluate"""
+"""radiofm pretrain, radiofm evaluate, radiofm readouts"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from radiofm_ml import outputs
-from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.cli.options import Overwrite, with_options
 from radiofm_ml.terminal import console
+from radiofm_ml.train.settings import AugmentationSettings, PretrainConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -20,13 +22,16 @@ def register(app: typer.Typer) -> None:
     app.command()(readouts)
 
 
+@with_options
 def pretrain(
     out: Annotated[
         Path, typer.Argument(help="Folder of the run: shards, checkpoint, log, and the bundle in the end.")
     ],
+    config: PretrainConfig,
+    augmentation: AugmentationSettings,
     preset: Annotated[str, typer.Option(help="Encoder: tiny, small, S, M or L.")] = "small",
-    steps: Annotated[int, typer.Option(min=1, help="Optimisation steps.")] = 4000,
-    batch_size: Annotated[int, typer.Option(min=1, help="Tiles in a step, on all processes together.")] = 64,
+    patch_rows: Annotated[int, typer.Option(min=1, help="Rows in a patch.")] = 16,
+    patch_cols: Annotated[int, typer.Option(min=1, help="Bins in a patch.")] = 32,
     shards: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of shards to train on, as `radiofm synth` makes them; may be repeated."),
@@ -44,36 +49,6 @@ def pretrain(
     recording_copies: Annotated[
         int, typer.Option(min=1, help="How often a tile of --recordings is seen in an epoch.")
     ] = 2,
-    objective: Annotated[
-        str, typer.Option(help="pixels: of hidden patches, as published. latent: an averaged encoder's view.")
-    ] = "pixels",
-    objective_weight: Annotated[
-        float, typer.Option(min=0, help="Weight of the objective; 0 leaves the other terms alone.")
-    ] = 1.0,
-    mask: Annotated[
-        str, typer.Option(help="What is hidden: random patches, bands in time or frequency, block, or mixed.")
-    ] = "random",
-    mask_ratio: Annotated[float, typer.Option(min=0.05, max=0.95, help="Share of patches to hide.")] = 0.75,
-    mask_ratio_max: Annotated[
-        float, typer.Option(min=0, max=0.95, help="Draw a step's share from --mask-ratio to this; 0 for not.")
-    ] = 0.0,
-    norm_pixels: Annotated[
-        bool, typer.Option(help="Predict patches less their mean, over their standard deviation.")
-    ] = False,
-    latent_layers: Annotated[int, typer.Option(min=1, help="latent: last blocks of which to average.")] = 4,
-    latent_whole: Annotated[
-        bool,
-        typer.Option(
-            "--latent-whole/--latent-hidden", help="latent: the teacher sees the tile, or its hidden part."
-        ),
-    ] = True,
-    momentum: Annotated[
-        float, typer.Option(min=0, max=1, help="latent: of the teacher's average at the start; 1 at the end.")
-    ] = 0.996,
-    contrast: Annotated[
-        float,
-        typer.Option(min=0, help="Weight of the contrastive term. Uses the labels of synthetic tiles."),
-    ] = 0.0,
     grouping: Annotated[
         str,
         typer.Option(
@@ -81,43 +56,11 @@ def pretrain(
             "or of one synthetic stream or one recording (source; no labels are used)."
         ),
     ] = "label",
-    temperature: Annotated[float, typer.Option(min=0.01, help="contrast: its temperature.")] = 0.1,
-    classify: Annotated[
-        float, typer.Option(min=0, help="Weight of classifying synthetic tiles by their labels.")
-    ] = 0.0,
-    describe: Annotated[
-        float, typer.Option(min=0, help="Weight of telling the whole tile's descriptors. No labels are used.")
-    ] = 0.0,
     init: Annotated[
         Path | None, typer.Option(help="Folder of a run whose encoder this one begins with.")
     ] = None,
-    decoder_dim: Annotated[int, typer.Option(min=8, help="Width of the decoder.")] = 128,
-    decoder_depth: Annotated[int, typer.Option(min=1, help="Blocks of the decoder.")] = 2,
-    base_rate: Annotated[float, typer.Option(min=1e-6, help="Learning rate at batch 256.")] = 2.4e-3,
-    warmup: Annotated[int, typer.Option(min=0, help="Steps of linear warm-up.")] = 200,
-    weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of matrices.")] = 0.05,
-    patch_rows: Annotated[int, typer.Option(min=1, help="Rows in a patch.")] = 16,
-    patch_cols: Annotated[int, typer.Option(min=1, help="Bins in a patch.")] = 32,
-    mirror: Annotated[
-        float, typer.Option(min=0, max=1, help="Augmentation: probability of a turned spectrum.")
-    ] = 0.5,
-    frequency_roll: Annotated[
-        float, typer.Option(min=0, max=1, help="Augmentation: largest shift, as a share of the band.")
-    ] = 1 / 16,
-    time_roll: Annotated[
-        float, typer.Option(min=0, max=1, help="Augmentation: largest shift, as a share of the tile.")
-    ] = 0.0,
-    gain_db: Annotated[float, typer.Option(min=0, help="Augmentation: largest shift of all levels.")] = 0.0,
-    noise_db: Annotated[float, typer.Option(min=0, help="Augmentation: largest loss of SNR.")] = 0.0,
-    erase: Annotated[
-        float, typer.Option(min=0, max=1, help="Augmentation: largest share of rows erased.")
-    ] = 0.0,
-    precision: Annotated[
-        str, typer.Option(help="auto: bfloat16 where the processor has it; or bfloat16, or float32.")
-    ] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all cores.")] = 0,
     readers: Annotated[int, typer.Option(min=1, help="Threads that read and augment tiles.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of the data, the weights and the masks.")] = 0,
     bundle: Annotated[bool, typer.Option(help="Make a bundle in the end.")] = True,
     receptions: Annotated[
         int,
@@ -141,71 +84,26 @@ def pretrain(
     import torch
 
     from radiofm_ml.cli.progress import bar, stderr, track
-    from radiofm_ml.data.shards import find_shards
     from radiofm_ml.models.vit import ViTConfig
-    from radiofm_ml.spectrogram import SpectrogramSpec
     from radiofm_ml.train import distributed
     from radiofm_ml.train.augment import Augmentation
     from radiofm_ml.train.export import export
-    from radiofm_ml.train.pretrain import PretrainConfig
     from radiofm_ml.train.pretrain import pretrain as train
     from radiofm_ml.train.reader import ShardReader
-    from radiofm_ml.train.shards import prepare
 
     if threads:
         torch.set_num_threads(threads)
-    config = PretrainConfig(
-        steps=steps,
-        batch_size=batch_size,
-        base_rate=base_rate,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        mask=mask,
-        mask_ratio=mask_ratio,
-        mask_ratio_max=mask_ratio_max,
-        objective=objective,
-        objective_weight=objective_weight,
-        norm_pixels=norm_pixels,
-        latent_layers=latent_layers,
-        latent_whole=latent_whole,
-        momentum=momentum,
-        decoder_dim=decoder_dim,
-        decoder_depth=decoder_depth,
-        contrast=contrast,
-        temperature=temperature,
-        classify=classify,
-        describe=describe,
-        precision=precision,
-        seed=seed,
-    )
     with distributed.processes():
         first = distributed.rank() == 0
         if first:
             outputs.claim_folder(out, "pretrain", overwrite=overwrite)
-        found = [find_shards(folder) for folder in shards or []]
-        spec = found[0][1] if found else SpectrogramSpec()
-        for folder, (_, other) in zip(shards or [], found, strict=True):
-            if other != spec:
-                raise ValueError(f"{folder}: these shards were made with another spec than {shards[0]}'s")
-        paths = [path for more, _ in found for path in more]
-        if not found or recordings:
-            if first:
-                prepare(out / "shards", spec, 0 if found else tiles, seed, recordings, track=track)
-            distributed.wait()  # the others find them made
-            paths += prepare(out / "shards", spec, 0 if found else tiles, seed, recordings)
-        reader = ShardReader(
-            paths,
-            spec,
-            batch_size,
-            seed,
-            {"recordings": recording_copies},
-            Augmentation(mirror, frequency_roll, time_roll, gain_db, noise_db, erase),
-            grouping if contrast else None,
-        )
+        paths, spec = _training_shards(out, shards or [], tiles, config.seed, recordings, first)
+        reader = ShardReader(paths, spec, config.batch_size, config.seed, {"recordings": recording_copies},
+                             Augmentation(**asdict(augmentation)), grouping if config.contrast else None)
         shape = {"tile_rows": spec.tile_rows, "tile_cols": spec.tile_cols}
         vit = ViTConfig.preset(preset, **shape, patch_rows=patch_rows, patch_cols=patch_cols)
         with bar() as progress:
-            task = progress.add_task("pre-training", total=steps, note="", visible=first)
+            task = progress.add_task("pre-training", total=config.steps, note="", visible=first)
 
             def show(record: dict) -> None:
                 note = "loss {loss:.4f}  {tiles_per_s:.0f} tiles/s  waiting {wait:.0%}".format(**record)
@@ -215,16 +113,41 @@ def pretrain(
     if not first or not bundle:
         return
     name = name or f"msm-{preset}"
+    labelled = config.classify or config.contrast and grouping == "label"
     card = (
         f"# {name}\n\nA `{preset}` ViT encoder pre-trained by masked spectrogram modeling "
         f"with `radiofm pretrain`: "
-        f"{steps} steps of {batch_size} tiles, {len(reader.shard)} tiles in an epoch"
+        f"{config.steps} steps of {config.batch_size} tiles, {len(reader.shard)} tiles in an epoch"
         + (", real recordings among them" if recordings else "")
-        + (", with the labels of synthetic tiles" if classify or contrast and grouping == "label" else "")
+        + (", with the labels of synthetic tiles" if labelled else "")
         + ". No evaluation has been run; `radiofm evaluate` runs one.\n"
     )
     made = export(out, out / "bundle", name, paths, card, each=receptions, track=track)
     stderr.print(f"bundle {made.id} in {made.path}")
+
+
+def _training_shards(out: Path, folders: list[Path], tiles: int, seed: int, recordings: Path | None,
+                     first: bool) -> tuple:
+    """(paths, spec) of the shards in ``folders``, and of those that are made: of ``recordings``, and without
+    folders of synthetic tiles. The ``first`` process makes them, the others wait."""
+    from radiofm_ml.cli.progress import track
+    from radiofm_ml.data.shards import find_shards
+    from radiofm_ml.spectrogram import SpectrogramSpec
+    from radiofm_ml.train import distributed
+    from radiofm_ml.train.shards import prepare
+
+    found = [find_shards(folder) for folder in folders]
+    spec = found[0][1] if found else SpectrogramSpec()
+    for folder, (_, other) in zip(folders, found, strict=True):
+        if other != spec:
+            raise ValueError(f"{folder}: these shards were made with another spec than {folders[0]}'s")
+    paths = [path for more, _ in found for path in more]
+    if not found or recordings:
+        if first:
+            prepare(out / "shards", spec, 0 if found else tiles, seed, recordings, track=track)
+        distributed.wait()  # the others find them made
+        paths += prepare(out / "shards", spec, 0 if found else tiles, seed, recordings)
+    return paths, spec
 
 
 def evaluate(

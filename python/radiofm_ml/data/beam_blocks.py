@@ -45,12 +45,12 @@ class BeamBlocks:
     def __len__(self) -> int:
         return len(self.iq)
 
-    def take(self, index) -> BeamBlocks:
+    def take(self, index: np.ndarray) -> BeamBlocks:
         """The blocks at an index array or mask."""
         return BeamBlocks(self.iq[index], self.beam[index], self.gain[index], self.front_end[index],
                           self.labels, self.degrees)
 
-    def floats(self, index=slice(None)) -> np.ndarray:
+    def floats(self, index: np.ndarray | slice = slice(None)) -> np.ndarray:
         """float32 (n, L, 2), I and Q last, as the networks take it."""
         part = np.ascontiguousarray(self.iq[index])
         return part.view(np.float32).reshape(*part.shape, 2)

@@ -293,7 +293,7 @@ def load_blocks(file: BeamFile, frames: Sequence[int] | np.ndarray, blocks_per_f
     """Examples for training: the first ``blocks_per_frame`` blocks of these frames of each gain, beam, angle.
 
     gains, beams, angles   indexes to take, in this order; None for all
-    label                  'beam' or 'angle': what the second array tells
+    label                  'beam' or 'angle': what the second array says
     limit                  bytes of I/Q that may be taken
 
     Returns complex64 (N, blocks_per_frame, block_length), and int64 (N,) twice: the index of the beam (or

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 if "torch" not in sys.modules:
     # OpenMP's idle threads spin by default and take the cores that the flowgraph's threads need.
@@ -29,6 +30,9 @@ from radiofm_ml.engines.base import Engine, EngineError, clean_iq, clean_tiles, 
 from radiofm_ml.engines.threads import torch_threads  # noqa: E402
 from radiofm_ml.engines.torch_engine import TorchEngine, accelerate, cpu_has_bf16  # noqa: E402
 
+if TYPE_CHECKING:
+    from radiofm_ml.bundle import Bundle
+
 __all__ = ["ENGINES", "PRECISIONS", "Engine", "EngineError", "accelerate", "clean_iq", "clean_tiles",
            "cpu_has_bf16", "is_sound", "open_engine", "torch_threads"]
 
@@ -38,8 +42,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 ENGINES: dict[str, type[Engine]] = {"torch": TorchEngine}
 
 
-def open_engine(ref, engine: str = "auto", threads: int = 1, precision: str = "auto",
-                reads: str | None = None) -> Engine:
+def open_engine(ref: str | os.PathLike | Bundle, engine: str = "auto", threads: int = 1,
+                precision: str = "auto", reads: str | None = None) -> Engine:
     """The encoder of a bundle, loaded and warmed up.
 
     ref        a Bundle, or what ``bundle.load`` takes

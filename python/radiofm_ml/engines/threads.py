@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -15,7 +16,7 @@ _threads_before = 1
 
 
 @contextmanager
-def torch_threads(n: int):
+def torch_threads(n: int) -> Iterator[None]:
     """Run torch with ``n`` threads in the calling thread, and leave no trace.
 
     torch keeps a number for every thread and one that new threads begin with; setting it sets both. So the

@@ -71,7 +71,7 @@ class _PackedLinear(nn.Module):
 
 
 def accelerate(head: nn.Module, precision: str = "auto") -> None:
-    """Make a ``models.tuned.TunedHead`` run as fast as the engine runs its encoder; it can then not be
+    """Make a ``heads.tuned.TunedHead`` run as fast as the engine runs its encoder; it can then not be
     trained."""
     if precision == "bf16" or (precision == "auto" and cpu_has_bf16()):
         head.encoder = _pack_bf16(head.encoder)

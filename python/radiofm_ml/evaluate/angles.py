@@ -106,35 +106,36 @@ def seen_angles(count: int) -> np.ndarray:
     return np.arange(0, count, SKIP)
 
 
-def estimate(z: np.ndarray, taught: np.ndarray, asked: np.ndarray, degrees: np.ndarray, normalisation: str,
+def estimate(z: np.ndarray, support: np.ndarray, queries: np.ndarray, degrees: np.ndarray, normalisation: str,
              metric: str, mean: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """(number of the nearest angle, degrees) of blocks.
 
-    z: embeddings (N, D). taught: their indices (angles, shots). asked: indices (n,). degrees: of the taught
-    angles, (angles,). The second is the mean of the taught angles by their probabilities.
+    z: embeddings (N, D). support: indices (angles, shots) of the taught ones. queries: indices (n,).
+    degrees: of the taught angles, (angles,). The second is the mean of the taught angles by their
+    probabilities.
     """
     prototypes = [Prototype(str(i), z[row].mean(0, dtype=np.float64).astype(np.float32), len(row), z[row])
-                  for i, row in enumerate(taught)]
+                  for i, row in enumerate(support)]
     fitted = geometry.fit(prototypes, normalisation, mean, metric)
-    logits = log_odds(fitted.distances(z[asked]), fitted, None)
+    logits = log_odds(fitted.distances(z[queries]), fitted, None)
     return logits.argmax(1), softmax(logits) @ degrees
 
 
-def supervised(net: IQEncoder, blocks: BeamBlocks, taught: np.ndarray, asked: np.ndarray,
+def supervised(net: IQEncoder, blocks: BeamBlocks, support: np.ndarray, queries: np.ndarray,
                degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """As ``estimate``, by a copy of ``net``, with an output for each of the angles, that is trained on the
     shots as a classifier."""
     net = copy.deepcopy(net)
     optimizer = torch.optim.AdamW(net.parameters(), SUPERVISED_RATE, weight_decay=1e-2)
-    x = torch.from_numpy(blocks.floats(taught.ravel()))
-    y = torch.arange(len(taught)).repeat_interleave(taught.shape[1])
+    x = torch.from_numpy(blocks.floats(support.ravel()))
+    y = torch.arange(len(support)).repeat_interleave(support.shape[1])
     for _ in range(SUPERVISED_STEPS):
         optimizer.zero_grad()
         F.cross_entropy(net(x), y).backward()
         optimizer.step()
     with torch.inference_mode():
         logits = torch.cat([net(torch.from_numpy(blocks.floats(part))) for part in
-                            np.array_split(asked, max(1, len(asked) // 256))]).double().numpy()
+                            np.array_split(queries, max(1, len(queries) // 256))]).double().numpy()
     return logits.argmax(1), softmax(logits) @ degrees
 
 
@@ -179,17 +180,17 @@ def run_job(job: Job, angles: SimulatedAngles, plan: AnglePlan, folder: Path) ->
 
 
 def _score(decide: Callable, blocks: BeamBlocks, shots: int, plan: AnglePlan, seed: int) -> tuple[dict, dict]:
-    """decide: ``estimate`` or ``supervised``, of (taught, asked, degrees)."""
+    """decide: ``estimate`` or ``supervised``, of (support, queries, degrees)."""
     step = np.diff(blocks.degrees).min()
     rows, truth, guess = [], [], []
     for number in range(plan.draws):
         for gain in np.unique(blocks.gain):
             group = np.flatnonzero(blocks.gain == gain)
             rng = np.random.default_rng([seed, shots, number, int(gain)])
-            taught, asked = (group[part] for part in split_shots(blocks.beam[group], shots, rng))
-            degrees = blocks.degrees[blocks.beam[taught[:, 0]]]
-            nearest, angle = decide(taught=taught, asked=asked, degrees=degrees)
-            true = blocks.degrees[blocks.beam[asked]]
+            support, queries = (group[part] for part in split_shots(blocks.beam[group], shots, rng))
+            degrees = blocks.degrees[blocks.beam[support[:, 0]]]
+            nearest, angle = decide(support=support, queries=queries, degrees=degrees)
+            true = blocks.degrees[blocks.beam[queries]]
             away = np.abs(degrees[nearest] - true)
             rows.append([(away == 0).mean(), (away <= step + 1e-6).mean(), np.abs(angle - true).mean(),
                          away.mean()])

@@ -158,7 +158,7 @@ def draw(folder: Path) -> list[Path]:
     from radiofm_ml.plots import beams as plots
 
     table = read(folder)
-    (folder / "table1.md").write_text(markdown(table), encoding="utf-8")
+    atomic.write_text(folder / "table1.md", markdown(table))
     ends = sorted({table["shots"][0], table["shots"][-1]})
     columns = [(setup, shots) for setup in (SAME, OTHER) for shots in ends]
     methods = [*TABLE, TUNED["head"], SIMULATED]

@@ -24,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,9 +34,9 @@ from radiofm_ml.data.beam_blocks import BeamBlocks, join
 from radiofm_ml.evaluate.antennas import RecordedAntennas, SimulatedAntennas
 from radiofm_ml.fewshot import geometry
 from radiofm_ml.fewshot.prototypes import Prototype
+from radiofm_ml.heads.metrics import confusion_matrix
 from radiofm_ml.models.deepbeam import DeepBeam
 from radiofm_ml.models.iq_encoder import IQEncoder, IQEncoderConfig
-from radiofm_ml.tasks.metrics import confusion_matrix
 from radiofm_ml.train import checkpoints, deepbeam, protobeam
 from radiofm_ml.train.beam_augment import BeamAugmentation, VirtualFrontEnd
 from radiofm_ml.train.deepbeam import FineTuneConfig, FitConfig
@@ -135,7 +136,7 @@ class Job:
         return "".join(c if c.isalnum() else "-" for c in text).replace("---", "-").replace("--", "-")
 
 
-def jobs_of(antennas, plan: Plan) -> list[Job]:
+def jobs_of(antennas: RecordedAntennas | SimulatedAntennas, plan: Plan) -> list[Job]:
     """All jobs, those that show something first."""
     jobs = []
     for seed in plan.seeds:
@@ -216,7 +217,8 @@ def score(draw: Callable[[np.ndarray, np.ndarray, int], np.ndarray], blocks: Bea
     return found
 
 
-def score_embeddings(embed, antennas, names: Sequence[str], how: Setup, plan: Plan, seed: int) -> dict:
+def score_embeddings(embed: Callable, antennas: RecordedAntennas | SimulatedAntennas, names: Sequence[str],
+                     how: Setup, plan: Plan, seed: int) -> dict:
     """``score`` of every target by nearest prototypes, {target: found}. how: normalisation, metric and centre
     count."""
     found = {}
@@ -235,7 +237,8 @@ def score_embeddings(embed, antennas, names: Sequence[str], how: Setup, plan: Pl
 
 
 # -- jobs --------------------------------------------------------------------------------------------------
-def train_setup(setup: Setup, folder: Path, blocks: BeamBlocks, episodes: int, seed: int, **more):
+def train_setup(setup: Setup, folder: Path, blocks: BeamBlocks, episodes: int, seed: int,
+                **more: Any) -> protobeam.ProtoNet:
     """Train a setup's encoder; the run is kept in ``folder``."""
     config = replace(setup.train, episodes=episodes, seed=seed)
     return protobeam.train(folder, blocks, setup.encoder, config, **more)
@@ -249,7 +252,7 @@ def untrained(config: IQEncoderConfig, blocks: BeamBlocks, seed: int) -> IQEncod
     return encoder
 
 
-def run_job(job: Job, antennas, plan: Plan, folder: Path) -> dict:
+def run_job(job: Job, antennas: RecordedAntennas | SimulatedAntennas, plan: Plan, folder: Path) -> dict:
     """Train and test; {method, source, seed, seconds, targets: {target: found}, ...}."""
     started = time.process_time()
     found: dict = {}

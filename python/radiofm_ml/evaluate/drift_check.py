@@ -52,7 +52,8 @@ def run_lengths(draw: Callable, rate: float, runs: int, limit: int, seed: int = 
     return np.array(lengths)
 
 
-def simulate(rate: float, runs: int = 40, seed: int = 0, track=lambda items, label: items) -> list[dict]:
+def simulate(rate: float, runs: int = 40, seed: int = 0, track: Callable = lambda items,
+             label: items) -> list[dict]:
     """Rows {stream, drift, runs, alarms, limit, mean, longest}: tiles to the alarm, cut at ``limit``.
 
     The mean without drift must be at least 1 / rate; runs there last up to 5 / rate."""

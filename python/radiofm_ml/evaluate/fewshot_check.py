@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.fewshot import FewShot
 from radiofm_ml.fewshot.calibration import EPISODE_LABELS
@@ -172,7 +173,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, equal_mass: bool = Fa
             for p in parts if len(p)]
 
 
-def expected_calibration_error(confidence, right, equal_mass: bool = False) -> float:
+def expected_calibration_error(confidence: ArrayLike, right: ArrayLike, equal_mass: bool = False) -> float:
     """See the module. confidence: float (Q,), right: bool (Q,)"""
     bins = reliability(np.asarray(confidence, np.float64), np.asarray(right), equal_mass)
     total = sum(b["queries"] for b in bins)
@@ -210,7 +211,7 @@ def summarise(played: Played, rates: Sequence[float] = RATES) -> dict:
 def check(data: Data, classifier: Callable[..., FewShot], shots: Sequence[int] = (1, 2, 3, 5, 8, 16),
           metrics: Sequence[str] = ("euclidean", "mahalanobis"), ways: Sequence[int] = (1, 2, 3, 5, 10, 20),
           rates: Sequence[float] = RATES, episodes: int = 50, seed: int = 0,
-          track=lambda items, label: items) -> list[dict]:
+          track: Callable = lambda items, label: items) -> list[dict]:
     """Rows {metric, shots, false_alarm, own_label, detection, by_labels, ece, reliability}, see
     ``summarise``.
 

@@ -22,9 +22,11 @@ from radiofm_ml import atomic, heads, models
 from radiofm_ml.bundle import Bundle
 from radiofm_ml.evaluate import reports
 from radiofm_ml.evaluate.supervised import fit_and_apply
+from radiofm_ml.heads.kinds import KINDS, Outputs
 from radiofm_ml.heads.rates import RateCode
-from radiofm_ml.tasks import TaskData, TaskError, metrics, split_groups
-from radiofm_ml.train.tuning import Frozen, TuneConfig, fit_probe, predict, tune
+from radiofm_ml.tasks import TaskData, TaskError, split_groups, take_turns
+from radiofm_ml.train.frozen import Frozen
+from radiofm_ml.train.tuning import TuneConfig, fit_probe, predict, tune
 
 RUNS = "runs.jsonl"
 BASELINES = ("random", "scratch", "cnn", "mean", "rate")
@@ -54,42 +56,40 @@ def methods_of(configs: Sequence[TuneConfig], baselines: Sequence[str], data: Ta
         wanted += [Method(f"random encoder, {c.method}", c, "random") for c in frozen]
     if "scratch" in baselines and all(c.method != "scratch" for c in configs):
         wanted.append(Method("from scratch", replace(configs[0], method="scratch")))
-    if "cnn" in baselines and data.kind != "segmentation":
+    fitting = KINDS[data.kind].baselines & set(baselines)
+    if "cnn" in fitting:
         wanted.append(Method("small CNN from scratch", configs[0], "cnn"))
-    if "mean" in baselines and data.kind == "regression":
+    if "mean" in fitting:
         wanted.append(Method("mean of the training targets", configs[0], "mean"))
-    if "rate" in baselines and data.rates is not None and data.kind != "segmentation":
+    if "rate" in fitting and data.rates is not None:
         wanted.append(Method("sample rate alone", replace(configs[0], know_rate=False), "rate"))
     return wanted
 
 
 def draw_labels(data: TaskData, count: int | None, seed: int) -> np.ndarray:
-    """``count`` training examples of each class (of a regression: in all) from as many groups as possible;
-    all of them for None. Sorted. Raises TaskError where there are not so many."""
+    """``count`` training examples of each class (in all, where examples have none) from as many groups as
+    possible; all of them for None. Sorted. Raises TaskError where there are not so many."""
     train = np.asarray(data.splits["train"])
     if count is None:
         return np.sort(train)
     rng = np.random.default_rng([seed, 17])
-    classes = data.targets[train] if data.kind == "classification" else np.zeros(len(train), int)
+    classes = KINDS[data.kind].classes(data, train)
+    names = [""] if classes is None else [f" of '{label}'" for label in data.labels]
     drawn = []
-    for label in range(len(data.labels)) if data.kind == "classification" else (0,):
-        members = rng.permutation(train[classes == label])
+    for label, name in enumerate(names):
+        members = rng.permutation(train if classes is None else train[classes == label])
         if len(members) < count:
-            name = f" of '{data.labels[label]}'" if data.kind == "classification" else ""
             raise TaskError(f"{data.task}: only {len(members)} training examples{name}, {count} are wanted; "
                             "give more data or ask for fewer")
-        _, owner = np.unique(data.groups[members], return_inverse=True)
-        turn = np.empty(len(members), int)  # how many of its group come before an example
-        for group in np.unique(owner):
-            turn[owner == group] = np.arange((owner == group).sum())
-        drawn.append(members[np.argsort(turn, kind="stable")][:count])
+        drawn.append(take_turns(members, data.groups[members])[:count])
     return np.sort(np.concatenate(drawn))
 
 
-def choose_by(data: TaskData, train: np.ndarray, share: float, seed: int):
+def choose_by(data: TaskData, train: np.ndarray, share: float,
+              seed: int) -> tuple[np.ndarray, np.ndarray | None]:
     """(training indices, validation indices or None): a part of the labels held out by group, where there are
     enough of them."""
-    targets = data.targets[train] if data.kind == "classification" else None
+    targets = KINDS[data.kind].classes(data, train)
     least = np.bincount(targets, minlength=len(data.labels)).min() if targets is not None else len(train) // 5
     if share <= 0 or least < CHOOSE_FROM:
         return train, None
@@ -105,8 +105,8 @@ def evaluate(bundle: Bundle, data: TaskData, configs: Sequence[TuneConfig], out:
              on_step: Callable[[str, int, int, float], None] = lambda name, step, steps, loss: None) -> dict:
     """Run everything and write ``out``; returns {test part: report}.
 
-    counts: labels a class (of a regression: in all), None for all. on_step: called with the name of a run,
-    step, steps and loss. Raises TaskError, and ValueError where ``out`` holds runs of something else.
+    counts: labels a class (in all, where examples have none), None for all. on_step: called with the name of
+    a run, step, steps and loss. Raises TaskError, and ValueError where ``out`` holds runs of something else.
     """
     methods = methods_of(configs, baselines, data)
     plan = [(method, count, seed) for seed in seeds for count in counts for method in methods]
@@ -130,7 +130,7 @@ def evaluate(bundle: Bundle, data: TaskData, configs: Sequence[TuneConfig], out:
                                     lambda *progress, title=title: on_step(title, *progress))
         if head is not None and method.encoder == "pretrained" and seed == seeds[0] and count == counts[-1]:
             heads.save(out / "heads" / method.name.replace(" ", "-"), head)
-            if data.kind == "segmentation":
+            if KINDS[data.kind].decodes:
                 picture = out / f"examples-{method.name.replace(' ', '-')}.png"
                 _draw_segments(picture, head, source, method.config)
         log.add(settings, {"seconds": round(time.monotonic() - started, 2), "found": found,
@@ -161,23 +161,26 @@ def random_encoder(bundle: Bundle, seed: int) -> torch.nn.Module:
 def _run(method: Method, frozen: Frozen, bundle: Bundle, data: TaskData, count, seed: int, on_step: Callable):
     """(head or None, history, {test part: what was found})."""
     train, config = draw_labels(data, count, seed), replace(method.config, seed=seed)
+    kind = KINDS[data.kind]
     if method.encoder == "cnn":
-        return None, [], {part: _found(data, index, _cnn(frozen, train, index, config))
+        return None, [], {part: kind.measure(data, index, _cnn(frozen, train, index, config))
                           for part, index in _tests(data)}
     if method.encoder == "mean":
         mean = data.targets[train].mean(0, keepdims=True)
-        return None, [], {part: _found(data, index, mean.repeat(len(index), 0))
+        return None, [], {part: kind.measure(data, index, mean.repeat(len(index), 0))
                           for part, index in _tests(data)}
     train, validation = choose_by(data, train, config.validation, seed)
     if method.encoder == "rate":
-        def bumps(index):
+        def features(index):
             return RateCode()(data.rates[index])
 
-        head = fit_probe(data, bumps, config, train, validation)
-        return None, [], {part: _found(data, index, head(bumps(index))) for part, index in _tests(data)}
+        head = fit_probe(data, features, config, train, validation)
+        return None, [], {part: kind.measure(data, index, head(features(index)))
+                          for part, index in _tests(data)}
     tuned = tune(frozen, train, config, bundle.id, validation, on_step)
-    return tuned.head, tuned.history, {
-        part: _found(data, index, predict(tuned.head, frozen, config, index)) for part, index in _tests(data)}
+    found = {part: kind.measure(data, index, predict(tuned.head, frozen, config, index))
+             for part, index in _tests(data)}
+    return tuned.head, tuned.history, found
 
 
 def _tests(data: TaskData) -> Iterator[tuple[str, np.ndarray]]:
@@ -185,59 +188,19 @@ def _tests(data: TaskData) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _cnn(frozen: Frozen, train: np.ndarray, index: np.ndarray, config: TuneConfig) -> np.ndarray:
-    """What the small CNN makes of ``index``: probabilities (n, classes), 0 or 1, or numbers (n, M).
+    """What the small CNN makes of ``index``: probabilities (n, classes), or numbers (n, M).
 
     Spectrogram tiles are augmented in training; of arrays nobody knows what a mirrored or shifted one means.
     """
-    data, used = frozen.data, np.concatenate([train, index])
+    data, kind, used = frozen.data, KINDS[frozen.data.kind], np.concatenate([train, index])
     tiles = torch.cat([frozen.tiles(part).cpu() for part in np.array_split(used, -(-len(used) // 64))])
-    targets, losses = data.targets[train], torch.nn.functional
-    if data.kind == "regression":
-        offset, scale = targets.mean(0), np.maximum(targets.std(0), 1e-9)
-        goal = torch.from_numpy(((targets - offset) / scale).astype(np.float32))
-
-        def loss(raw, chosen):
-            return losses.smooth_l1_loss(raw, goal[chosen])
-    else:
-        counts, goal = np.bincount(targets, minlength=len(data.labels)), torch.from_numpy(targets)
-        weights = torch.from_numpy(len(train) / len(counts) / np.maximum(counts, 1)).float()
-
-        def loss(raw, chosen):
-            return losses.cross_entropy(raw, goal[chosen], weights, label_smoothing=config.label_smoothing)
-
-    outputs = targets.shape[1] if data.kind == "regression" else len(data.labels)
+    loss = kind.loss(data, train, weighted=kind.weighted, label_smoothing=config.label_smoothing)
     steps = int(np.clip(10 * len(train) // 32, 120, 600))
     beside = torch.from_numpy(RateCode()(data.rates[used])) if config.know_rate else None
-    raw = fit_and_apply(tiles, np.arange(len(train)), outputs, loss, config.seed, steps,
+    raw = fit_and_apply(tiles, np.arange(len(train)), len(data.labels),
+                        lambda raw, chosen: loss(raw, train[chosen]), config.seed, steps,
                         augmented=data.tiles, beside=beside)
-    raw = raw[len(train):]
-    if data.kind == "regression":
-        return raw.numpy() * scale + offset
-    return np.eye(len(data.labels))[raw.argmax(1).numpy()]
-
-
-def _found(data: TaskData, index: np.ndarray, predicted: np.ndarray) -> dict:
-    """Metrics, and the confusion or the quantiles of the errors, of predictions for a test part."""
-    truth = data.targets[index]
-    if data.kind == "regression":
-        errors = metrics.distances(predicted, truth)
-        return {"metrics": metrics.error_metrics(errors),
-                "errors": [float(q) for q in np.quantile(errors, reports.LEVELS)]}
-    size = len(data.labels)
-    if data.kind == "classification":
-        decided = predicted.argmax(1)
-        return {"metrics": metrics.classification_metrics(truth, decided, size),
-                "confusion": metrics.confusion_matrix(truth, decided, size).tolist(),
-                "conditions": [{"condition": condition, "value": value, "examples": int(mask[index].sum()),
-                                "metrics": metrics.classification_metrics(
-                                    truth[mask[index]], decided[mask[index]], size)}
-                               for condition, values in data.conditions.items()
-                               for value, mask in values.items() if mask[index].any()]}
-    from radiofm_ml.evaluate.segmentation import confusion, scores
-
-    pixels = confusion(truth, predicted, size)
-    return {"metrics": {k: v for k, v in scores(pixels, data.labels).items()
-                        if k in ("pixel_accuracy", "mean_iou")}, "confusion": pixels.tolist()}
+    return kind.finish(raw[len(train):].numpy(), Outputs(**kind.outputs(data, train)))
 
 
 def _report(folder: Path, part: str, bundle: Bundle, data: TaskData, plan, runs) -> dict:
@@ -259,8 +222,7 @@ def _report(folder: Path, part: str, bundle: Bundle, data: TaskData, plan, runs)
               "labels": list(data.labels), "facts": {**data.facts, "test_examples": len(data.splits[part]),
                                                      "seconds": sum(run["seconds"] for run in runs)},
               "title": f"{data.task}, {bundle.id}" + (f", {part}" if part != "test" else "")}
-    if data.kind == "classification":
-        report["chance"] = 1 / len(data.labels)
+    report |= KINDS[data.kind].report(data)
     if conditions:
         report["conditions"] = conditions
     if data.rates is not None:

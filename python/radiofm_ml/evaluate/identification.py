@@ -15,11 +15,12 @@ rate, except the baseline that sees nothing else.
 from __future__ import annotations
 
 import csv
-from collections import Counter
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -31,8 +32,12 @@ from radiofm_ml.fewshot import geometry
 from radiofm_ml.fewshot.prototypes import Prototype
 from radiofm_ml.sigmf.recording import open_recording
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
+from radiofm_ml.tasks import take_turns
 from radiofm_ml.train.export import add_projection, encode
 from radiofm_ml.train.shards import held_out
+
+if TYPE_CHECKING:
+    from radiofm_ml.sigmf.recording import Recording
 
 TILES_PER_RECORDING = 8
 # What two recordings of the same physical kind are called in the index; on-off keying is one label.
@@ -65,9 +70,8 @@ class Benchmark:
         ]
 
 
-def load_benchmark(
-    folder: Path, spec: SpectrogramSpec, everything: bool = False, track=lambda items, label: items
-) -> Benchmark:
+def load_benchmark(folder: Path, spec: SpectrogramSpec, everything: bool = False,
+                   track: Callable = lambda items, label: items) -> Benchmark:
     """Read the recordings that ``folder/index.csv`` lists, evenly spaced tiles of each. Raises ValueError.
 
     Where the index has a column ``benchmark``, recordings that say 'no' there (a rate that was guessed, a
@@ -125,7 +129,7 @@ def groups_of(rows: Sequence[dict]) -> list[str]:
     return [group(row) for row in rows]
 
 
-def recording_tiles(recording, spec: SpectrogramSpec) -> torch.Tensor:
+def recording_tiles(recording: Recording, spec: SpectrogramSpec) -> torch.Tensor:
     """At most TILES_PER_RECORDING evenly spaced tiles of a recording, the completed last one among them."""
     n = recording.n_samples
     starts = np.unique(np.linspace(0, spec.n_tiles(n) - 1, TILES_PER_RECORDING).astype(int)) * spec.stride
@@ -135,7 +139,8 @@ def recording_tiles(recording, spec: SpectrogramSpec) -> torch.Tensor:
     )
 
 
-def draw_episode(bench: Benchmark, labels: Sequence[str], shots: int, rng: np.random.Generator):
+def draw_episode(bench: Benchmark, labels: Sequence[str], shots: int,
+                 rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Indices of the shots and of the queries, a list of each with an entry a label."""
     support, queries = [], []
     for label in labels:
@@ -150,11 +155,7 @@ def draw_episode(bench: Benchmark, labels: Sequence[str], shots: int, rng: np.ra
 def _spread(members: np.ndarray, recordings: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """``count`` of the members (all if there are fewer), from as many recordings as possible."""
     members = rng.permutation(members)
-    turns, seen = [], Counter()  # a tile's turn: how many tiles of its recording come before it
-    for recording in recordings[members]:
-        turns.append(seen[recording])
-        seen[recording] += 1
-    return members[np.argsort(turns, kind="stable")][:count]
+    return take_turns(members, recordings[members])[:count]
 
 
 def nearest_prototypes(
@@ -240,7 +241,7 @@ def random_encoder(bundle: bundles.Bundle, background: torch.Tensor, seed: int) 
 
 
 def evaluate(
-    ref,
+    ref: str | os.PathLike,
     folder: Path,
     shots: Sequence[int] = (1, 5),
     seeds: Sequence[int] = (0, 1, 2),

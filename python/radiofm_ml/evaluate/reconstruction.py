@@ -45,13 +45,13 @@ def pasted(encoder: ViT, tiles: torch.Tensor, filled: torch.Tensor, keep: torch.
 
 
 def model_filler(model: Pretraining) -> Filler:
-    """The model's own prediction. Raises ValueError for one that was not trained to tell pixels.
+    """The model's own prediction. Raises ValueError for one that was not trained to predict pixels.
 
-    A model of normalised patches tells their shape only; mean and spread are then those of the original.
+    A model of normalised patches predicts their shape only; mean and spread are then those of the original.
     """
     term = model.terms["pixels"] if "pixels" in model.terms else None
     if not isinstance(term, Pixels):
-        raise ValueError("this run did not learn to tell pixels: pre-train with --objective pixels")
+        raise ValueError("this run did not learn to predict pixels: pre-train with --objective pixels")
 
     def fill(tiles: torch.Tensor, keep: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
@@ -112,7 +112,7 @@ def accuracy_curves(
     kinds: Sequence[str],
     ratios: Sequence[float] = RATIOS,
     seed: int = 0,
-    track=lambda items, label: items,
+    track: Callable = lambda items, label: items,
 ) -> dict:
     """Accuracy over mask ratio: {'ratios': [...], 'curves': {kind: {method: {'all', 'hidden': [...]}}}}.
 

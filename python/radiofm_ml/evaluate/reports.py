@@ -26,10 +26,10 @@ import numpy as np
 
 from radiofm_ml import atomic
 from radiofm_ml.atomic import plain
+from radiofm_ml.heads.kinds import ERROR_LEVELS, KINDS, Kind
 
 REPORT = "report.json"
 CONFUSION, ERRORS, CURVES = "confusion.png", "error_cdf.png", "learning_curves.png"
-LEVELS = np.linspace(0, 1, 201)
 
 
 def result_rows(method: str, per_seed: Sequence[Mapping[str, float]],
@@ -62,8 +62,9 @@ def write_report(folder: str | os.PathLike, report: Mapping, *, results: Sequenc
                 raise ValueError(f"{name}: {len(labels)} labels, not a matrix of {np.shape(counts)}")
         content["confusion"] = {name: np.asarray(c).astype(int).tolist() for name, c in confusions.items()}
     if errors:
-        content["errors"] = {name: [float(f"{q:.6g}") for q in np.quantile(np.asarray(e, np.float64), LEVELS)]
-                             for name, e in errors.items()}
+        content["errors"] = {
+            name: [float(f"{q:.6g}") for q in np.quantile(np.asarray(e, np.float64), ERROR_LEVELS)]
+            for name, e in errors.items()}
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write_json(folder / REPORT, plain(content), indent=1)
     draw_report(folder, errors)
@@ -102,23 +103,20 @@ def draw_report(folder: str | os.PathLike, errors: Mapping[str, np.ndarray] | No
         plots.draw_error_cdf(folder / ERRORS, errors or report["errors"], unit=report.get("unit", ""),
                              title=title)
         drawn.append(ERRORS)
-    metric, curves = learning_curves(report)
+    kind, (_, curves) = _kind(report), learning_curves(report)
     if curves:
-        classification = report.get("kind") == "classification"
-        label = metric.replace("_", " ").capitalize()
-        plots.draw_learning_curves(
-            folder / CURVES, curves, percent=classification, chance=report.get("chance"), title=title,
-            ylabel=label if classification else f"{label} error in {report.get('unit', '')}".strip(),
-            xlabel="Labels per class" if classification else "Labelled examples")
+        xlabel, ylabel = kind.curve_axes(report.get("unit", ""))
+        plots.draw_learning_curves(folder / CURVES, curves, percent=kind.percent, title=title,
+                                   chance=report.get("chance"), xlabel=xlabel, ylabel=ylabel)
         drawn.append(CURVES)
     return [folder / name for name in drawn]
 
 
 def learning_curves(report: Mapping) -> tuple[str, dict[str, dict[float, list[float]]]]:
     """(metric, {method: {labels per class, infinity for all: scores of the seeds}}) of a report; empty where
-    no method was measured at two numbers of labels or more. The metric is balanced accuracy, or the mean
-    error."""
-    metric = "balanced_accuracy" if report.get("kind") == "classification" else "mean"
+    no method was measured at two numbers of labels or more. The metric is the ``curve_metric`` of the
+    report's kind."""
+    metric = _kind(report).curve_metric
     curves: dict[str, dict[float, list[float]]] = {}
     for row in report["results"]:
         count = math.inf if row["labels_per_class"] is None else int(row["labels_per_class"])
@@ -127,6 +125,11 @@ def learning_curves(report: Mapping) -> tuple[str, dict[str, dict[float, list[fl
     if max(map(len, curves.values()), default=0) < 2:
         return metric, {}
     return metric, curves
+
+
+def _kind(report: Mapping) -> Kind:
+    """Its kind; reports that name none are of numbers."""
+    return KINDS.get(report.get("kind"), KINDS["regression"])
 
 
 def print_results(report: Mapping) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ def sample_tiles(
     seed: int = 0,
     unseen: bool = True,
     labels: Sequence[str] = (),
-    track=lambda items, label: items,
+    track: Callable = lambda items, label: items,
 ) -> tuple[torch.Tensor, np.ndarray]:
     """About ``count`` tiles, as many of each label as there are: float32 (N, rows, cols), and N names.
 

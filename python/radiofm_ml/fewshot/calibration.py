@@ -32,6 +32,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.arguments import is_number, is_whole
 from radiofm_ml.fewshot import geometry
@@ -285,7 +286,7 @@ def _positive(values: dict, key: str) -> float:
 
 
 # -- making it ------------------------------------------------------------------------------------
-def calibrate(embeddings, labels: Sequence, normalisation: str | Sequence[str] = "cl2n",
+def calibrate(embeddings: ArrayLike, labels: Sequence, normalisation: str | Sequence[str] = "cl2n",
               shots: Sequence[int] = SHOTS, seed: int = 0, *, groups: Sequence | None = None,
               domains: Sequence | None = None, strata: Sequence | None = None,
               centres: Sequence | None = None, metrics: Sequence[str] = ("euclidean", "mahalanobis"),

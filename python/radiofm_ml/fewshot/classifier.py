@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import math
 import os
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.arguments import is_number
 from radiofm_ml.fewshot import geometry
@@ -88,7 +90,7 @@ class FewShot:
         self.set_false_alarm_rate(false_alarm_rate)
 
     @classmethod
-    def for_bundle(cls, bundle, prototypes: str | os.PathLike = "", shipped: bool = True,
+    def for_bundle(cls, bundle: Any, prototypes: str | os.PathLike = "", shipped: bool = True,
                    **settings) -> FewShot:
         """A classifier of a bundle's embeddings, with its id and calibration.
 
@@ -176,7 +178,7 @@ class FewShot:
         return max(0, math.ceil(round(1.0 / self._rate, 6)) - 1 - len(self._geometry().loo))
 
     # -- use --------------------------------------------------------------------------------------
-    def predict(self, embeddings) -> Decision:
+    def predict(self, embeddings: ArrayLike) -> Decision:
         """Decide about raw embeddings, (N, D) or (D,), finite. Raises PrototypeError for another shape."""
         x = check_vectors(embeddings, self.prototypes.embedding_size)
         if not len(self.prototypes):
@@ -190,7 +192,7 @@ class FewShot:
         unknown = p_value <= self._rate * (1 + 1e-9)
         return Decision(scores, softmax(scores), scores.argmax(1), unknown, p_value)
 
-    def p_values(self, embeddings) -> np.ndarray:
+    def p_values(self, embeddings: ArrayLike) -> np.ndarray:
         """For each of N embeddings and K >= 1 labels the share of signals of that label that fit no better,
         float64 (N, K). Of a signal's own label it is uniform, so far as calibration and use are alike; the
         greatest one, ``Decision.p_value``, is larger. Raises PrototypeError."""
@@ -198,7 +200,7 @@ class FewShot:
         fitted = self._geometry()
         return p_values(fitted.ratios(fitted.distances(x)), fitted, self._table(fitted.metric))
 
-    def observe(self, embeddings, decision: Decision | None = None) -> None:
+    def observe(self, embeddings: ArrayLike, decision: Decision | None = None) -> None:
         """Take note of embeddings of the unlabelled stream, (N, D): running mean and drift."""
         self._follow_mean()
         self._stream.update(check_vectors(embeddings, self.prototypes.embedding_size))
@@ -209,7 +211,7 @@ class FewShot:
         """State of the prototypes with the mean in use now (see ``PrototypeSet.state``)."""
         return self.prototypes.state(self._mean() if self._normalisation == "cl2n" else None)
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> Path:
         """Write ``state`` to a file (see ``PrototypeSet.save``)."""
         return self.prototypes.save(path, self._mean() if self._normalisation == "cl2n" else None)
 

@@ -27,6 +27,7 @@ import math
 from collections import deque
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.arguments import is_number
 
@@ -78,7 +79,7 @@ class DriftMonitor:
         return max(0.0, float(np.logaddexp.reduce(self._evidence, axis=None) - math.log(self._evidence.size))
                    ) / -math.log(self._rate * self.BLOCK)
 
-    def update(self, p_value) -> None:
+    def update(self, p_value: ArrayLike) -> None:
         """Take note of p-values of tiles in a row, (n,) or one."""
         self._waiting.extend(np.atleast_1d(p_value).tolist())
         while len(self._waiting) >= self.BLOCK:

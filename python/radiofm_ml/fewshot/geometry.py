@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.fewshot.prototypes import Prototype
 
@@ -32,7 +33,7 @@ PRIOR_SOURCE = 4.0  # the pooled scatter is drawn to the source's as by so many 
 _TINY = 1e-12
 
 
-def normalise(x, how: str, mean=None) -> np.ndarray:
+def normalise(x: ArrayLike, how: str, mean: ArrayLike | None = None) -> np.ndarray:
     """float64, the shape of ``x``, over the last axis.
 
     'none': as it is. 'l2': length 1. 'cl2n': less the domain's mean (D,), then length 1 (SimpleShot, Wang
@@ -78,7 +79,7 @@ class Geometry:
         """(K,) expected squared distance of a signal of each label; NaN where nothing is known."""
         return np.maximum(self.scatter * (1.0 + 1.0 / self.shots), _TINY)
 
-    def distances(self, x) -> np.ndarray:
+    def distances(self, x: ArrayLike) -> np.ndarray:
         """Squared distances (N, K) of raw embeddings (N, D)."""
         z = normalise(x, self.normalisation, self.mean)
         if self.whiten is not None:
@@ -90,8 +91,8 @@ class Geometry:
         return distances / self.expected
 
 
-def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean=None, metric: str = "euclidean",
-        source_scatter: float | None = None) -> Geometry:
+def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean: ArrayLike | None = None,
+        metric: str = "euclidean", source_scatter: float | None = None) -> Geometry:
     """Geometry of K >= 1 prototypes.
 
     metric: 'euclidean', squared (Snell et al., arXiv 1703.05175); 'cosine', which is the same on vectors of

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml import atomic, files
 from radiofm_ml.arguments import is_whole, whole
@@ -71,7 +72,7 @@ def check_label(label: str) -> str:
     return label
 
 
-def check_vectors(values, size: int, what: str = "an embedding") -> np.ndarray:
+def check_vectors(values: ArrayLike, size: int, what: str = "an embedding") -> np.ndarray:
     """float32 (n, size) of one or several finite vectors; PrototypeError otherwise."""
     try:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
@@ -100,7 +101,7 @@ class PrototypeSet:
     mean            float32 (D,), the domain's mean embedding that travels with the prototypes, or None
     """
 
-    def __init__(self, embedding_size: int, model: str = "", mean=None):
+    def __init__(self, embedding_size: int, model: str = "", mean: ArrayLike | None = None):
         self.embedding_size = whole("embedding_size", embedding_size, 1)
         self._given_model = model
         self._state = _State(model=model, mean=None if mean is None else self._vector(mean, "the mean"))
@@ -144,7 +145,7 @@ class PrototypeSet:
         return len(self._undo)
 
     # -- changes ----------------------------------------------------------------------------------
-    def enroll(self, label: str, vectors, model: str = "") -> Prototype:
+    def enroll(self, label: str, vectors: ArrayLike, model: str = "") -> Prototype:
         """Add shots to a label, new or known. vectors: (n, D) or (D,)."""
         vectors = check_vectors(vectors, self.embedding_size)
         if not len(vectors):
@@ -157,7 +158,8 @@ class PrototypeSet:
         vector = (total / shots).astype(np.float32)
         return self._put(Prototype(check_label(label), vector, shots, support), model)
 
-    def set(self, label: str, vector, shots: int = 1, support=None, model: str = "") -> Prototype:
+    def set(self, label: str, vector: ArrayLike, shots: int = 1, support: ArrayLike | None = None,
+            model: str = "") -> Prototype:
         """Put a label's prototype in place of what it had. support: (k <= shots, D), those shots if known."""
         return self._put(self._prototype(label, vector, shots, support), model)
 
@@ -189,7 +191,7 @@ class PrototypeSet:
         self._undo.clear()
 
     # -- the whole state --------------------------------------------------------------------------
-    def state(self, mean=None) -> dict:
+    def state(self, mean: ArrayLike | None = None) -> dict:
         """Everything, as ``load_state`` takes it: {format, format_version, model, embedding_size, mean,
         prototypes: [{label, vector, shots, support}]}. mean: one to state in place of the set's own."""
         return {"format": FORMAT, "format_version": FORMAT_VERSION, "model": self.model,
@@ -224,7 +226,7 @@ class PrototypeSet:
         self._commit(prototypes=prototypes, model=model, mean=mean)
         return True
 
-    def save(self, path: str | os.PathLike, mean=None) -> Path:
+    def save(self, path: str | os.PathLike, mean: ArrayLike | None = None) -> Path:
         """Write the state to a safetensors file, whole or not at all. Raises PrototypeError."""
         path = _check_path(path)
         if path.exists():
@@ -252,7 +254,7 @@ class PrototypeSet:
         vectors, support = tensors["prototypes"], tensors["support"]
         lists = [header.get("labels"), header.get("shots"), counts]
         if not all(isinstance(v, list) and len(v) == len(vectors) for v in lists) or not all(
-                isinstance(v, int) and v >= 0 for v in counts) or sum(counts) != len(support):
+                is_whole(v, 0) for v in counts) or sum(counts) != len(support):
             raise PrototypeError(f"{path}: the header does not fit the tensors; the file is damaged")
         ends = np.cumsum(counts, dtype=int)
         entries = [{"label": label, "vector": vector, "shots": shots, "support": support[end - count:end]}

@@ -17,8 +17,9 @@ with it, too. The name of the second file differs from a bundle's config.json, s
 in a bundle's folder. Needs numpy, and safetensors to read and write.
 """
 
+from radiofm_ml.heads.error import HeadError
 from radiofm_ml.heads.files import folder, load, save
 from radiofm_ml.heads.fit import fit_linear
-from radiofm_ml.heads.head import Head, HeadError
+from radiofm_ml.heads.head import Head
 
 __all__ = ["Head", "HeadError", "fit_linear", "folder", "load", "save"]

@@ -13,7 +13,9 @@ import numpy as np
 
 from radiofm_ml.atomic import replacing
 from radiofm_ml.files import check_regular
-from radiofm_ml.heads.head import Head, HeadError
+from radiofm_ml.heads.error import HeadError
+from radiofm_ml.heads.head import Head
+from radiofm_ml.heads.kinds import KINDS, Outputs
 from radiofm_ml.heads.rates import RateCode
 
 if TYPE_CHECKING:
@@ -54,11 +56,7 @@ def _plain(head: Head) -> tuple[dict, dict]:
               "input": head.input, "embedding_size": head.embedding_size, "layers": len(head.layers),
               "activation": head.activation, "normalisation": head.normalisation,
               "rate": head.rate and head.rate.to_dict()}
-    if head.kind == "classification":
-        config["temperature"] = head.temperature
-    else:
-        config |= {"unit": head.unit, "scale": list(head.scale), "offset": list(head.offset)}
-    return tensors, config
+    return tensors, config | KINDS[head.kind].settings(head)
 
 
 def folder(ref: str | os.PathLike) -> Path:
@@ -97,7 +95,8 @@ def load(ref: str | os.PathLike) -> Head | TunedHead:
 def _load_tuned(path: Path, config: dict, tensors: dict) -> TunedHead:
     import torch
 
-    from radiofm_ml.heads.tuned import TunedConfig, TunedHead
+    from radiofm_ml.heads.tuned import TunedHead
+    from radiofm_ml.heads.tuned_config import TunedConfig
 
     try:
         known = TunedConfig.from_dict(config)
@@ -120,15 +119,12 @@ def _load_plain(path: Path, config: dict, tensors: dict) -> Head:
             raise HeadError(f"{path / FILES[0]}: tensor '{name}' is missing")
     for name in tensors.keys() - set(names):
         raise HeadError(f"{path / FILES[0]}: tensor '{name}' is not part of this head")
-    options = {key: config[key] for key in ("temperature", "unit", "rate") if key in config}
-    for key in ("scale", "offset"):
-        if key in config:
-            options[key] = tuple(config[key]) if isinstance(config[key], list) else config[key]
     parts = [tensors[name] for name in names[:2 * config["layers"]]]
     layers = tuple(zip(parts[::2], parts[1::2], strict=True))
     try:
         head = Head(config["kind"], config["task"], config["model"], tuple(config["labels"]), layers,
-                    config["activation"], config["normalisation"], tensors.get("mean"), **options)
+                    config["activation"], config["normalisation"], tensors.get("mean"),
+                    **Outputs.read(config))
     except HeadError as error:
         raise HeadError(f"{path / FILES[1]}: {error}") from None
     if head.embedding_size != config["embedding_size"]:

@@ -7,16 +7,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.fewshot.calibration import softmax
 from radiofm_ml.fewshot.geometry import normalise
-from radiofm_ml.heads.head import Head, HeadError
+from radiofm_ml.heads.error import HeadError
+from radiofm_ml.heads.head import Head
 from radiofm_ml.heads.rates import RateCode
 
 
-def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "", labels: Sequence[str] = (),
-               normalisation: str = "none", penalty: float = 1e-2, balanced: bool = False,
-               rates=None) -> Head:
+def fit_linear(embeddings: ArrayLike, targets: ArrayLike, *, task: str, model: str = "", unit: str = "",
+               labels: Sequence[str] = (), normalisation: str = "none", penalty: float = 1e-2,
+               balanced: bool = False, rates: ArrayLike | None = None, kind: str = "") -> Head:
     """Linear head on frozen embeddings, fitted to the end (logistic regression, or ridge regression).
 
     embeddings  float (N, D)
@@ -26,6 +28,7 @@ def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "
     penalty     weight of the squared weights (of standardised embeddings) against the mean loss
     balanced    classification: every class counts the same, however often it occurs
     rates       of the N examples in samples/s, for a head that knows the rate
+    kind        of ``heads.kinds.KINDS``; left out: 'classification' for names, 'regression' for numbers
     """
     x = np.asarray(embeddings, np.float64)
     mean = x.mean(0).astype(np.float32) if normalisation == "cl2n" else None
@@ -35,8 +38,8 @@ def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "
     rate = None
     if rates is not None:
         rate = RateCode()
-        bumps = rate(rates)
-        x = np.concatenate([x, bumps], 1)
+        basis = rate(rates)
+        x = np.concatenate([x, basis], 1)
         centre, spread = (np.append(v, np.full(rate.count, s)) for v, s in ((centre, 0.0), (spread, 1.0)))
     targets = np.asarray(targets)
     if targets.dtype.kind in "US":
@@ -63,8 +66,9 @@ def fit_linear(embeddings, targets, *, task: str, model: str = "", unit: str = "
     weight = weight / spread
     bias = bias - weight @ centre
     layer = weight.astype(np.float32), bias.astype(np.float32)
-    return Head("regression" if options else "classification", task, model, tuple(map(str, labels)), (layer,),
-                normalisation=normalisation, mean=mean, rate=rate, **options)
+    kind = kind or ("regression" if options else "classification")
+    return Head(kind, task, model, tuple(map(str, labels)), (layer,), normalisation=normalisation, mean=mean,
+                rate=rate, **options)
 
 
 def _fit_logistic(x: np.ndarray, index: np.ndarray, classes: int, penalty: float, share: np.ndarray):

@@ -7,38 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from radiofm_ml.arguments import is_number
-from radiofm_ml.fewshot.calibration import softmax
 from radiofm_ml.fewshot.geometry import NORMALISATIONS, normalise
-from radiofm_ml.heads.rates import RateCode
+from radiofm_ml.heads.error import HeadError
+from radiofm_ml.heads.kinds import KINDS, Outputs
 
-KINDS = ("classification", "regression")
 ACTIVATIONS = {"relu": lambda x: np.maximum(x, 0.0)}
 
 
-class HeadError(ValueError):
-    """A head that cannot be used; one line that names the file and the key."""
-
-
 @dataclass(frozen=True)
-class Head:
+class Head(Outputs):
     """A head, ready to use.
 
-    kind            'classification' or 'regression'
+    kind            of ``heads.kinds.KINDS``, one without a decoder
     task            a word for what is decided, such as 'modulation' or 'position'
     model           id of the bundle whose embeddings it reads
     labels          the classes, or the names of the numbers
     layers          ((weight (out, in), bias (out,)), ...): one for a linear head, more for an MLP; the first
-                    reads the normalised embedding and, behind it, the bumps of ``rate``
+                    reads the normalised embedding and, behind it, the values of ``rate``
     activation      between the layers: 'relu'
     normalisation   of the embedding: 'none', 'l2', or 'cl2n' with ``mean`` (see ``geometry.normalise``)
-    temperature     classification: probabilities are softmax(output / temperature)
-    unit            regression: of the numbers, such as 'm' or 'deg'
-    scale, offset   regression: number = output * scale + offset, each one number or one for each
-    rate            how it sees the sample rate; None: not at all
+    temperature, unit, scale, offset, rate   as of ``heads.kinds.Outputs``
     """
 
     kind: str
@@ -49,11 +42,6 @@ class Head:
     activation: str = "relu"
     normalisation: str = "none"
     mean: np.ndarray | None = None
-    temperature: float = 1.0
-    unit: str = ""
-    scale: tuple[float, ...] = (1.0,)
-    offset: tuple[float, ...] = (0.0,)
-    rate: RateCode | None = None
 
     def __post_init__(self):
         _validate(self)
@@ -65,7 +53,7 @@ class Head:
     def embedding_size(self) -> int:
         return self.layers[0][0].shape[1] - (self.rate.count if self.rate else 0)
 
-    def __call__(self, embeddings, rates=None) -> np.ndarray:
+    def __call__(self, embeddings: ArrayLike, rates: ArrayLike | None = None) -> np.ndarray:
         """Probabilities or numbers, float64 (N, len(labels)), of raw embeddings (N, D).
 
         rates: of the N tiles in samples/s, where the head has a ``rate``; else not read. Raises ValueError.
@@ -77,12 +65,10 @@ class Head:
             if i:
                 x = ACTIVATIONS[self.activation](x)
             x = x @ weight.T + bias
-        if self.kind == "classification":
-            return softmax(x / self.temperature)
-        return x * np.array(self.scale) + np.array(self.offset)
+        return KINDS[self.kind].finish(x, self)
 
 
-def read_rates(head, rates, n: int) -> np.ndarray:
+def read_rates(head: Any, rates: ArrayLike | None, n: int) -> np.ndarray:
     """What a head with a ``rate`` sees of the sample rates of ``n`` tiles: float32 (n, count). Raises
     ValueError where they are missing."""
     if rates is None or len(rates) != n:
@@ -91,8 +77,9 @@ def read_rates(head, rates, n: int) -> np.ndarray:
 
 
 def _validate(head: Head) -> None:
-    if head.kind not in KINDS:
-        raise HeadError(f"key 'kind' must be one of {', '.join(KINDS)}, got {head.kind!r}")
+    plain = [name for name, kind in KINDS.items() if not kind.decodes]
+    if head.kind not in plain:
+        raise HeadError(f"key 'kind' must be one of {', '.join(plain)}, got {head.kind!r}")
     if head.activation not in ACTIVATIONS:
         raise HeadError(f"key 'activation' must be one of {', '.join(ACTIVATIONS)}, got {head.activation!r}")
     if head.normalisation not in NORMALISATIONS:
@@ -108,7 +95,7 @@ def _validate(head: Head) -> None:
     validate_outputs(head, size)
 
 
-def validate_outputs(head, size: int) -> None:
+def validate_outputs(head: Any, size: int) -> None:
     """Check what heads of every form say of their ``size`` outputs. Raises HeadError."""
     if not isinstance(head.task, str) or not head.task:
         raise HeadError("key 'task' must be a word for what the head decides")
@@ -116,18 +103,7 @@ def validate_outputs(head, size: int) -> None:
     named = all(isinstance(v, str) and v for v in labels)
     if not named or len(set(labels)) != len(labels) or len(labels) != size:
         raise HeadError(f"key 'labels' must be {size} different names, one for each output of the last layer")
-    if head.kind != "regression":
-        if len(labels) < 2 or not is_number(head.temperature) or head.temperature <= 0:
-            raise HeadError(f"a {head.kind} head needs two labels or more and a 'temperature' above 0")
-        return
-    if not labels:
-        raise HeadError("key 'labels' must name the numbers")
-    if not isinstance(head.unit, str):
-        raise HeadError("key 'unit' must be a word")
-    for key in ("scale", "offset"):
-        values = getattr(head, key)
-        if not isinstance(values, tuple) or len(values) not in (1, size) or not all(map(is_number, values)):
-            raise HeadError(f"key '{key}' must be a list of 1 or {size} finite numbers")
+    KINDS[head.kind].check(head, size)
 
 
 def _validate_layers(layers: Sequence) -> int:

@@ -3,25 +3,27 @@
 """The receiver's sample rate as numbers that a head can read beside an embedding.
 
 Tiles do not show it: AIS at 96 kS/s and Bluetooth at 10 MS/s look alike. The encoder stays without it, so
-that its embeddings serve any receiver; a head that knows the rate can tell such signals apart.
+that its embeddings serve any receiver; a head that knows the rate can separate such signals.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.arguments import is_number, is_whole
 
 
 @dataclass(frozen=True)
 class RateCode:
-    """Smooth bumps of the rate's decimal logarithm, evenly spaced, so that a linear map of them is any smooth
-    function of it.
+    """Gaussian basis functions of the rate's decimal logarithm, evenly spaced, so that a linear map of them
+    is any smooth function of it.
 
-    low, high  log10 of samples/s: centres of the first and the last bump; rates beyond count as these
-    count      how many bumps
+    low, high  log10 of samples/s: centres of the first and the last; rates beyond count as these
+    count      how many
     width      standard deviation of each, in decades
     height     of each; at 4 their spread over evenly drawn rates is about that of standardised features
     """
@@ -42,7 +44,7 @@ class RateCode:
         if not self.low < self.high or self.width <= 0 or self.height <= 0:
             raise ValueError("low must be below high, width and height above 0")
 
-    def __call__(self, rates) -> np.ndarray:
+    def __call__(self, rates: ArrayLike) -> np.ndarray:
         """float32 (N, count) of N rates in samples/s. Raises ValueError for one that is not above 0."""
         rates = np.asarray(rates, np.float64)
         if rates.ndim != 1 or not (np.isfinite(rates) & (rates > 0)).all():
@@ -55,7 +57,7 @@ class RateCode:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values) -> RateCode:
+    def from_dict(cls, values: Any) -> RateCode:
         """Raises ValueError."""
         if not isinstance(values, dict) or values.keys() != cls.__dataclass_fields__.keys():
             raise ValueError(f"must be an object with {', '.join(cls.__dataclass_fields__)}")

@@ -12,15 +12,21 @@ Heads that begin at the embedding read no layers, but the embedding.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml import heads
 from radiofm_ml.engines import accelerate, torch_threads
 from radiofm_ml.heads.boxes import Box, box_band, box_samples, find_boxes
-from radiofm_ml.heads.head import HeadError
+from radiofm_ml.heads.error import HeadError
+
+if TYPE_CHECKING:
+    from radiofm_ml.heads.head import Head
+    from radiofm_ml.heads.tuned import TunedHead
 
 TILE = -1  # the layer that is the tile itself
 
@@ -28,15 +34,16 @@ TILE = -1  # the layer that is the tile itself
 class HeadEngine:
     """A head and all it needs.
 
-    head     a ``heads.Head`` or a ``models.tuned.TunedHead``, attached
+    head     a ``heads.Head`` or a ``heads.tuned.TunedHead``, attached
     layers   what it reads: () for the embedding; L for tokens before block L, ``TILE`` for the tile
     shapes   of each layer: (rows, columns)
     spec     of the bundle's tiles; None for a head on embeddings
 
-    Where ``head.rate`` is not None, ``predict`` needs the sample rates, too.
+    Where the head has a ``rate``, ``predict`` needs the sample rates, too.
     """
 
-    def __init__(self, head, bundle: bundles.Bundle | None = None, threads: int = 1, precision: str = "auto"):
+    def __init__(self, head: Head | TunedHead, bundle: bundles.Bundle | None = None, threads: int = 1,
+                 precision: str = "auto"):
         self.head, self.spec, self._threads = head, None, threads
         self.layers, self.shapes = (), {}
         if head.input == "embedding":
@@ -58,7 +65,8 @@ class HeadEngine:
         self.layers = tuple(self.shapes)
         accelerate(head, precision)
 
-    def predict(self, inputs: np.ndarray | dict[int, np.ndarray], rates=None) -> np.ndarray:
+    def predict(self, inputs: np.ndarray | dict[int, np.ndarray],
+                rates: ArrayLike | None = None) -> np.ndarray:
         """Probabilities or numbers (N, K), or (N, K, rows, columns) of a segmentation.
 
         inputs: embeddings float32 (N, D), or of each of ``layers`` a float32 (N, *shape). rates: of the N
@@ -95,9 +103,9 @@ def open_head(ref: str | os.PathLike, bundle: str | os.PathLike | bundles.Bundle
     if head.input == "embedding":
         return HeadEngine(head)
     if not bundle:
-        home = heads.folder(ref).resolve().parent
-        inside = home.name == "heads" and (home.parent / "config.json").is_file()
-        bundle = home.parent if inside else head.model.partition("@")[0]
+        parent = heads.folder(ref).resolve().parent
+        inside = parent.name == "heads" and (parent.parent / "config.json").is_file()
+        bundle = parent.parent if inside else head.model.partition("@")[0]
     if not bundle:
         raise HeadError(f"{ref}: does not say which model it is for; name its bundle")
     return HeadEngine(head, bundles.load(bundle, bundles.TILES), threads, precision)

@@ -27,149 +27,26 @@ maps normalised tokens (N, 1 + T, dim), and the tiles beside them where it has `
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 from torch.nn import functional as F
 
-from radiofm_ml.arguments import is_number, is_whole
-from radiofm_ml.heads.head import HeadError, read_rates, validate_outputs
-from radiofm_ml.heads.rates import RateCode
-from radiofm_ml.models.lora import LoraConfig, add_lora, merge_lora
-from radiofm_ml.models.vit import ViT, ViTConfig, sincos_positions
+from radiofm_ml.heads.error import HeadError
+from radiofm_ml.heads.head import read_rates
+from radiofm_ml.heads.kinds import KINDS
+from radiofm_ml.heads.tuned_config import FrontConfig, TunedConfig
+from radiofm_ml.models.lora import add_lora, merge_lora
+from radiofm_ml.models.vit import ViT, sincos_positions
+
+if TYPE_CHECKING:
+    from radiofm_ml.bundle import Bundle
 
 _TRUNK = ("tile_rows", "tile_cols", "patch_rows", "patch_cols", "dim", "depth", "heads", "mlp_ratio",
           "positions", "norm_eps")
-KINDS = ("classification", "regression", "segmentation")
-
-
-@dataclass(frozen=True)
-class FrontConfig:
-    """How an array (C, H, W) becomes a tile: (x - mean) / std for each channel, one channel out of C by
-    learned weights (their average to begin with), resized to the tile."""
-
-    channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __post_init__(self):
-        if not is_whole(self.channels, 1, 4096):
-            raise HeadError(f"key 'front': channels must lie in 1..4096, got {self.channels!r}")
-        for name in ("mean", "std"):
-            values = getattr(self, name)
-            numbers = isinstance(values, tuple) and all(map(is_number, values))
-            if not numbers or len(values) != self.channels:
-                raise HeadError(f"key 'front': {name} must be a list of {self.channels} finite numbers")
-        if min(self.std) <= 0:
-            raise HeadError("key 'front': std must be above 0")
-
-
-@dataclass(frozen=True)
-class TunedConfig:
-    """What a tuned head is.
-
-    kind, task, model, labels, temperature, unit, scale, offset, rate: as of ``heads.Head``; a segmentation
-                has no rate
-    vit         the bundle's architecture, with the head's own read-out and projection
-    from_layer  first block that is the head's own, 0..depth; depth: none is
-    lora        the own blocks are the bundle's with these additions; None: whole copies
-    tokenizer   patch embedding and CLS token are the head's own
-    front       for arrays; None for tiles of the bundle
-    hidden      sizes of the layers between the read-out and the last one, with ReLU between
-    decoder     of a segmentation; an object with a 'kind', for ``models.segmentation.build_decoder``
-    """
-
-    kind: str
-    task: str
-    model: str
-    labels: tuple[str, ...]
-    vit: ViTConfig
-    from_layer: int
-    lora: LoraConfig | None = None
-    tokenizer: bool = False
-    front: FrontConfig | None = None
-    hidden: tuple[int, ...] = ()
-    decoder: dict | None = None
-    temperature: float = 1.0
-    unit: str = ""
-    scale: tuple[float, ...] = (1.0,)
-    offset: tuple[float, ...] = (0.0,)
-    rate: RateCode | None = None
-
-    def __post_init__(self):
-        if self.kind not in KINDS:
-            raise HeadError(f"key 'kind' must be one of {', '.join(KINDS)}, got {self.kind!r}")
-        validate_outputs(self, len(self.labels))
-        layer = self.from_layer
-        if not is_whole(layer, 0, self.vit.depth):
-            raise HeadError(f"key 'from_layer' must lie in 0..{self.vit.depth}, got {layer!r}")
-        if self.lora and layer == self.vit.depth:
-            raise HeadError("key 'lora': from_layer leaves no block for it")
-        if not isinstance(self.tokenizer, bool):
-            raise HeadError("key 'tokenizer' must be true or false")
-        for size in self.hidden:
-            if not is_whole(size, 1, 65536):
-                raise HeadError(f"key 'hidden' must be a list of sizes from 1 to 65536, got {size!r}")
-        if (self.kind == "segmentation") != (self.decoder is not None):
-            raise HeadError("kind 'segmentation' needs a 'decoder', and no other has one")
-        if self.decoder is not None and not isinstance(self.decoder.get("kind"), str):
-            raise HeadError("key 'decoder' must be an object with a 'kind'")
-        if self.rate and self.decoder is not None:
-            raise HeadError("key 'rate': a decoder does not read it")
-
-    @property
-    def input(self) -> str:
-        """Where the head begins: 'tokens' before block ``from_layer``, or at the 'tile'."""
-        return "tile" if self.tokenizer or self.front else "tokens"
-
-    def to_dict(self) -> dict:
-        """For head.json."""
-        values = {"kind": self.kind, "task": self.task, "model": self.model, "labels": list(self.labels),
-                  "input": self.input, "from_layer": self.from_layer, "architecture": self.vit.to_dict(),
-                  "lora": self.lora and self.lora.to_dict(), "tokenizer": self.tokenizer,
-                  "front": self.front and {**asdict(self.front), "mean": list(self.front.mean),
-                                           "std": list(self.front.std)},
-                  "hidden": list(self.hidden), "decoder": self.decoder,
-                  "rate": self.rate and self.rate.to_dict()}
-        if self.kind == "regression":
-            return values | {"unit": self.unit, "scale": list(self.scale), "offset": list(self.offset)}
-        return values | {"temperature": self.temperature}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> TunedConfig:
-        """Of the keys of head.json, 'rate' as ``RateCode``. Raises HeadError that names the key."""
-        types = {"labels": list, "architecture": dict, "hidden": list, "lora": (dict, type(None)),
-                 "front": (dict, type(None)), "decoder": (dict, type(None))}
-        for key, kind in types.items():
-            if not isinstance(values.get(key), kind) or key not in values:
-                raise HeadError(f"key '{key}' is missing or of the wrong type")
-        architecture = dict(values["architecture"])
-        if architecture.pop("kind", None) != "vit":
-            raise HeadError("key 'architecture': kind must be 'vit'")
-        front = values["front"]
-        try:
-            vit = ViTConfig.from_dict(architecture)
-            lora = None if values["lora"] is None else LoraConfig.from_dict(values["lora"])
-        except (ValueError, TypeError) as error:
-            raise HeadError(f"key 'architecture' or 'lora': {error}") from None
-        if front is not None:
-            lists = {key: tuple(v) if isinstance(v, list) else v for key, v in front.items()}
-            try:
-                front = FrontConfig(**lists)
-            except TypeError:
-                raise HeadError("key 'front' must be an object with channels, mean and std") from None
-        options = {key: values[key] for key in ("temperature", "unit", "rate") if key in values}
-        for key in ("scale", "offset"):
-            if key in values:
-                options[key] = tuple(values[key]) if isinstance(values[key], list) else values[key]
-        made = cls(values["kind"], values["task"], values["model"], tuple(values["labels"]), vit,
-                   values.get("from_layer"), lora, values.get("tokenizer"), front, tuple(values["hidden"]),
-                   values["decoder"], **options)
-        if values.get("input") != made.input:
-            raise HeadError(f"key 'input' is {values.get('input')!r}, the parts make it '{made.input}'")
-        return made
 
 
 class Front(nn.Module):
@@ -302,7 +179,7 @@ class TunedHead(nn.Module):
             if part is not None:
                 yield from part.parameters()
 
-    def attach(self, bundle) -> TunedHead:
+    def attach(self, bundle: Bundle) -> TunedHead:
         """Take what the head does not carry from its bundle, and get ready to predict; returns self.
 
         Blocks that are not the head's own are the bundle's, not copies. Raises HeadError if the head was made
@@ -350,7 +227,7 @@ class TunedHead(nn.Module):
         """What ``layers`` read (N, features), of tokens before block ``from_layer``."""
         return self.encoder.projection(self.encoder.read_out(self._encoded(tokens)))
 
-    def beside(self, rates, n: int) -> torch.Tensor | None:
+    def beside(self, rates: ArrayLike | None, n: int) -> torch.Tensor | None:
         """What ``layers`` read beside the features, float32 (n, count), of ``n`` sample rates; None where the
         head has no ``rate``. Raises ValueError where they are missing."""
         if self.rate is None:
@@ -382,14 +259,10 @@ class TunedHead(nn.Module):
 
     def finish(self, raw: torch.Tensor) -> np.ndarray:
         """Raw outputs to probabilities (over axis 1), or to numbers in ``unit``; float32."""
-        raw = raw.float()
-        if self.kind == "regression":
-            raw = raw * raw.new_tensor(self.config.scale) + raw.new_tensor(self.config.offset)
-        else:
-            raw = torch.softmax(raw / self.config.temperature, 1)
-        return raw.cpu().numpy()
+        return KINDS[self.kind].finish_tensor(raw.float(), self.config).cpu().numpy()
 
-    def predict(self, x: torch.Tensor, tiles: torch.Tensor | None = None, rates=None) -> np.ndarray:
+    def predict(self, x: torch.Tensor, tiles: torch.Tensor | None = None,
+                rates: ArrayLike | None = None) -> np.ndarray:
         """Probabilities or numbers, float32 (N, K), or (N, K, H, W) of a segmentation.
 
         x: as ``input`` says: tokens before block ``from_layer`` (N, 1 + T, dim), tiles (N, rows, cols), or

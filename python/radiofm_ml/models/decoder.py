@@ -14,7 +14,7 @@ class PatchDecoder(nn.Module):
     """From the encoded visible patches to a value for every patch.
 
     dim, depth, heads   of the decoder, which may be much smaller than the encoder
-    outputs             numbers to tell of each patch: its pixels, or a latent vector
+    outputs             numbers to predict of each patch: its pixels, or a latent vector
     """
 
     def __init__(self, vit: ViTConfig, outputs: int, dim: int = 128, depth: int = 4, heads: int = 8):

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 class DeepBeam(nn.Module):
     """Beams, or angles, of raw I/Q.
 
-    classes   beams or angles to tell apart
+    classes   beams or angles to decide between
     blocks    blocks of I/Q in an example
     kernels, kernel, layers   kernels of a convolution, their length (odd), convolutions
     dense     outputs of each of the two hidden dense layers

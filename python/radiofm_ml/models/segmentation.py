@@ -3,7 +3,7 @@
 """The small transformer that says of every pixel of a tile what it shows, from a frozen encoder's tokens.
 
 As arXiv 2411.09996 has it: two blocks as wide as the pre-training decoder, and a linear map to the pixels of
-each patch. A token tells what is in its patch, and only roughly where; so the decoder may see the patch's own
+each patch. A token says what is in its patch, and only roughly where; so the decoder may see the patch's own
 pixels beside it, which have the edges (``pixels``), and a small convolution over the tile may go over the
 result (``detail``).
 """

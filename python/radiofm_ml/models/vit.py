@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from radiofm_ml.arguments import is_whole
+from radiofm_ml.arguments import is_number, is_whole
 
 # encoder (dim, depth, heads); 'small' is the published 6.3 M encoder (arXiv 2511.15162), S, M and L those of
 # 2411.09996
@@ -65,9 +65,9 @@ class ViTConfig:
             low = 0 if f.name == "projection" else 1
             if not is_whole(value, low, 65536):
                 raise ValueError(f"{f.name} must be a whole number from {low} to 65536, got {value!r}")
-        if not isinstance(self.mlp_ratio, (int, float)) or not 0 < self.mlp_ratio <= 16:
+        if not is_number(self.mlp_ratio, high=16) or self.mlp_ratio <= 0:
             raise ValueError(f"mlp_ratio must be a number up to 16, got {self.mlp_ratio!r}")
-        if not isinstance(self.norm_eps, float) or not 0 < self.norm_eps < 1:
+        if not is_number(self.norm_eps) or not 0 < self.norm_eps < 1:
             raise ValueError(f"norm_eps must be a number between 0 and 1, got {self.norm_eps!r}")
         if self.positions not in ("sincos", "stored"):
             raise ValueError(f"positions must be 'sincos' or 'stored', got {self.positions!r}")
@@ -135,7 +135,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         n, t, d = x.shape
         q, k, v = self.qkv(x).view(n, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         if x.is_cuda or not torch.is_grad_enabled():
@@ -162,7 +162,7 @@ class Block(nn.Module):
             nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim)),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x + self._kept(self.attention(self.norm1(x)))
         return x + self._kept(self.mlp(self.norm2(x)))
 

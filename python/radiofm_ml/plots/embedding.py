@@ -47,9 +47,9 @@ def draw_embedding(path: str | os.PathLike, embeddings: np.ndarray, labels: Sequ
 
     fig = style.figure(10, 7.2)
     plot = fig.add_axes((0.075, 0.09, 0.905, 0.83))
-    strangers = [name for name in dict.fromkeys(labels) if name not in prototypes]
-    marks = dict(zip(strangers, "Dsv^<>pXP" * (len(strangers) // 9 + 1), strict=False))
-    for name in strangers:
+    unknown_names = [name for name in dict.fromkeys(labels) if name not in prototypes]
+    marks = dict(zip(unknown_names, "Dsv^<>pXP" * (len(unknown_names) // 9 + 1), strict=False))
+    for name in unknown_names:
         at = points[labels == name]
         plot.scatter(*at.T, s=34, marker=marks[name], color=style.UNKNOWN, alpha=0.75, linewidth=0, zorder=2,
                      label=f"{name} (never taught)")

@@ -20,12 +20,8 @@ def draw_rates(path: str | os.PathLike, rows: Sequence[dict], *, title: str = ""
     """Write a picture with a panel for each metric: share called unknown against the stated rate, of known
     signals (solid, with the wider interval at 95 %; thin, for each number of labels) and of unknown ones
     (dashed), a colour for each number of shots. rows: of ``evaluate.fewshot_check.check``."""
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    fig = style.figure(1 + 5.2 * len(metrics), 5.6)
-    colours = style.colours(sorted({row["shots"] for row in rows}))
-    for i, metric in enumerate(metrics):
-        axes = fig.add_subplot(1, len(metrics), i + 1)
-        style.dress(axes, grid=True)
+    fig, panels, colours = _panels(rows)
+    for i, (metric, axes) in enumerate(panels.items()):
         lowest = 1.0
         for row, mark in zip([r for r in rows if r["metric"] == metric], MARKS * 4, strict=False):
             colour, name = colours[row["shots"]], f"{row['shots']} shot{'s' * (row['shots'] > 1)}"
@@ -61,12 +57,8 @@ def draw_rates(path: str | os.PathLike, rows: Sequence[dict], *, title: str = ""
 def draw_reliability(path: str | os.PathLike, rows: Sequence[dict], *, title: str = "") -> None:
     """Write a reliability diagram with a panel for each metric: share right against the mean probability, in
     bins of equal width. Above the diagonal the classifier is too modest, below it too sure."""
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    fig = style.figure(1 + 5.2 * len(metrics), 5.6)
-    colours = style.colours(sorted({row["shots"] for row in rows}))
-    for i, metric in enumerate(metrics):
-        axes = fig.add_subplot(1, len(metrics), i + 1)
-        style.dress(axes, grid=True)
+    fig, panels, colours = _panels(rows)
+    for i, (metric, axes) in enumerate(panels.items()):
         axes.plot([0, 1], [0, 1], color=style.FAINT, lw=1)
         for row, mark in zip([r for r in rows if r["metric"] == metric], MARKS * 4, strict=False):
             bins = row["reliability"]["width"]
@@ -85,6 +77,16 @@ def draw_reliability(path: str | os.PathLike, rows: Sequence[dict], *, title: st
         axes.legend(facecolor=style.BACKGROUND, edgecolor="#3a4352", labelcolor=style.TEXT, fontsize=9,
                     loc="upper left")
     _finish(fig, path, title)
+
+
+def _panels(rows: Sequence[dict]) -> tuple:
+    """(figure, {metric: axes}, {shots: colour})."""
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    fig = style.figure(1 + 5.2 * len(metrics), 5.6)
+    panels = {metric: fig.add_subplot(1, len(metrics), i + 1) for i, metric in enumerate(metrics)}
+    for axes in panels.values():
+        style.dress(axes, grid=True)
+    return fig, panels, style.colours(sorted({row["shots"] for row in rows}))
 
 
 def _finish(fig, path: str | os.PathLike, title: str) -> None:

@@ -80,11 +80,11 @@ def _draw_matrix(axes, counts: np.ndarray, cell: float) -> None:
     large = 13 if cell > 0.7 else 10.5
     for row, column in zip(*np.nonzero(counts), strict=True):
         bright = share[row, column] > (0.75 if row == column else 0.4)
-        ink = style.BACKGROUND if bright else style.TEXT
+        colour = style.BACKGROUND if bright else style.TEXT
         percent = 100 * share[row, column]
         text = f"{percent:.0f}" if percent >= 1 else "<1"
-        axes.text(column, row - 0.02, text, color=ink, size=large, weight="bold", ha="center", va="bottom")
-        axes.text(column, row + 0.07, _short(counts[row, column]), color=ink, size=large - 3, alpha=0.85,
+        axes.text(column, row - 0.02, text, color=colour, size=large, weight="bold", ha="center", va="bottom")
+        axes.text(column, row + 0.07, _short(counts[row, column]), color=colour, size=large - 3, alpha=0.85,
                   ha="center", va="top")
     for row in np.flatnonzero(total[:, 0] == 0):  # a label without a true example says so
         axes.text((size - 1) / 2, row, "no example", color=style.FAINT, size=9, ha="center", va="center")

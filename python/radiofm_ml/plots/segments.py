@@ -11,9 +11,8 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
+from radiofm_ml.heads.metrics import IGNORED
 from radiofm_ml.plots.style import BACKGROUND, TEXT, UNKNOWN, colours, dress, figure, save
-
-_IGNORED = 255
 
 
 def draw_segments(path: str | os.PathLike, tiles: np.ndarray, truth: np.ndarray, decided: np.ndarray,
@@ -36,7 +35,7 @@ def draw_segments(path: str | os.PathLike, tiles: np.ndarray, truth: np.ndarray,
             ax.set(xticks=[], yticks=[])
         row[0].imshow(tile, cmap="magma", aspect="auto", interpolation="nearest")
         for ax, picture in zip(row[1:], pictures, strict=True):
-            index = np.where(picture == _IGNORED, len(names), picture)
+            index = np.where(picture == IGNORED, len(names), picture)
             ax.imshow(index, cmap=scale, vmin=-0.5, vmax=len(names) + 0.5, aspect="auto",
                       interpolation="nearest")
     patches = [Patch(color=colour, label=name) for name, colour in zip(names[1:], shown[1:], strict=True)]

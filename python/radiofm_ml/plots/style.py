@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -34,14 +35,18 @@ def figure(width: float, height: float) -> Figure:
 
 
 def save(fig: Figure, path: str | os.PathLike) -> None:
-    """Write a picture in the format of its name, as a whole or not at all; a PNG says who drew it."""
-    form = Path(path).suffix[1:].lower() or "png"
+    """Write a picture in the format of its name (PNG without an ending), as a whole or not at all; a PNG says
+    who drew it. Raises OSError, and ValueError for an ending that is no picture's."""
+    path = Path(path)
+    if not path.suffix:
+        path = path.with_name(f"{path.name}.png")
+    form = path.suffix[1:].lower()
     about = {"Software": GENERATOR} if form == "png" else None
     with atomic.replacing(path, durable=False) as part:
         fig.savefig(part, format=form, facecolor=BACKGROUND, metadata=about)
 
 
-def dress(axes, grid: bool = False) -> None:
+def dress(axes: Axes, grid: bool = False) -> None:
     """Colours of an axes' frame, ticks and names."""
     axes.set_facecolor(BACKGROUND)
     for spine in axes.spines.values():

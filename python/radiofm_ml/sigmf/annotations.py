@@ -643,7 +643,8 @@ def format_datetime(moment: tuple[int, float]) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
 
 
-def check_decision(start, count, label, lower=None, upper=None, confidence=None, *texts) -> None:
+def check_decision(start: int, count: int, label: str, lower: float | None = None, upper: float | None = None,
+                   confidence: float | None = None, *texts: str) -> None:
     """Raises ValueError for what ``AnnotationWriter.add`` refuses. texts: model, task, comment."""
     if start < 0 or count < 1 or start + count > 2**63 - 1:
         raise ValueError(f"samples {start} + {count} are no stretch of a recording")

@@ -21,7 +21,7 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def shown(value, length: int = 60) -> str:
+def shown(value: object, length: int = 60) -> str:
     """``value`` as Python writes it, the middle of a long one left out."""
     text = repr(value)
     return text if len(text) <= length else f"{text[:length // 2]}...{text[-length // 4:]}"

@@ -34,8 +34,8 @@ _WHOLE = {"core:num_channels", "core:offset", "core:trailing_bytes", "core:sampl
 def check(metadata: dict) -> None:
     """Raises ValueError that names the key where ``metadata`` breaks the schema of ``.sigmf-meta`` files.
 
-    What ``sigmf.validate`` checks, but for the order of captures and annotations; the schema itself is
-    prepared once (sigmf does that anew for every file, which takes 50 ms).
+    What the package sigmf's ``validate`` checks, but for the order of captures and annotations; the schema
+    itself is prepared once (sigmf does that anew for every file, which takes 50 ms).
     """
     _raise_best(_validator().iter_errors(metadata))
 

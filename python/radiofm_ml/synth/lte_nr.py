@@ -4,7 +4,7 @@
 
 Our downlinks (``synth.signals``), fully loaded, LTE in FDD and NR in TDD as most are on the air, through our
 channel and numbered front ends, in the files that MathWorks' spectrum-sensing data come in;
-``data.segmentation`` reads both. A picture is 256 rows of one 256-bin FFT each, spread over 5 ms (there 40);
+``tasks.segmentation`` reads both. A picture is 256 rows of one 256-bin FFT each, spread over 5 ms (there 40);
 it shows noise, LTE, NR, or both side by side. As there, a carrier's label covers its band from the first row
 to the last, the pauses of TDD included.
 """
@@ -24,7 +24,7 @@ from radiofm_ml.heads.boxes import paint
 from radiofm_ml.spectrogram import SpectrogramSpec, rows_from_iq
 from radiofm_ml.synth.channel import channel
 from radiofm_ml.synth.frontend import FrontEnd, white_noise
-from radiofm_ml.synth.scene import hear
+from radiofm_ml.synth.scene import receive
 from radiofm_ml.synth.signals import lte, nr
 from radiofm_ml.synth.waveforms import Rng
 
@@ -58,7 +58,7 @@ def frame(rng: Rng, front_end: FrontEnd, contents: tuple[str, ...] | None = None
     iq, labels, carriers = white_noise(n, rng), np.zeros((SIZE, SIZE), np.uint8), []
     signals = [(name, _signal(name, rng)) for name in contents]
     for (name, signal), offset in zip(signals, _side_by_side([s for _, s in signals], rng), strict=True):
-        x, emissions = hear(signal, 0, SAMPLE_RATE, n, offset)
+        x, emissions = receive(signal, 0, SAMPLE_RATE, n, offset)
         x = channel(x, rng, _LONGEST_ECHO * SAMPLE_RATE)
         snr = float(rng.uniform(*snr_db))
         lower, upper = min(e.lower for e in emissions), max(e.upper for e in emissions)

@@ -17,7 +17,7 @@ synthetic files share shape, names, units and range with the published ones, not
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -130,7 +130,8 @@ def features(response: np.ndarray, snr_db: float, rng: np.random.Generator) -> n
 
 
 def write_positioning(folder: str | os.PathLike, positions: int, seed: int = 0,
-                      snr_db: Sequence[int] = SNR_DB, track=lambda items, label: items) -> list[Path]:
+                      snr_db: Sequence[int] = SNR_DB, track: Callable = lambda items,
+                      label: items) -> list[Path]:
     """Write dataset_SNR{snr}_outdoor.mat for every SNR into ``folder``; the same positions in each.
 
     The files appear under their names when they are whole. Returns their paths. Raises ValueError.

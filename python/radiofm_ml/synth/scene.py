@@ -9,7 +9,7 @@ Every step carries the boxes along, to the sample and the hertz; what leaves the
 is clipped from them.
 
 **SNR** is the signal's power while it is on over the noise in its own band, between the box's edges, after
-the channel: the height of its average power density over the noise's. What the receiver does not hear of a
+the channel: the height of its average power density over the noise's. What the receiver does not take in of a
 signal wider than its band counts in neither.
 """
 
@@ -58,7 +58,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a receiver hears.
+    """What a receiver delivers.
 
     samples      complex64 (n,)
     sample_rate  in samples/s
@@ -167,7 +167,7 @@ def window(signal: Signal, count: int, rng: Rng, on: bool = True) -> int:
     return int(rng.integers(0, last + 1))
 
 
-def hear(
+def receive(
     signal: Signal, start: int, rate: float, n: int, offset: float = 0.0, largest: int = 20000
 ) -> tuple[np.ndarray, list[Emission]]:
     """``n`` samples at ``rate`` of the signal from its sample ``start`` on, moved by ``offset`` Hz.
@@ -209,7 +209,7 @@ def _moved(e: Emission, ratio: float, first: int, skip: int, n: int, offset: flo
 def _arrive(kind, signal, rate, n, offset, snr_db, rng, on, main, largest=20000):
     """The signal at the aerial, over noise of mean power 1 in the whole band: samples and boxes."""
     count = math.ceil(n * signal.sample_rate / rate)
-    x, emissions = hear(signal, window(signal, count, rng, on), rate, n, offset, largest)
+    x, emissions = receive(signal, window(signal, count, rng, on), rate, n, offset, largest)
     if not emissions:
         return np.zeros(n, np.complex64), []
     if rng.random() < 0.25:

@@ -15,9 +15,9 @@ import importlib
 from pathlib import Path
 
 from radiofm_ml.spectrogram import SpectrogramSpec
-from radiofm_ml.tasks.task_data import TaskData, TaskError, split_groups
+from radiofm_ml.tasks.task_data import TaskData, TaskError, split_groups, take_turns
 
-__all__ = ["LOADERS", "TaskData", "TaskError", "load_task", "split_groups"]
+__all__ = ["LOADERS", "TaskData", "TaskError", "load_task", "split_groups", "take_turns"]
 
 # Task: module and function of its loader.
 LOADERS: dict[str, tuple[str, str]] = {

@@ -73,32 +73,31 @@ def _load(path: Path, per_config: int) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _task(path: Path, seed: int, kind: str, per_config: int, share: float) -> TaskData:
+def _read(path: Path, seed: int, per_config: int, share: float) -> tuple[dict, dict]:
+    """(arrays, what TaskData says of either task: inputs, groups, splits, facts)."""
     arrays = _load(path, per_config)
-    kinds = np.unique(arrays["label"], return_inverse=True)[1]
-    train, test = split_groups(arrays["config"], share, seed, kinds)
-    facts = {"responses": len(kinds), "configs": len(np.unique(arrays["config"])),
+    sights = np.unique(arrays["label"], return_inverse=True)[1]
+    train, test = split_groups(arrays["config"], share, seed, sights)
+    facts = {"responses": len(sights), "configs": len(np.unique(arrays["config"])),
              "responses_per_config": per_config,
              "test_configs": [int(c) for c in np.unique(arrays["config"][test])],
-             "split": f"{share:.0%} of the configs of each of {len(np.unique(kinds))} kinds held out"}
-    if kind == "classification":
-        task, labels, unit = "line-of-sight", SIGHT, ""
-        targets = np.array([LABELS[v] for v in arrays["label"]])
-    else:
-        task, labels, unit = "distance", ("distance",), "m"
-        targets = arrays["true_dist"].astype(np.float32)[:, None]
-        facts["target"] = "true distance, from the response alone"
-    return TaskData(task, kind, spectrograms(arrays["cir"]), targets, labels, arrays["config"],
-                    {"train": train, "test": test}, unit=unit, facts=facts)
+             "split": f"{share:.0%} of the configs of each of {len(np.unique(sights))} kinds held out"}
+    return arrays, {"inputs": spectrograms(arrays["cir"]), "groups": arrays["config"],
+                    "splits": {"train": train, "test": test}, "facts": facts}
 
 
 def load_sight(path: Path, spec: SpectrogramSpec, seed: int, *, per_config: int = 60,
                share: float = 1 / 3) -> TaskData:
     """LOS against NLOS, with and without a direct path; a third of the geometries are tested on."""
-    return _task(path, seed, "classification", per_config, share)
+    arrays, common = _read(path, seed, per_config, share)
+    return TaskData("line-of-sight", "classification", labels=SIGHT,
+                    targets=np.array([LABELS[v] for v in arrays["label"]]), **common)
 
 
 def load_ranging(path: Path, spec: SpectrogramSpec, seed: int, *, per_config: int = 60,
                  share: float = 1 / 3) -> TaskData:
     """Distance in metres; a third of the geometries, and so of the distances, are tested on."""
-    return _task(path, seed, "regression", per_config, share)
+    arrays, common = _read(path, seed, per_config, share)
+    common["facts"]["target"] = "true distance, from the response alone"
+    return TaskData("distance", "regression", labels=("distance",), unit="m",
+                    targets=arrays["true_dist"].astype(np.float32)[:, None], **common)

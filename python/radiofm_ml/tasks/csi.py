@@ -40,7 +40,7 @@ _ESP32_KEY = re.compile(r"(D\d+)_(e\d+)_(rx_tx|tx_rx)-x")
 class CsiFiles:
     """NTU-Fi HAR recordings, read when they are indexed: float32 (n, C, H, W).
 
-    files: paths of .mat files, whose headers are checked at once. prepare: (3, 114, packets) to (C, H, W).
+    files: paths of .mat files, owners headers are checked at once. prepare: (3, 114, packets) to (C, H, W).
     Raises TaskError naming the file, also while indexing.
     """
 
@@ -133,7 +133,7 @@ PREPARE = {"tile": prepare_tile, "sensefi": prepare_sensefi, "wavesfm": prepare_
 
 
 def person(name: str, activity: str) -> str:
-    """Who or which session a file's name tells of; '' where it tells nothing.
+    """Who or which session a file's name says; '' where it says neither.
 
     The last number counts the repetitions and the activity is known, so that 'box3_07' and 'fall3-2' of
     'box' and 'fall' give '3', 'user2_box_5' gives 'user2', and 'box12' gives ''.
@@ -147,7 +147,7 @@ def load_ntu_fi(path: Path, spec: SpectrogramSpec, seed: int, *, split: str = "g
                 preprocessing: str = "tile", share: float = 0.25) -> TaskData:
     """NTU-Fi HAR from its folder.
 
-    split: 'group', ``share`` of the persons (where no name tells one: of each activity's files) of both
+    split: 'group', ``share`` of the persons (where a name says none: of each activity's files) of both
     published parts are tested on; 'published', train_amp against test_amp, which share persons.
     preprocessing: see ``PREPARE``; tuning standardises and resizes what comes out.
     """
@@ -165,20 +165,20 @@ def load_ntu_fi(path: Path, spec: SpectrogramSpec, seed: int, *, split: str = "g
     targets = np.array([labels.index(activity) for _, activity, _ in found])
     parts = np.array([part for part, _, _ in found])
     persons = [person(file.name, activity) for _, activity, file in found]
-    told = all(persons)
+    named = all(persons)
     own = [f"{part}/{activity}/{file.name}" for part, activity, file in found]
     facts = {"source": "NTU-Fi HAR", "preprocessing": preprocessing, "files": len(found),
-             "persons": len(set(persons)) if told else None}
+             "persons": len(set(persons)) if named else None}
     if split == "published":
         # Persons are in both parts; groups only keep a person together when train_amp is split further.
-        whose = [f"{part}/{who}" for part, who in zip(parts, persons, strict=True)]
-        groups = np.array(whose if told else own)
+        owners = [f"{part}/{who}" for part, who in zip(parts, persons, strict=True)]
+        groups = np.array(owners if named else own)
         train, test = (np.flatnonzero(parts == part) for part in PARTS)
         facts["split"] = "published: train_amp against test_amp, the same persons in both"
     else:
-        groups = np.array(persons if told else own)
-        train, test = split_groups(groups, share, seed, None if told else targets)
-        facts["split"] = (f"{share:.0%} of the persons held out" if told else
+        groups = np.array(persons if named else own)
+        train, test = split_groups(groups, share, seed, None if named else targets)
+        facts["split"] = (f"{share:.0%} of the persons held out" if named else
                           f"{share:.0%} of each activity's files held out; their names tell no person")
     inputs = CsiFiles([file for _, _, file in found], PREPARE[preprocessing])
     return TaskData("activity", "classification", inputs, targets, labels, groups,

@@ -71,12 +71,12 @@ def load(folder: Path, spec: SpectrogramSpec, seed: int = 0) -> TaskData:
         raise TaskError(f"{folder}: all pictures are of '{names[0]}'; a label is what stands before the "
                         "first '_' of a name, or the folder's name")
     train, test = split_groups(groups, TEST_SHARE, seed, targets)
-    lonely = sorted(set(names) - {names[t] for t in targets[test]})
+    single = sorted(set(names) - {names[t] for t in targets[test]})
     return TaskData("signal", "classification", Pictures(files, spec), targets, names, groups,
                     {"train": train, "test": test},
                     facts={"pictures": len(files), "recordings": len(np.unique(groups)),
                            "split": "by recording (file name without its number) within each label",
-                           "labels_of_one_recording": lonely})
+                           "labels_of_one_recording": single})
 
 
 def _label(file: Path, folder: Path) -> tuple[str, str]:

@@ -19,6 +19,7 @@ The files hold the same positions, so all copies of a position belong to one gro
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class ChannelFiles:
     TaskError naming the file.
     """
 
-    def __init__(self, files: list[_File], prepare=lambda values: values):
+    def __init__(self, files: list[_File], prepare: Callable = lambda values: values):
         self.files, self.prepare = files, prepare
         self.starts = np.cumsum([0] + [len(f.position) for f in files])
         shape = (SCENES[files[0].scene].stations, ANTENNAS, BINS)
@@ -143,7 +144,7 @@ def prepare_tile(values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), 1, -1, values.shape[-1]).swapaxes(2, 3)
 
 
-def prepare_wavesfm(scene: PositioningScene):
+def prepare_wavesfm(scene: PositioningScene) -> Callable:
     """WavesFM's preprocessing: float32 (n, stations, 16, 193) to (n, stations, 224, 224)."""
     import torch
     from torch.nn.functional import interpolate

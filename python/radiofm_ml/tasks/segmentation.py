@@ -27,6 +27,7 @@ import torch
 
 from radiofm_ml.data.layouts import LTE_NR, LTE_NR_VALUES
 from radiofm_ml.heads.boxes import paint
+from radiofm_ml.heads.metrics import IGNORED
 from radiofm_ml.sigmf.recording import (
     UNKNOWN,
     Recording,
@@ -40,7 +41,6 @@ from radiofm_ml.tasks import TaskData, TaskError, split_groups
 
 _log = logging.getLogger(__name__)
 
-IGNORED = 255  # target of a pixel that does not count
 NOISE, SIGNAL = "noise", "signal"
 TEST_SHARE = 0.25  # of the groups
 GREY_DB = 60.0  # range that grey values 0..255 are taken for, where the picture does not say dB

@@ -10,7 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-KINDS = ("classification", "regression", "segmentation")
+from radiofm_ml.heads.kinds import KINDS
+
 
 class TaskError(ValueError):
     """Data that a task cannot be made of; one line that names the file and the cure."""
@@ -33,7 +34,7 @@ class TaskData:
     """A task's data, N examples, not yet shuffled.
 
     task     a word for what is decided, such as 'signal' or 'position'
-    kind     'classification', 'regression' or 'segmentation'
+    kind     of ``heads.kinds.KINDS``
     inputs   float32 (N, C, H, W); ``tiles`` true: C is 1 and they are model-ready tiles of the bundle's
              spec, else arrays of any size and scale, which tuning standardises and resizes
     targets  classification: int64 (N,) index into labels; regression: float32 (N, M) in ``unit``;
@@ -110,3 +111,12 @@ def split_groups(groups: np.ndarray, share: float, seed: int,
         second.append(members[:count])
     chosen = np.isin(groups, np.concatenate(second))
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def take_turns(members: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """``members`` (N,) in an order in which their ``groups`` (N,) take turns: the first of each group, then
+    the second of each, and so on; else in the order that they came in."""
+    turn, seen = np.empty(len(members), int), {}
+    for i, group in enumerate(groups.tolist()):
+        turn[i] = seen[group] = seen.get(group, -1) + 1
+    return members[np.argsort(turn, kind="stable")]

@@ -5,47 +5,16 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import gamma
 
 from radiofm_ml.spectrogram import SpectrogramSpec
+from radiofm_ml.train.settings import AugmentationSettings
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How far a tile may be changed; 0 leaves that change out.
-
-    mirror           probability of a turned spectrum (I and Q swapped)
-    frequency_roll   largest shift in frequency, as a share of the band; what leaves comes in again
-    time_roll        the same in time
-    gain_db          largest shift of the whole tile in dB, as a wrong noise floor would make it
-    noise_db         largest loss of signal-to-noise ratio, of every other tile: noise is added and the
-                     floor taken anew
-    erase            largest share of the rows set to the noise floor, as samples lost on the way
-    """
-
-    mirror: float = 0.5
-    frequency_roll: float = 1 / 16
-    time_roll: float = 0.0
-    gain_db: float = 0.0
-    noise_db: float = 0.0
-    erase: float = 0.0
-
-    def __post_init__(self):
-        for name, top in {
-            "mirror": 1,
-            "frequency_roll": 1,
-            "time_roll": 1,
-            "gain_db": 60,
-            "noise_db": 60,
-            "erase": 1,
-        }.items():
-            if not 0 <= getattr(self, name) <= top:
-                raise ValueError(
-                    f"augmentation: {name} must lie between 0 and {top}, got {getattr(self, name)}"
-                )
+class Augmentation(AugmentationSettings):
+    """The changes, at random."""
 
     def __call__(self, tile: np.ndarray, spec: SpectrogramSpec, rng: np.random.Generator) -> np.ndarray:
         """A changed copy of a tile, uint8 (tile_rows, tile_cols).

@@ -21,6 +21,7 @@ All on complex64 tensors (N, L), reproducible from the random generator's seed.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,7 +116,7 @@ def augment(x: torch.Tensor, config: BeamAugmentation, rng: np.random.Generator)
         x = torch.stack([row.roll(-start) for row, start in zip(x, starts, strict=True)])
     if config.phase or config.cfo:
         start = _uniform(rng, 0.0, 2 * math.pi if config.phase else 0.0, count)
-        x = x * _turning(start, 2 * math.pi * _uniform(rng, -config.cfo, config.cfo, count), length)
+        x = x * _rotation(start, 2 * math.pi * _uniform(rng, -config.cfo, config.cfo, count), length)
     if config.gain_db:
         x = x * 10 ** (_uniform(rng, -config.gain_db, config.gain_db, count) / 20)
     rms = _power(x).mean(1, keepdim=True).sqrt()
@@ -124,25 +125,25 @@ def augment(x: torch.Tensor, config: BeamAugmentation, rng: np.random.Generator)
     return x + rms * 10 ** (-_uniform(rng, *config.snr_db, count) / 20) * noise(x.shape, rng)
 
 
-def virtual_front_end(x: torch.Tensor, way: torch.Tensor, config: VirtualFrontEnd, receiver: Receiver,
+def virtual_front_end(x: torch.Tensor, label: torch.Tensor, config: VirtualFrontEnd, receiver: Receiver,
                       rng: np.random.Generator) -> torch.Tensor:
-    """Blocks (N, L), at the highest gain, of beams ``way`` (N,) as another front end would deliver them, each
-    at one of the gains of ``receiver``."""
-    ways, length = int(way.max()) + 1, x.shape[1]
+    """Blocks (N, L), at the highest gain, of beams ``label`` (N,) as another front end would deliver them,
+    each at one of the gains of ``receiver``."""
+    labels, length = int(label.max()) + 1, x.shape[1]
     strength = math.exp(rng.uniform(*(math.log(v) for v in config.strength)))
-    response = _response(ways, length, config.taps, strength, rng)
+    response = _response(labels, length, config.taps, strength, rng)
     response = response * _response(1, length, config.taps, config.receiver, rng)
-    loss = 10 ** (-_uniform(rng, 0.0, config.loss_db, ways) / 20)
+    loss = 10 ** (-_uniform(rng, 0.0, config.loss_db, labels) / 20)
     gain = torch.from_numpy(rng.integers(len(receiver.scale), size=len(x)))
-    amplitude = loss[way] * receiver.scale[gain, None]
+    amplitude = loss[label] * receiver.scale[gain, None]
     missing = (receiver.floor[gain, None] - amplitude.square() * receiver.floor[-1]).clamp_min(0).sqrt()
-    x = torch.fft.ifft(torch.fft.fft(x) * (response[way] * amplitude))
+    x = torch.fft.ifft(torch.fft.fft(x) * (response[label] * amplitude))
     x = (x + missing * noise(x.shape, rng)) * 10 ** (rng.uniform(-1, 1) * config.level_db / 20)
     image = config.imbalance * rng.uniform() * np.exp(2j * np.pi * rng.uniform())
     return x + image * x.conj()
 
 
-def noise(shape, rng: np.random.Generator) -> torch.Tensor:
+def noise(shape: Sequence[int], rng: np.random.Generator) -> torch.Tensor:
     """Complex white Gaussian noise of power 1."""
     parts = rng.standard_normal((*shape, 2), np.float32)
     return torch.view_as_complex(torch.from_numpy(parts)) * math.sqrt(0.5)
@@ -157,14 +158,14 @@ def _power(x: torch.Tensor) -> torch.Tensor:
     return x.real.square() + x.imag.square()
 
 
-def _turning(start: torch.Tensor, step: torch.Tensor, length: int) -> torch.Tensor:
+def _rotation(start: torch.Tensor, step: torch.Tensor, length: int) -> torch.Tensor:
     """exp(j (start + step n)), complex64 (N, length), as a product: of every 64th sample and the 63 after."""
     coarse = start + step * torch.arange(0, length, 64)
     fine = step * torch.arange(min(64, length))
     one = torch.ones(())
-    turns = torch.polar(one.expand_as(coarse), coarse)[:, :, None] * torch.polar(
+    rotations = torch.polar(one.expand_as(coarse), coarse)[:, :, None] * torch.polar(
         one.expand_as(fine), fine)[:, None]
-    return turns.flatten(1)[:, :length]
+    return rotations.flatten(1)[:, :length]
 
 
 def _response(count: int, length: int, taps: int, strength: float, rng: np.random.Generator) -> torch.Tensor:

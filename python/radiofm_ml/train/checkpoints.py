@@ -65,5 +65,5 @@ def open_log(folder: Path, first: int) -> TextIO:
     """The log, less what comes after the checkpoint: those steps are done again."""
     path = folder / LOG
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    path.write_text("".join(lines[:first]), encoding="utf-8")
+    atomic.write_text(path, "".join(lines[:first]), durable=False)
     return path.open("a", encoding="utf-8")

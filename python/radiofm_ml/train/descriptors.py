@@ -3,10 +3,10 @@
 """Descriptors of a tile: what its texture is like, wherever in the tile it lies.
 
 Numbers that need no label and that hardly change when the picture is moved in time or frequency: how levels
-are spread over rows, bins and pixels, how fast they come and go (modulation spectra along time, frequency and
-both), and how the middle of the energy moves. An encoder that can tell them from a part of the tile has seen
-bursts, keying, carriers and hopping. The idea is that of masked feature prediction (MaskFeat, 2112.09133),
-with features of the whole tile.
+are spread over rows, bins and pixels, how fast they come and go (modulation spectra along time, frequency
+and both), and how the middle of the energy moves. An encoder that can predict them from a part of the tile
+has seen bursts, keying, carriers and hopping. The idea is that of masked feature prediction (MaskFeat,
+2112.09133), with features of the whole tile.
 """
 
 from __future__ import annotations

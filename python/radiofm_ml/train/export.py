@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def sample_shards(shards: Sequence[Path], each: int, seed: int) -> np.ndarray:
 
 
 def receptions(
-    spec: SpectrogramSpec, each: int, seed: int, track=lambda items, label: items
+    spec: SpectrogramSpec, each: int, seed: int, track: Callable = lambda items, label: items
 ) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     """Synthetic transmissions of every kind, and noise, each heard over one link by one receiver.
 
@@ -136,7 +136,7 @@ def export(
     each: int = 8,
     seed: int = CALIBRATION_SEED,
     episodes: int = EPISODES,
-    track=lambda items, label: items,
+    track: Callable = lambda items, label: items,
 ) -> bundles.Bundle:
     """Make a bundle of a run.
 
@@ -183,7 +183,7 @@ def _taught(encoder: ViT, spec: SpectrogramSpec, each: int, seed: int, episodes:
 
 def calibrate_on_receptions(encoder: torch.nn.Module, spec: SpectrogramSpec, each: int = CALIBRATION_EACH,
                             seed: int = CALIBRATION_SEED, episodes: int = EPISODES,
-                            track=lambda items, label: items) -> dict:
+                            track: Callable = lambda items, label: items) -> dict:
     """A calibration (see ``fewshot.calibrate``) of an encoder of tiles, on ``each``
     synthetic receptions of a kind: an episode tells receptions apart, which is what a flowgraph is taught."""
     embeddings, _, groups = _heard(encoder, spec, each, seed, track)

@@ -17,7 +17,8 @@ import math
 
 import torch
 
-MASK_KINDS = ("random", "time", "frequency", "block", "mixed")
+from radiofm_ml.train.settings import MASK_KINDS
+
 BAND = 2.0  # mean thickness of a band in patches
 BLOCK_AREA, BLOCK_ASPECT = (0.15, 0.2), (0.75, 1.5)  # of I-JEPA's targets; aspect is rows over columns
 BLOCKS = 48  # enough to cover a tile at any ratio

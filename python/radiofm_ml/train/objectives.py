@@ -6,7 +6,7 @@ A term is called as ``term(encoder, tokens, batch)`` with the encoded visible pa
 returns a scalar; averaged over processes it is the term of the whole batch.
 
 ``Pixels``     masked spectrogram modeling as published (arXiv 2411.09996)
-``Latent``     latent vectors of hidden patches, told by a teacher that is a moving average of the encoder
+``Latent``     latent vectors of hidden patches, given by a teacher that is a moving average of the encoder
                (data2vec 2202.03555, M2D 2210.14648, I-JEPA 2301.08243)
 ``Contrast``   tiles of one group near to each other (SupCon, arXiv 2004.11362; two stretches of one
                recording as in Mod-CL, 2605.11875)
@@ -28,8 +28,6 @@ from radiofm_ml.models.decoder import PatchDecoder
 from radiofm_ml.models.vit import ViT, pooled
 from radiofm_ml.train import distributed
 from radiofm_ml.train.descriptors import describe
-
-OBJECTIVES = ("pixels", "latent")
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,7 @@ class Classify(Term):
 
 
 class Describe(Term):
-    """Mean squared error of the whole tile's descriptors, told from the pooled visible patches.
+    """Mean squared error of the whole tile's descriptors, predicted from the pooled visible patches.
 
     Each descriptor is standardised by its mean and deviation over the tiles seen so far (of about the last
     100 batches), and what is beyond 5 deviations is clipped.
@@ -170,7 +168,7 @@ class Describe(Term):
     def __init__(self, encoder: ViT, size: int):
         super().__init__()
         width = 4 * encoder.config.dim
-        self.head = nn.Linear(width, size)  # linear: what is told can be read from the read-out
+        self.head = nn.Linear(width, size)  # linear: what is predicted can be read from the read-out
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("square", torch.zeros(size))
         self.register_buffer("batches", torch.zeros(()))

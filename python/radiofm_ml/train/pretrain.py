@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -26,9 +26,8 @@ from radiofm_ml.models.vit import ViT, ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.train import checkpoints, distributed
 from radiofm_ml.train.descriptors import count as descriptor_count
-from radiofm_ml.train.masks import MASK_KINDS, masks
+from radiofm_ml.train.masks import masks
 from radiofm_ml.train.objectives import (
-    OBJECTIVES,
     Batch,
     Classify,
     Contrast,
@@ -38,79 +37,7 @@ from radiofm_ml.train.objectives import (
     Pretraining,
 )
 from radiofm_ml.train.reader import ShardReader, Tiles, prefetch
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """A run.
-
-    steps, batch_size     steps of the optimizer; tiles in a step, of all processes together
-    base_rate, warmup     learning rate at batch 256, scaled linearly (2111.06377, A.1); steps to reach it
-    weight_decay          of matrices; biases, norms and tokens have none
-    clip                  largest norm of the gradient
-    mask, mask_ratio      kind of mask (``masks.MASK_KINDS``) and share of patches hidden
-    mask_ratio_max        draw each step's share from mask_ratio to this one; 0 for always mask_ratio
-    objective             'pixels' or 'latent'; objective_weight 0 leaves it out, for the other terms alone
-    norm_pixels           pixels: of each patch, less its mean and over its standard deviation
-    latent_layers         latent: blocks whose outputs are averaged
-    latent_whole          latent: the teacher sees the whole tile, else the hidden patches
-    momentum              latent: of the teacher's moving average at the start; 1 at the end
-    decoder_dim, _depth, _heads   the decoder, or predictor
-    contrast              weight of the contrastive term; the reader's ``grouping`` says what belongs together
-    temperature           of the contrastive term
-    classify              weight of the classification of synthetic tiles by their labels
-    describe              weight of telling the whole tile's descriptors
-    precision             'auto': bfloat16 where the processor has it, or 'bfloat16', 'float32'
-    seed                  of the weights and the masks
-    """
-
-    steps: int = 4000
-    batch_size: int = 64
-    base_rate: float = 2.4e-3
-    warmup: int = 200
-    weight_decay: float = 0.05
-    clip: float = 1.0
-    mask: str = "random"
-    mask_ratio: float = 0.75
-    mask_ratio_max: float = 0.0
-    objective: str = "pixels"
-    objective_weight: float = 1.0
-    norm_pixels: bool = False
-    latent_layers: int = 4
-    latent_whole: bool = True
-    momentum: float = 0.996
-    decoder_dim: int = 128
-    decoder_depth: int = 2
-    decoder_heads: int = 8
-    contrast: float = 0.0
-    temperature: float = 0.1
-    classify: float = 0.0
-    describe: float = 0.0
-    precision: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self):
-        for name, allowed in (
-            ("mask", MASK_KINDS),
-            ("objective", OBJECTIVES),
-            ("precision", ("auto", "bfloat16", "float32")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        if not 0 < self.mask_ratio < 1:
-            raise ValueError(f"mask_ratio must lie between 0 and 1, got {self.mask_ratio}")
-        if self.mask_ratio_max and not self.mask_ratio <= self.mask_ratio_max < 1:
-            raise ValueError(f"mask_ratio_max must lie between mask_ratio and 1, got {self.mask_ratio_max}")
-        weights = (self.objective_weight, self.contrast, self.classify, self.describe)
-        if min(weights) < 0 or max(weights) == 0:
-            raise ValueError("the terms' weights must be 0 or more, and one at least more")
-
-    def rate(self, step: int) -> float:
-        """Learning rate: linear warm-up, then a half cosine to zero."""
-        peak = self.base_rate * self.batch_size / 256
-        if step < self.warmup:
-            return peak * (step + 1) / self.warmup
-        return peak * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
+from radiofm_ml.train.settings import PretrainConfig
 
 
 def build(vit: ViTConfig, config: PretrainConfig, classes: int) -> Pretraining:

@@ -191,14 +191,14 @@ def blocks_of(episode: Episode, blocks: BeamBlocks, config: ProtoConfig, step: i
     x = torch.from_numpy(blocks.iq[index.ravel()])
     rng = np.random.default_rng([config.seed, step, 1])
     if receiver is not None:
-        way = torch.arange(len(index)).repeat_interleave(index.shape[1])
-        x = virtual_front_end(x, way, config.virtual, receiver, rng)
+        label = torch.arange(len(index)).repeat_interleave(index.shape[1])
+        x = virtual_front_end(x, label, config.virtual, receiver, rng)
     if config.augmentation is not None:
         x = augment(x, config.augmentation, rng)
     return torch.view_as_real(x).unflatten(0, index.shape)
 
 
-class Lessons:
+class EpisodeReader:
     """What the network is shown at each step; it follows from the blocks, the run's settings and the step."""
 
     def __init__(self, blocks: BeamBlocks, config: ProtoConfig):
@@ -212,7 +212,7 @@ class Lessons:
             self._virtual = Episodes(blocks.beam, front_end, *sizes, allowed=top)
             self._receiver = Receiver.measure(blocks)
 
-    def show(self, step: int) -> torch.Tensor:
+    def read(self, step: int) -> torch.Tensor:
         """See ``blocks_of``."""
         config = self._config
         chosen = np.random.default_rng([config.seed, step, 2]).random()
@@ -222,9 +222,9 @@ class Lessons:
 
     def first(self) -> torch.Tensor:
         """(FIT_BLOCKS or more, L, 2), of steps behind the last one."""
-        parts = [self.show(self._config.episodes).flatten(0, 1)]
+        parts = [self.read(self._config.episodes).flatten(0, 1)]
         while sum(map(len, parts)) < FIT_BLOCKS:
-            parts.append(self.show(self._config.episodes + len(parts)).flatten(0, 1))
+            parts.append(self.read(self._config.episodes + len(parts)).flatten(0, 1))
         return torch.cat(parts)
 
 
@@ -239,7 +239,7 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
     with each line. Raises ValueError for blocks that give no episode and for a folder that holds another run,
     FloatingPointError if the loss is not finite.
     """
-    lessons = Lessons(blocks, config)
+    episodes = EpisodeReader(blocks, config)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints.keep_settings(folder / checkpoints.RUN, {
         "encoder": encoder.to_dict(), "config": asdict(config), "data": _describe(blocks)})
@@ -249,7 +249,7 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
          {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0}], fused=True)
     first = checkpoints.resume(folder, model, optimizer)
     if first == 0:
-        model.encoder.fit_features(lessons.first())
+        model.encoder.fit_features(episodes.first())
     last = config.episodes if stop_after is None else min(stop_after, config.episodes)
     model.train()
     with checkpoints.open_log(folder, first) as log:
@@ -258,7 +258,7 @@ def train(folder: Path, blocks: BeamBlocks, encoder: IQEncoderConfig, config: Pr
             for group in optimizer.param_groups:
                 group["lr"] = config.rate_at(step)
             with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
-                value, accuracy = model(lessons.show(step), config.shots)
+                value, accuracy = model(episodes.read(step), config.shots)
             if not torch.isfinite(value):
                 raise FloatingPointError(f"step {step}: the loss is not finite; lower the learning rate")
             optimizer.zero_grad()

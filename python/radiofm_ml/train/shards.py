@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from radiofm_ml.data.shards import SHARD_TILES, pack, write_shard
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.synth.streams import place, random_stream
 from radiofm_ml.synth.waveforms import FAMILIES
+
+if TYPE_CHECKING:
+    from radiofm_ml.sigmf.recording import Recording
 
 STREAM_TILES = 8
 
@@ -42,13 +46,14 @@ def held_out(session: str) -> bool:
     return int.from_bytes(hashlib.sha256(session.encode()).digest()[:4], "big") % 3 == 0
 
 
-def session_of(recording) -> str:
+def session_of(recording: Recording) -> str:
     """The session that a recording's metadata names, in whichever extension (``*:session``), or ''."""
     values = recording.meta["global"]
     return next((str(value) for key, value in values.items() if key.endswith(":session")), "")
 
 
-def recording_tiles(recording, spec: SpectrogramSpec, views: int, seed: int) -> Iterator[np.ndarray]:
+def recording_tiles(recording: Recording, spec: SpectrogramSpec, views: int,
+                    seed: int) -> Iterator[np.ndarray]:
     """Tiles of one real recording: as it is, and ``views - 1`` times from another start, shifted in
     frequency."""
     rng = np.random.default_rng(seed)
@@ -72,7 +77,7 @@ def prepare(
     seed: int,
     recordings: Path | None = None,
     views: int = 4,
-    track=lambda items, label: items,
+    track: Callable = lambda items, label: items,
 ) -> list[Path]:
     """Make what is missing of the shards of a run and return their paths.
 

@@ -12,217 +12,41 @@
 
 The settings are the published ones (AdamW, base rate 1e-3 per 256 examples, weight decay 0.05, layer decay
 0.75, warm-up, cosine, label smoothing) where nothing else is said. What the method leaves frozen is computed
-once (``Frozen``). The best of several looks at the validation part is kept; nothing here sees a test part.
+once (``train.frozen``). The best of several states, by the validation part, is kept; nothing here sees a test
+part.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
-from radiofm_ml.engines import cpu_has_bf16
 from radiofm_ml.heads import Head, fit_linear
+from radiofm_ml.heads.kinds import KINDS
 from radiofm_ml.heads.rates import RateCode
-from radiofm_ml.heads.tuned import Front, FrontConfig, TunedConfig, TunedHead
+from radiofm_ml.heads.tuned import TunedHead
+from radiofm_ml.heads.tuned_config import TunedConfig
 from radiofm_ml.models.lora import LoraConfig
-from radiofm_ml.models.vit import READ_OUTS, ViT
 from radiofm_ml.tasks import TaskData, TaskError
-from radiofm_ml.tasks.metrics import confusion_matrix
+from radiofm_ml.train.frozen import Frozen, autocast, batches
+from radiofm_ml.train.settings import TuneConfig
 
-METHODS = ("probe", "mlp", "published-lp", "last-k", "lora", "full", "scratch")
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the probe, chosen on the validation part
 PENALTY = 1e-2  # where there is none
-LOOKS = 8  # at the validation part in a run
-IGNORED = 255  # pixels that do not count
-
-
-@dataclass(frozen=True)
-class TuneConfig:
-    """A way to tune.
-
-    method         of METHODS
-    read_out       of READ_OUTS, without the bundle's projection; '' for the bundle's own read-out, also
-                   without; 'embedding': the bundle's embedding as it is
-    hidden         sizes of hidden layers of the head; 'mlp' has one of 256 if none is given
-    last           last-k: how many blocks
-    from_layer     lora: first block with additions; 0: all, as published
-    rank, alpha, stabilised  lora, as published
-    epochs         passes over the examples, but at least ``min_steps`` and at most ``max_steps`` steps
-    base_rate      learning rate at 256 examples a step, scaled linearly
-    layer_decay    learning rate of a block against that of the block after it
-    warmup         share of the steps
-    label_smoothing  classification
-    class_weights  weights of the classes by inverse frequency, of a segmentation that of their pixels; None:
-                   of a classification only
-    drop_path      probability with which a residual branch of the last block is left out for an example, from
-                   0 at the first on (arXiv 1603.09382); only in blocks that are the head's own
-    warm_start     begin with the fitted probe in place of a random last layer (LP-FT, arXiv 2202.10054)
-    know_rate      the head sees a tile's sample rate beside the read-out (``heads.rates``), which the
-                   task must state
-    validation     share of the training groups held out to choose by, where every class has ten examples
-    decoder        segmentation: the decoder's configuration (``models.segmentation``)
-    """
-
-    method: str = "lora"
-    read_out: str = ""
-    hidden: tuple[int, ...] = ()
-    last: int = 2
-    from_layer: int = 0
-    rank: int = 32
-    alpha: float = 64.0
-    stabilised: bool = True
-    epochs: float = 10.0
-    min_steps: int = 40
-    max_steps: int = 400
-    batch_size: int = 64
-    base_rate: float = 1e-3
-    weight_decay: float = 0.05
-    layer_decay: float = 0.75
-    warmup: float = 0.1
-    label_smoothing: float = 0.1
-    class_weights: bool | None = None
-    drop_path: float = 0.0
-    warm_start: bool = True
-    know_rate: bool = False
-    validation: float = 0.2
-    decoder: dict | None = None
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
-        if self.read_out not in ("", "embedding", *READ_OUTS):
-            raise ValueError(f"read_out must be 'embedding' or one of {', '.join(READ_OUTS)}, "
-                             f"got {self.read_out!r}")
-        if self.batch_size < 1 or self.epochs <= 0 or not 1 <= self.min_steps <= self.max_steps:
-            raise ValueError("batch_size and epochs must be above 0, and min_steps at most max_steps")
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path must lie in 0..1, got {self.drop_path}")
-
-    def steps(self, examples: int) -> int:
-        wanted = math.ceil(self.epochs * examples / self.batch_size)
-        return min(max(wanted, self.min_steps), self.max_steps)
-
-    def rate(self, step: int, steps: int) -> float:
-        """Linear warm-up, then a half cosine to zero."""
-        peak = self.base_rate * self.batch_size / 256
-        warm = max(1, round(self.warmup * steps))
-        if step < warm:
-            return peak * (step + 1) / warm
-        return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+VALIDATIONS = 8  # in a run
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """head: ``Head`` or ``TunedHead``; history: [{step, loss, rate, validation}], validation None between
-    looks."""
+    """head: ``Head`` or ``TunedHead``; history: [{step, loss, rate, validation}], validation None where it
+    was not measured."""
 
     head: Head | TunedHead
     history: list[dict]
-
-
-# -- what stays frozen -------------------------------------------------------------------------------------
-class Frozen:
-    """What an encoder and a front make of a task's inputs, each computed once.
-
-    Tokens are kept in float16, read-outs in float32, up to ``limit`` bytes of each kind, beyond which they
-    are computed anew at every call. Shared by all runs on one encoder.
-    """
-
-    def __init__(self, encoder: ViT, data: TaskData, limit: int = 2 << 30):
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.encoder = copy.deepcopy(encoder).to(self.device) if self.device.type == "cuda" else encoder
-        self.data, self.limit = data, limit
-        self.front_config = front_of(data)
-        config = encoder.config
-        tile = config.tile_rows, config.tile_cols
-        shape = tuple(data.inputs.shape[1:])
-        if self.front_config is None and shape != (1, *tile):
-            raise TaskError(f"{data.task}: tiles must be (1, {tile[0]}, {tile[1]}), got {shape}")
-        self.front = None
-        if self.front_config:
-            self.front = Front(self.front_config, tile).requires_grad_(False).to(self.device)
-        self._kept: dict[object, tuple[torch.Tensor, np.ndarray]] = {}
-
-    def inputs(self, index: np.ndarray) -> torch.Tensor:
-        """Tiles (n, rows, cols), or arrays (n, C, H, W) where the task has no tiles."""
-        x = torch.from_numpy(np.ascontiguousarray(self.data.inputs[index], np.float32)).to(self.device)
-        return x if self.front else x[:, 0]
-
-    def tiles(self, index: np.ndarray) -> torch.Tensor:
-        """Tiles (n, rows, cols), also where the task has arrays (by the average of their channels)."""
-        x = self.inputs(index)
-        with torch.inference_mode():
-            return self.front(x) if self.front else x
-
-    def rates(self, index: np.ndarray) -> np.ndarray | None:
-        """Sample rates (n,), None where the task does not state them."""
-        return None if self.data.rates is None else self.data.rates[index]
-
-    def tokens(self, layer: int, index: np.ndarray) -> torch.Tensor:
-        """Tokens (n, 1 + T, dim) before block ``layer``."""
-        return self._get(layer, lambda x: self._tokens(x, layer), index)
-
-    def features(self, read_out: str, index: np.ndarray) -> torch.Tensor:
-        """Read-out (n, features), see ``TuneConfig.read_out``."""
-        view = _read_out(self.encoder, read_out)
-        depth = self.encoder.config.depth
-        return self._get(read_out, lambda x: view.finish(self._tokens(x, depth)), index)
-
-    def _tokens(self, tiles: torch.Tensor, layer: int) -> torch.Tensor:
-        with _autocast(self.device):
-            return self.encoder.tokens_before(tiles, [layer])[layer].float()
-
-    def _get(self, key, compute: Callable, index: np.ndarray) -> torch.Tensor:
-        index = np.asarray(index)
-        n = len(self.data.inputs)
-        with torch.inference_mode():
-            if key not in self._kept:
-                one = compute(self.tiles(index[:1]))
-                kind = torch.float16 if one.ndim == 3 else torch.float32
-                if one.numel() * kind.itemsize * n > self.limit:
-                    return torch.cat([compute(self.tiles(part)) for part in _batches(index)]).clone()
-                self._kept[key] = torch.empty(n, *one.shape[1:], dtype=kind), np.zeros(n, bool)
-            values, known = self._kept[key]
-            for part in _batches(np.unique(index[~known[index]])):
-                values[torch.from_numpy(part)] = compute(self.tiles(part)).to("cpu", values.dtype)
-                known[part] = True
-        return values[torch.from_numpy(index)].to(self.device, torch.float32)
-
-
-def _batches(index: np.ndarray, size: int = 64) -> list[np.ndarray]:
-    return [index[i:i + size] for i in range(0, len(index), size)]
-
-
-def _read_out(encoder: ViT, read_out: str) -> ViT:
-    """The encoder's final norm with another read-out and without the projection, no blocks."""
-    if read_out == "embedding":
-        return encoder
-    config = replace(encoder.config, read_out=read_out or encoder.config.read_out, projection=0)
-    with torch.device("meta"):
-        view = ViT(replace(config, depth=1))
-    view.norm = encoder.norm
-    return view
-
-
-def front_of(data: TaskData, sample: int = 1000) -> FrontConfig | None:
-    """Front for a task's arrays: the mean and spread of each channel over its training part, which needs no
-    labels. None for tiles."""
-    if data.tiles:
-        return None
-    train = data.splits["train"]
-    chosen = np.sort(np.random.default_rng(0).permutation(train)[:sample])
-    x = np.asarray(data.inputs[chosen], np.float64)
-    if not np.isfinite(x).all():
-        raise TaskError(f"{data.task}: the inputs hold NaN or infinite values; leave these examples out")
-    mean, std = x.mean((0, 2, 3)), np.maximum(x.std((0, 2, 3)), 1e-9)
-    return FrontConfig(x.shape[1], tuple(mean.tolist()), tuple(std.tolist()))
 
 
 # -- tuning ------------------------------------------------------------------------------------------------
@@ -239,17 +63,11 @@ def tune(frozen: Frozen, train: np.ndarray, config: TuneConfig, model: str = "",
     The encoder is not changed. Raises TaskError where a class has no example, FloatingPointError if the loss
     is not finite.
     """
-    data = frozen.data
-    if data.kind == "classification":
-        for label in np.setdiff1d(np.arange(len(data.labels)), data.targets[train]):
-            raise TaskError(f"{data.task}: no example of '{data.labels[label]}' to train on; "
-                            "give more labels")
-    if config.know_rate and (data.rates is None or data.kind == "segmentation"):
-        why = "a segmentation does not read it" if data.kind == "segmentation" else "its data do not state it"
-        raise TaskError(f"{data.task}: no head can know the sample rate here: {why}; withhold it")
+    data, kind = frozen.data, KINDS[frozen.data.kind]
+    _check(data, train, config)
     torch.manual_seed(config.seed)
     fitted = None
-    linear = data.kind != "segmentation" and not config.hidden and config.method != "mlp"
+    linear = not kind.decodes and not config.hidden and config.method != "mlp"
     if linear and config.method != "scratch" and (config.warm_start or config.method == "probe"):
         def features(index):
             return frozen.features(config.read_out, index).cpu().numpy()
@@ -265,39 +83,50 @@ def tune(frozen: Frozen, train: np.ndarray, config: TuneConfig, model: str = "",
     history = []
     if not (linear and config.method == "probe"):
         history = _train(head, frozen, train, config, validation, on_step)
-    if validation is not None and data.kind == "classification":
+    if validation is not None and kind.calibrated:
         found = predict(head, frozen, config, validation)
         head.config = replace(head.config, temperature=_temperature(found, data.targets[validation]))
     return Tuned(head.cpu().eval().requires_grad_(False), history)
+
+
+def _check(data: TaskData, train: np.ndarray, config: TuneConfig) -> None:
+    """Raise TaskError where the task has not what the training needs."""
+    kind = KINDS[data.kind]
+    classes = kind.classes(data, train)
+    if classes is not None:
+        for label in np.setdiff1d(np.arange(len(data.labels)), classes):
+            raise TaskError(f"{data.task}: no example of '{data.labels[label]}' to train on; "
+                            "give more labels")
+    if config.know_rate and (data.rates is None or kind.decodes):
+        why = f"a {kind.name} does not read it" if kind.decodes else "its data do not state it"
+        raise TaskError(f"{data.task}: no head can know the sample rate here: {why}; withhold it")
 
 
 def fit_probe(data: TaskData, features: Callable[[np.ndarray], np.ndarray], config: TuneConfig,
               train: np.ndarray, validation: np.ndarray | None = None, model: str = "") -> Head:
     """Linear head on ``features(indices)``, float (n, D); its penalty is the best on the validation part, and
     so is the temperature of its probabilities."""
-    names = np.array(data.labels)
-    targets = names[data.targets] if data.kind == "classification" else data.targets
-    options = {"task": data.task, "model": model, "labels": data.labels, "unit": data.unit,
+    kind = KINDS[data.kind]
+    classes = kind.classes(data, train)
+    targets = data.targets[train] if classes is None else np.array(data.labels)[classes]
+    options = {"kind": data.kind, "task": data.task, "model": model, "labels": data.labels, "unit": data.unit,
                "balanced": _weighted(config, data)}
 
     def rates(index):
         return data.rates[index] if config.know_rate else None
 
     def fit(penalty):
-        return fit_linear(features(train), targets[train], penalty=penalty, rates=rates(train), **options)
+        return fit_linear(features(train), targets, penalty=penalty, rates=rates(train), **options)
 
     if validation is None:
         return fit(PENALTY)
     x = features(validation)
 
-    def loss(head):
-        out = head(x, rates(validation))
-        if data.kind == "classification":
-            return -np.log(np.maximum(out[np.arange(len(x)), data.targets[validation]], 1e-12)).mean()
-        return np.linalg.norm(out - data.targets[validation].reshape(out.shape), axis=1).mean()
+    def misfit(head):
+        return kind.misfit(head(x, rates(validation)), data.targets[validation])
 
-    best = min(map(fit, PENALTIES), key=loss)
-    if data.kind != "classification":
+    best = min(map(fit, PENALTIES), key=misfit)
+    if not kind.calibrated:
         return best
     found = best(x, rates(validation))
     return replace(best, temperature=_temperature(found, data.targets[validation]))
@@ -309,17 +138,12 @@ def _build(frozen: Frozen, config: TuneConfig, model: str, train: np.ndarray) ->
     if config.read_out != "embedding":
         vit = replace(vit, read_out=config.read_out or vit.read_out, projection=0)
     first = {"last-k": max(0, depth - config.last), "lora": config.from_layer, "full": 0, "scratch": 0}
-    options = {}
-    if data.kind == "regression":
-        y = data.targets[train].reshape(len(train), -1).astype(np.float64)
-        options = {"unit": data.unit, "offset": tuple(y.mean(0).tolist()),
-                   "scale": tuple(np.maximum(y.std(0), 1e-9).tolist())}
     made = TunedConfig(
         data.kind, data.task, model, data.labels, vit, first.get(method, depth),
         lora=LoraConfig(config.rank, config.alpha, config.stabilised) if method == "lora" else None,
         tokenizer=method in ("published-lp", "full", "scratch"), front=frozen.front_config,
         hidden=config.hidden or ((256,) if method == "mlp" else ()), decoder=config.decoder,
-        rate=RateCode() if config.know_rate else None, **options)
+        rate=RateCode() if config.know_rate else None, **KINDS[data.kind].outputs(data, train))
     head = TunedHead(made)
     if method != "scratch":
         head.start_from(frozen.encoder)
@@ -331,19 +155,7 @@ def _build(frozen: Frozen, config: TuneConfig, model: str, train: np.ndarray) ->
 
 
 def _weighted(config: TuneConfig, data: TaskData) -> bool:
-    return data.kind == "classification" if config.class_weights is None else config.class_weights
-
-
-def _class_weights(data: TaskData, train: np.ndarray) -> np.ndarray:
-    """Weights (K,) of the classes, of a segmentation of those of the pixels that count: inverse frequency,
-    1 on average over the examples; 0 for a class that does not occur."""
-    counts = np.zeros(len(data.labels), np.int64)
-    for part in _batches(train):
-        found = np.asarray(data.targets[part]).ravel()
-        found = found[found != IGNORED] if data.kind == "segmentation" else found
-        counts += np.bincount(found, minlength=len(counts))
-    present = counts > 0
-    return present * counts.sum() / (present.sum() * np.maximum(counts, 1))
+    return KINDS[data.kind].weighted if config.class_weights is None else config.class_weights
 
 
 def _trained(name: str, head: TunedHead, method: str) -> bool:
@@ -382,8 +194,12 @@ def _train(head: TunedHead, frozen: Frozen, train: np.ndarray, config: TuneConfi
     data, steps = frozen.data, config.steps(len(train))
     head.to(frozen.device).train()
     optimizer = torch.optim.AdamW(_groups(head, config), betas=(0.9, 0.999))
-    loss_of = _loss(head, data, train, config, frozen.device)
-    looks = {round((i + 1) * steps / LOOKS) - 1 for i in range(LOOKS)} if validation is not None else ()
+    kind = KINDS[data.kind]
+    loss_of = kind.loss(data, train, weighted=_weighted(config, data),
+                        label_smoothing=config.label_smoothing, device=frozen.device)
+    validated = set()
+    if validation is not None:
+        validated = {round((i + 1) * steps / VALIDATIONS) - 1 for i in range(VALIDATIONS)}
     rng = np.random.default_rng(config.seed)
     best, best_state, history, order = -math.inf, None, [], np.empty(0, int)
     for step in range(steps):
@@ -400,8 +216,9 @@ def _train(head: TunedHead, frozen: Frozen, train: np.ndarray, config: TuneConfi
         torch.nn.utils.clip_grad_norm_([p for p in head.parameters() if p.requires_grad], 1.0)
         optimizer.step()
         found = None
-        if step in looks:
-            found = score(data, predict(head, frozen, config, validation), validation)
+        if step in validated:
+            predicted = predict(head, frozen, config, validation)
+            found = kind.score(predicted, data.targets[validation], data.labels)
             if found >= best:
                 best, best_state = found, {k: v.detach().clone() for k, v in head.own_state().items()}
             head.train()
@@ -418,7 +235,7 @@ def _outputs(head: TunedHead, frozen: Frozen, config: TuneConfig, index: np.ndar
     begins_at_tile = head.config.tokenizer or (
         head.config.front is not None and head.config.front.channels > 1 and config.method == "lora")
     beside = head.beside(frozen.rates(index), len(index))
-    with _autocast(frozen.device):
+    with autocast(frozen.device):
         if begins_at_tile:
             return head(frozen.inputs(index), beside=beside)
         if head.decoder is None and head.from_layer == frozen.encoder.config.depth:
@@ -428,31 +245,15 @@ def _outputs(head: TunedHead, frozen: Frozen, config: TuneConfig, index: np.ndar
 
 
 def predict(head: Head | TunedHead, frozen: Frozen, config: TuneConfig, index: np.ndarray) -> np.ndarray:
-    """Probabilities or numbers of examples, as ``TunedHead.predict`` gives them, float32; of a segmentation
-    the most probable label of each pixel, uint8 (n, H, W)."""
+    """Probabilities or numbers of examples, as ``TunedHead.predict`` gives them, float32; of pictures the
+    most probable label of each pixel, uint8 (n, H, W)."""
     if isinstance(head, Head):
         features = frozen.features(config.read_out, index).cpu().numpy()
         return head(features, frozen.rates(index)).astype(np.float32)
     head.to(frozen.device).eval()
     with torch.inference_mode():
-        parts = [head.finish(_outputs(head, frozen, config, part)) for part in _batches(index)]
-    if head.kind == "segmentation":
-        parts = [part.argmax(1).astype(np.uint8) for part in parts]
-    return np.concatenate(parts)
-
-
-def score(data: TaskData, predicted: np.ndarray, index: np.ndarray) -> float:
-    """What a run is chosen by, the higher the better: balanced accuracy, less the mean error, or mean IoU."""
-    truth = data.targets[index]
-    if data.kind == "regression":
-        return -float(np.linalg.norm(predicted - truth.reshape(predicted.shape), axis=1).mean())
-    if data.kind == "classification":
-        counts = confusion_matrix(truth, predicted.argmax(1), len(data.labels))
-        rows = counts.sum(1)
-        return float((np.diag(counts)[rows > 0] / rows[rows > 0]).mean())
-    counts = confusion_matrix(truth[truth != IGNORED], predicted[truth != IGNORED], len(data.labels))
-    union = counts.sum(0) + counts.sum(1) - np.diag(counts)
-    return float((np.diag(counts)[union > 0] / union[union > 0]).mean())
+        return np.concatenate([KINDS[head.kind].keep(head.finish(_outputs(head, frozen, config, part)))
+                               for part in batches(index)])
 
 
 def _groups(head: TunedHead, config: TuneConfig) -> list[dict]:
@@ -476,29 +277,6 @@ def _groups(head: TunedHead, config: TuneConfig) -> list[dict]:
     return list(groups.values())
 
 
-def _loss(head: TunedHead, data: TaskData, train: np.ndarray, config: TuneConfig, device) -> Callable:
-    """loss(raw outputs, indices): cross-entropy, or smooth L1 on standardised numbers."""
-    if data.kind == "regression":
-        offset, scale = np.array(head.config.offset), np.array(head.config.scale)
-        goal = ((data.targets.reshape(len(data.targets), -1) - offset) / scale).astype(np.float32)
-        return lambda raw, index: F.smooth_l1_loss(raw.float(), torch.from_numpy(goal[index]).to(device))
-    weights = None
-    if _weighted(config, data):
-        weights = torch.from_numpy(_class_weights(data, train)).float().to(device)
-    if data.kind == "segmentation":
-        def pixels(raw, index):
-            truth = torch.from_numpy(data.targets[index].astype(np.int64)).to(device)
-            return F.cross_entropy(raw.float(), truth, weights, ignore_index=IGNORED)
-
-        return pixels
-
-    def classes(raw, index):
-        truth = torch.from_numpy(data.targets[index].astype(np.int64)).to(device)
-        return F.cross_entropy(raw, truth, weights, label_smoothing=config.label_smoothing)
-
-    return classes
-
-
 def _temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """The temperature at which ``probabilities`` (made at 1) say best how sure one can be."""
     from scipy.optimize import minimize_scalar
@@ -511,7 +289,3 @@ def _temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
         return (np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(truth)), truth]).mean()
 
     return float(math.exp(minimize_scalar(loss, bounds=(-3, 3), method="bounded").x))
-
-
-def _autocast(device: torch.device):
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or cpu_has_bf16())

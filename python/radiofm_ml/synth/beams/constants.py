@@ -37,7 +37,7 @@ ELEMENT_GAIN_DB = 0.6
 ELEMENT_PHASE_DEG = 10.0
 SHIFTER_GAIN_DB = 0.3
 SHIFTER_PHASE_DEG = 4.0
-TILT = (0.06, 0.04, 0.02)  # an element's complex gain over the band: 1st, 2nd, 3rd order, at the edge
+GAIN_POLYNOMIAL = (0.06, 0.04, 0.02)  # of an element over the band: 1st, 2nd, 3rd order, at the edge
 POINTING_DEG = 1.0
 
 # Spread of the rest of a transmitter.
@@ -54,7 +54,7 @@ RIPPLE = 0.05
 RX_GAIN_ERROR_DB = 0.5
 RX_ELEMENT_GAIN_DB = 0.7
 RX_ELEMENT_PHASE_DEG = 10.0
-RX_TILT = (0.05, 0.03, 0.02)
+RX_GAIN_POLYNOMIAL = (0.05, 0.03, 0.02)
 RX_IMAGE = 0.015
 RX_DC = 0.004  # of RMS
 

@@ -28,8 +28,8 @@ RECEIVER_OF = {"a": 1, "b": 0, "c": 1, "d": 1}
 class Transmitter:
     """elements    complex128 (E,): gain of each element's chain
     shifters    complex128 (E, 4): gain of each phase shifter in each setting, over the perfect one
-    tilt        complex128 (E, 3): relative change of an element's gain over the band, by powers of
-                frequency; 1 at the edges
+    gain_polynomial  complex128 (E, 3): relative change of an element's gain over the band, coefficients of
+                the 1st to 3rd power of frequency, which is 1 at the edges
     pointing    degrees in azimuth by which the head is mounted askew
     ripple      complex128 (4,): echoes in its filter, 1 to 4 samples late, over the direct
     saturation  power of its amplifier over the mean, and ampm, radians there
@@ -39,7 +39,7 @@ class Transmitter:
 
     elements: np.ndarray
     shifters: np.ndarray
-    tilt: np.ndarray
+    gain_polynomial: np.ndarray
     pointing: float
     ripple: np.ndarray
     saturation: float
@@ -50,11 +50,11 @@ class Transmitter:
 
 @dataclass(frozen=True)
 class Receiver:
-    """elements, tilt as in Transmitter, for its fixed broadside beam; gain: amplitude over the nominal;
-    image: gain of the conjugate; dc: in units of RMS."""
+    """elements, gain_polynomial as in Transmitter, for its fixed broadside beam; gain: amplitude over the
+    nominal; image: gain of the conjugate; dc: in units of RMS."""
 
     elements: np.ndarray
-    tilt: np.ndarray
+    gain_polynomial: np.ndarray
     gain: float
     image: complex
     dc: complex
@@ -85,12 +85,12 @@ def front_end(name: str | int, elements: int = 12) -> FrontEnd:
     """A front end whose arrays have this many elements; always the same one. Raises ValueError."""
     kind, number = key(name)
     rng = np.random.default_rng([_SEED, c.VERSION, elements, kind, number])
-    heard_by = RECEIVER_OF[name] if kind == 0 else number
-    hears = np.random.default_rng([_SEED, c.VERSION, elements, 2 + kind, heard_by])
+    receiver = RECEIVER_OF[name] if kind == 0 else number
+    receiver_rng = np.random.default_rng([_SEED, c.VERSION, elements, 2 + kind, receiver])
     return FrontEnd(
         name=name if kind == 0 else f"front-end-{number}",
         transmitter=_transmitter(rng, elements),
-        receiver=_receiver(hears, elements),
+        receiver=_receiver(receiver_rng, elements),
         cfo=float(rng.normal(0, c.CFO_HZ)) / c.SAMPLE_RATE,
         phase_noise=float(rng.uniform(0.3, 1.0)) * c.PHASE_NOISE,
     )
@@ -99,17 +99,17 @@ def front_end(name: str | int, elements: int = 12) -> FrontEnd:
 def perfect(elements: int = 12) -> FrontEnd:
     """One without faults, for reference."""
     one = np.ones(elements, complex)
-    tilt = np.zeros((elements, 3), complex)
-    transmitter = Transmitter(one, np.ones((elements, STATES), complex), tilt, 0.0, np.zeros(4, complex),
+    flat = np.zeros((elements, 3), complex)
+    transmitter = Transmitter(one, np.ones((elements, STATES), complex), flat, 0.0, np.zeros(4, complex),
                               np.inf, 0.0, 0j, 0j)
-    return FrontEnd("perfect", transmitter, Receiver(one, tilt, 1.0, 0j, 0j), 0.0, 0.0)
+    return FrontEnd("perfect", transmitter, Receiver(one, flat, 1.0, 0j, 0j), 0.0, 0.0)
 
 
 def _transmitter(rng: np.random.Generator, elements: int) -> Transmitter:
     return Transmitter(
         elements=_gains(rng, elements, c.ELEMENT_GAIN_DB, c.ELEMENT_PHASE_DEG),
         shifters=_gains(rng, (elements, STATES), c.SHIFTER_GAIN_DB, c.SHIFTER_PHASE_DEG),
-        tilt=_normal(rng, (elements, 3)) * c.TILT,
+        gain_polynomial=_normal(rng, (elements, 3)) * c.GAIN_POLYNOMIAL,
         pointing=float(rng.normal(0, c.POINTING_DEG)),
         ripple=_normal(rng, 4) * c.RIPPLE * 0.7 ** np.arange(4),
         saturation=float(10 ** (rng.uniform(*c.PA_BACKOFF_DB) / 10)),
@@ -122,7 +122,7 @@ def _transmitter(rng: np.random.Generator, elements: int) -> Transmitter:
 def _receiver(rng: np.random.Generator, elements: int) -> Receiver:
     return Receiver(
         elements=_gains(rng, elements, c.RX_ELEMENT_GAIN_DB, c.RX_ELEMENT_PHASE_DEG),
-        tilt=_normal(rng, (elements, 3)) * c.RX_TILT,
+        gain_polynomial=_normal(rng, (elements, 3)) * c.RX_GAIN_POLYNOMIAL,
         gain=float(10 ** (rng.normal(0, c.RX_GAIN_ERROR_DB) / 20)),
         image=complex(_normal(rng) * c.RX_IMAGE),
         dc=complex(_normal(rng) * c.RX_DC),

@@ -94,18 +94,18 @@ class Link:
 
     def _respond(self, beam: int, angle: float, n: int) -> np.ndarray:
         frequency = fftfreq(n)
-        head, ear, way = self.front_end.transmitter, self.front_end.receiver, self.paths
+        transmitter, receiver = self.front_end.transmitter, self.front_end.receiver
         # The arrays' responses are smooth: a coarse grid carries them.
         coarse = np.linspace(-0.5, 0.5, 33)
-        sent = _field(self.codebook.array, way.departure - [head.pointing, 0], self.weights[beam], head.tilt,
-                      coarse)
-        array = self.codebook.array
-        broadside = ear.elements / np.sqrt(array.elements)
-        heard = _field(array, way.arrival - [angle, 0], broadside, ear.tilt, coarse)
-        both = sent * heard / array.elements
+        array, paths = self.codebook.array, self.paths
+        sent = _field(array, paths.departure - [transmitter.pointing, 0], self.weights[beam],
+                      transmitter.gain_polynomial, coarse)
+        broadside = receiver.elements / np.sqrt(array.elements)
+        received = _field(array, paths.arrival - [angle, 0], broadside, receiver.gain_polynomial, coarse)
+        both = sent * received / array.elements
         fine = np.array([np.interp(frequency, coarse, path) for path in both])
-        turn = self.phases[:, None] - 2 * np.pi * frequency * (way.delay * c.SAMPLE_RATE)[:, None]
-        return (way.gain[:, None] * fine * np.exp(1j * turn)).astype(np.complex64)
+        phase = self.phases[:, None] - 2 * np.pi * frequency * (paths.delay * c.SAMPLE_RATE)[:, None]
+        return (paths.gain[:, None] * fine * np.exp(1j * phase)).astype(np.complex64)
 
 
 @lru_cache(maxsize=256)
@@ -121,12 +121,12 @@ def _weights(book: Codebook, end: FrontEnd) -> np.ndarray:
     return book.weights * errors * end.transmitter.shifters[np.arange(book.array.elements), book.states]
 
 
-def _field(array: Array, directions: np.ndarray, weights: np.ndarray, tilt: np.ndarray,
-           frequency: np.ndarray) -> np.ndarray:
+def _field(array: Array, directions: np.ndarray, weights: np.ndarray,
+           gain_polynomial: np.ndarray, frequency: np.ndarray) -> np.ndarray:
     """complex128 (directions, frequencies). frequency: cycles per sample."""
-    stretch = 1 + frequency * c.SAMPLE_RATE / c.CARRIER
-    slope = 1 + tilt @ (2 * frequency) ** np.arange(1, 4)[:, None]
-    return np.einsum("def,e,ef->df", array.steering(directions, stretch), weights, slope)
+    frequency_ratio = 1 + frequency * c.SAMPLE_RATE / c.CARRIER
+    gain = 1 + gain_polynomial @ (2 * frequency) ** np.arange(1, 4)[:, None]
+    return np.einsum("def,e,ef->df", array.steering(directions, frequency_ratio), weights, gain)
 
 
 def effective_pattern(end: FrontEnd, beams: int, beam: int, azimuth: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ _WALK_STEP = 32  # samples between the points of the oscillators' random walk
 
 
 @dataclass
-class Chance:
+class RandomDraws:
     """All that is random in ``n`` stretches, apart from front end and setting.
 
     symbols  complex64 (n, S)
@@ -43,11 +43,11 @@ def fft_length(length: int) -> int:
     return c.SAMPLES_PER_SYMBOL * next_fast_len(-(-(length + 2 * GUARD) // c.SAMPLES_PER_SYMBOL))
 
 
-def draw(n: int, length: int, drift: np.ndarray, rng: np.random.Generator) -> Chance:
+def draw(n: int, length: int, drift: np.ndarray, rng: np.random.Generator) -> RandomDraws:
     """Independent stretches. drift: (n, paths + 2)."""
     points = -(-length // _WALK_STEP) + 1
     walk = rng.standard_normal((n, points), np.float32) * np.float32(np.sqrt(_WALK_STEP))
-    return Chance(
+    return RandomDraws(
         symbols=draw_symbols((n, fft_length(length) // c.SAMPLES_PER_SYMBOL), rng),
         noise=rng.standard_normal((n, 2 * length), np.float32).view(np.complex64),
         walk=np.cumsum(walk, axis=1, dtype=np.float32),
@@ -71,45 +71,45 @@ def noise_powers(rx_gain_db: float) -> tuple[float, float]:
     return gain, gain * (at_high - converter) + converter
 
 
-def receive(chance: Chance, one: Link, beam: int, rx_gain_db: float, angle: float) -> np.ndarray:
+def receive(draws: RandomDraws, one: Link, beam: int, rx_gain_db: float, angle: float) -> np.ndarray:
     """The receiver's output, complex64 (n, length), in units of ``RMS``."""
-    n, length = chance.noise.shape
+    n, length = draws.noise.shape
     end, count = one.front_end, len(one.paths.delay)
-    size = chance.symbols.shape[1] * c.SAMPLES_PER_SYMBOL
-    x = fft(transmit(chance.symbols, end.transmitter), axis=1, overwrite_x=True)
+    size = draws.symbols.shape[1] * c.SAMPLES_PER_SYMBOL
+    x = fft(transmit(draws.symbols, end.transmitter), axis=1, overwrite_x=True)
 
     # Echoes turn slowly against the line of sight, and the level drifts.
-    echoes = np.exp(1j * c.DRIFT_PHASE_RAD * chance.drift[:, :count])
+    echoes = np.exp(1j * c.DRIFT_PHASE_RAD * draws.drift[:, :count])
     echoes[:, 0] = 1
-    level = 10 ** (c.DRIFT_LEVEL_DB / 20 * chance.drift[:, count])
+    level = 10 ** (c.DRIFT_LEVEL_DB / 20 * draws.drift[:, count])
     gain, noise = noise_powers(rx_gain_db)
     scale = c.RMS * np.sqrt(gain) * end.receiver.gain
     x *= (echoes * (scale * level)[:, None]).astype(np.complex64) @ one.response(beam, angle, size)
     x = ifft(x, axis=1, overwrite_x=True)[:, GUARD:GUARD + length]
 
-    x *= _oscillators(chance, length, end.cfo, end.phase_noise,
-                      frequency_drift(chance))
-    x += chance.noise * np.float32(c.RMS * np.sqrt(noise / 2))
+    x *= _oscillators(draws, length, end.cfo, end.phase_noise,
+                      frequency_drift(draws))
+    x += draws.noise * np.float32(c.RMS * np.sqrt(noise / 2))
     if end.receiver.image:
         x += np.complex64(end.receiver.image) * x.conj()
     x += np.complex64(end.receiver.dc)
     return x
 
 
-def frequency_drift(chance: Chance) -> np.ndarray:
+def frequency_drift(draws: RandomDraws) -> np.ndarray:
     """Cycles per sample, (n,), on top of the front end's own offset."""
-    return c.CFO_DRIFT_HZ / c.SAMPLE_RATE * chance.drift[:, -1]
+    return c.CFO_DRIFT_HZ / c.SAMPLE_RATE * draws.drift[:, -1]
 
 
-def _oscillators(chance: Chance, length: int, cfo: float, sigma: float, wander: np.ndarray) -> np.ndarray:
+def _oscillators(draws: RandomDraws, length: int, cfo: float, sigma: float, drift: np.ndarray) -> np.ndarray:
     """complex64 (n, length): both local oscillators. Their noise is applied once, behind the channel, whose
     echoes are too short for it to differ between them."""
-    points = chance.walk.shape[1]
+    points = draws.walk.shape[1]
     # A chord of the circle between the points of the walk: its steps are well below a radian.
     steps = _WALK_STEP * np.arange(points)
-    cycles = (cfo * (chance.sample + steps)) % 1.0 + wander[:, None] * steps
-    turn = chance.start[:, None] + 2 * np.pi * cycles + sigma * chance.walk
-    node = np.exp(1j * turn).astype(np.complex64)
+    cycles = (cfo * (draws.sample + steps)) % 1.0 + drift[:, None] * steps
+    phase = draws.start[:, None] + 2 * np.pi * cycles + sigma * draws.walk
+    node = np.exp(1j * phase).astype(np.complex64)
     slope = np.diff(node, axis=1) * np.float32(1 / _WALK_STEP)
     fraction = np.arange(_WALK_STEP, dtype=np.float32)
     fine = node[:, :-1, None] + slope[..., None] * fraction

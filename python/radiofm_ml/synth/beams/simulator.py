@@ -84,8 +84,8 @@ class BeamSimulator:
         step = max(1, _BATCH // length)
         for first in range(0, len(out), step):
             some = drift[first:first + step]
-            chance = draw(len(some), length, some, rng)
-            out[first:first + step] = receive(chance, self.link, beam, gain, angle)
+            draws = draw(len(some), length, some, rng)
+            out[first:first + step] = receive(draws, self.link, beam, gain, angle)
         return out
 
 

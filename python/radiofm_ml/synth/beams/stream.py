@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from radiofm_ml.synth.beams import constants as c
@@ -22,14 +24,14 @@ class BeamStream:
     along. So they do not depend on how ``samples`` is called, either. Bad values raise ValueError when set.
     """
 
-    def __init__(self, simulator, rng: np.random.Generator):
+    def __init__(self, simulator: Any, rng: np.random.Generator):
         self._geometry, self._codebook, self._seed = simulator.geometry, simulator.codebook, simulator.seed
         self._rng = rng
         self._link, self._front_end = simulator.link, simulator.front_end
         self._beam, self._gain = simulator.beams[0], simulator.rx_gain_db
         self._angle = 0.0
         self._size = r.fft_length(_FRAME)
-        self._chance: r.Chance | None = None
+        self._draws: r.RandomDraws | None = None
         self._frame: np.ndarray | None = None  # rendered with the present settings, or None
         self._used = _FRAME  # samples of the present frame that are out
         self._out = 0
@@ -82,28 +84,28 @@ class BeamStream:
         done = 0
         while done < n:
             if self._used == _FRAME:
-                self._chance, self._frame, self._used = self._next(), None, 0
+                self._draws, self._frame, self._used = self._next(), None, 0
             if self._frame is None:
-                self._frame = r.receive(self._chance, self._link, self._beam, self._gain, self._angle)[0]
+                self._frame = r.receive(self._draws, self._link, self._beam, self._gain, self._angle)[0]
             take = min(n - done, _FRAME - self._used)
             out[done:done + take] = self._frame[self._used:self._used + take]
             done, self._used = done + take, self._used + take
         self._out += n
         return out
 
-    def _next(self) -> r.Chance:
+    def _next(self) -> r.RandomDraws:
         """What is random in the next frame: symbols, oscillators and drift go on from the last."""
-        last, rng = self._chance, self._rng
+        last, rng = self._draws, self._rng
         count = self._size // c.SAMPLES_PER_SYMBOL
         states = len(self._link.paths.delay) + 2
-        chance = r.draw(1, _FRAME, rng.standard_normal((1, states)), rng)
+        draws = r.draw(1, _FRAME, rng.standard_normal((1, states)), rng)
         if last is not None:
             overlap = count - _FRAME // c.SAMPLES_PER_SYMBOL
             fresh = draw_symbols((1, count - overlap), rng)
-            chance.symbols = np.concatenate([last.symbols[:, count - overlap:], fresh], axis=1)
-            chance.walk += last.walk[:, -1:] - chance.walk[:, :1]
-            chance.start = last.start + 2 * np.pi * r.frequency_drift(last) * _FRAME
-            chance.sample = last.sample + _FRAME
+            draws.symbols = np.concatenate([last.symbols[:, count - overlap:], fresh], axis=1)
+            draws.walk += last.walk[:, -1:] - draws.walk[:, :1]
+            draws.start = last.start + 2 * np.pi * r.frequency_drift(last) * _FRAME
+            draws.sample = last.sample + _FRAME
             keep = np.exp(-c.FRAME_SECONDS / c.DRIFT_SECONDS)
-            chance.drift = keep * last.drift + np.sqrt(1 - keep**2) * chance.drift
-        return chance
+            draws.drift = keep * last.drift + np.sqrt(1 - keep**2) * draws.drift
+        return draws

@@ -51,8 +51,8 @@ class SignalClass:
     title       in words, for people
     generate    generate(rng, duration, **fixed) -> Signal of ``duration`` seconds; random in everything
                 that the standard or its users leave open, unless fixed by keyword
-    rates       (lowest, highest) receiver sample rate at which it can be told, in samples/s: at the highest a
-                narrow signal still fills about four of 256 bins
+    rates       (lowest, highest) receiver sample rate at which it can be recognised, in samples/s: at the
+                highest a narrow signal still fills about four of 256 bins
     frequency   (lowest, highest) carrier frequency at which it is usually found, in Hz
     span        (shortest, longest) stretch in seconds that shows what it is: a burst with its pauses
     variants    the values of ``generate``'s keyword ``variant``, () if there is one form only

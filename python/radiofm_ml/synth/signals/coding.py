@@ -7,6 +7,7 @@ Bits are uint8 arrays of 0 and 1, in sending order.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -167,7 +168,7 @@ def _generator(count: int, primitive: int, first: int) -> tuple[int, ...]:
     return tuple(poly)
 
 
-def reed_solomon(message, count: int, primitive: int = 0x11D, first: int = 0) -> list[int]:
+def reed_solomon(message: Iterable[int], count: int, primitive: int = 0x11D, first: int = 0) -> list[int]:
     """The ``count`` parity symbols of a systematic Reed-Solomon code, the highest power first.
 
     primitive   the field's polynomial with its leading term: 0x11D is x^8 + x^4 + x^3 + x^2 + 1

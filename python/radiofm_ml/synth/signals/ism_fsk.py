@@ -15,6 +15,7 @@ Simplified: the packets of ``packet`` have no network's protocol inside.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from radiofm_ml.synth.signals.base import Signal, SignalClass
 from radiofm_ml.synth.signals.coding import (
@@ -52,7 +53,8 @@ def chip_packet(rng: Rng) -> np.ndarray:
     return np.concatenate([bits_of_bytes(b"\xaa" * int(rng.choice([4, 4, 8, 16]))), sync, body])
 
 
-def keyed_frequency(bits, baud: float, deviation: float, sps: int, bt: float | None = None) -> np.ndarray:
+def keyed_frequency(bits: ArrayLike, baud: float, deviation: float, sps: int,
+                    bt: float | None = None) -> np.ndarray:
     """A burst of 2-FSK, a one high; it rises in a bit's time before the first, and falls after the last."""
     levels = (2 * np.pad(np.asarray(bits, float), 1, "edge") - 1) * deviation
     return ramped(fsk(levels, sps, baud * sps, gaussian(bt, sps) if bt else None), sps)
