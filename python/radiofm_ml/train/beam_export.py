@@ -37,7 +37,8 @@ def export(run: Path, out: Path, name: str, held_out: BeamBlocks, card: str, see
 
 
 def calibrate_on_beams(encoder: torch.nn.Module, held_out: BeamBlocks, normalisation: str = "cl2n",
-                       seed: int = 0, episodes: int = EPISODES, track: Callable = lambda items, label: items) -> dict:
+                       seed: int = 0, episodes: int = EPISODES,
+                       track: Callable = lambda items, label: items) -> dict:
     """A calibration (see ``fewshot.calibrate``) of an encoder of I/Q.
 
     An episode is of one front end and one gain, as in use, and rates are to hold at every gain. 'cl2n'
