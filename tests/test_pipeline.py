@@ -24,6 +24,7 @@ from radiofm_ml.pipeline import (
     annotate_all,
     annotate_recording,
     embed_all,
+    embed_jobs,
     embed_recording,
     shots_of,
     tile_batches,
@@ -658,3 +659,21 @@ def test_real_recordings_of_every_sample_type(data_dir, engine, tmp_path):
         assert len(embedded) == SPEC.n_tiles(recording.n_samples)
         assert np.isfinite(embedded.embedding).all()
         assert (embedded.freq_upper_edge > embedded.freq_lower_edge).all()
+
+
+def test_another_channel_is_another_recording(engine, tmp_path):
+    """Commands read the channel that they are told to, as the alone recording of it."""
+    rng = np.random.default_rng(7)
+    one, other = (rng.standard_normal((2, 3 * SPEC.samples_per_tile)) * 0.1).astype(np.complex64)
+    both = write_recording(tmp_path / "both", np.stack([one, other], 1).ravel(), num_channels=2)
+    alone = write_recording(tmp_path / "alone", other)
+    for path, channel, name in ((both, 1, "a.npz"), (alone, 0, "b.npz"), (both, 0, "c.npz")):
+        jobs = plan(path, tmp_path / name, ".npz", channel)
+        assert [outcome.error for outcome in embed_jobs(jobs, engine)] == [None]
+    a, b, c = (Embeddings.load(tmp_path / name).embedding for name in ("a.npz", "b.npz", "c.npz"))
+    np.testing.assert_array_equal(a, b)
+    assert not np.allclose(a, c)
+    shots, outcomes = shots_of([both], engine, "x", 2, channel=1)
+    np.testing.assert_allclose(shots["x"], b[[0, -1]], atol=1e-5)
+    (failed,) = embed_jobs(plan(alone, tmp_path / "d.npz", ".npz", 1), engine)
+    assert str(alone) in failed.error and "channel" in failed.error

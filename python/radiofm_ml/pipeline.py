@@ -67,19 +67,20 @@ def embed_tiles(recording: Recording, engine: Engine, indices: Sequence[int], ba
 
 
 def shots_of(paths: Sequence[Path], engine: Engine, label: str = "", shots: int = 0, batch: int = 16,
-             track: Callable = lambda items, label: items) -> tuple[dict[str, np.ndarray], list[Outcome]]:
+             channel: int = 0, track: Callable = lambda items, label: items,
+             ) -> tuple[dict[str, np.ndarray], list[Outcome]]:
     """Embeddings to teach by, {label: float32 (n, D)}, and what came of each recording.
 
     label: of all tiles; '' to teach what the annotations say, by the tiles that lie more in one than outside.
     shots: tiles of each label, spread evenly over the recordings and over each; 0 for all. Only these are
-    read. track: ``track(sequence, label)`` shows progress.
+    read. channel: of each recording. track: ``track(sequence, label)`` shows progress.
     """
     def tiles(recording: Recording, _) -> dict:
         if label:
             return {label: all_tiles(recording, engine.spec)}
-        return labelled_tiles(recording, engine.spec, skip=(UNKNOWN,))
+        return labelled_tiles(recording, engine.spec)
 
-    outcomes = [attempt(Job(path), tiles) for path in track(paths, "looking")]
+    outcomes = [attempt(Job(path, channel=channel), tiles) for path in track(paths, "looking")]
     sets = [outcome.result or {} for outcome in outcomes]
     chosen = {name: choose([found.get(name, ()) for found in sets], shots)
               for name in dict.fromkeys(name for found in sets for name in found)}
@@ -88,8 +89,8 @@ def shots_of(paths: Sequence[Path], engine: Engine, label: str = "", shots: int 
     for number, tile in sorted(set().union(*chosen.values())):
         wanted.setdefault(number, []).append(tile)
     for number in track(list(wanted), "teaching"):
-        outcomes[number] = attempt(Job(paths[number]), lambda recording, _, number=number: embed_tiles(
-            recording, engine, wanted[number], batch))
+        outcomes[number] = attempt(Job(paths[number], channel=channel), lambda recording, _, number=number:
+                                   embed_tiles(recording, engine, wanted[number], batch))
         if outcomes[number].error is None:
             vectors = outcomes[number].result
             embedded.update(((number, tile), v) for tile, v in zip(wanted[number], vectors, strict=True))

@@ -20,6 +20,7 @@ Model = Annotated[
     str, typer.Option("--model", "-m", help="Bundle: a folder, a shipped name, or a Hugging Face id.")
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the encoder.")]
+Channel = Annotated[int, typer.Option(min=0, help="Which channel, of recordings with several.")]
 Batch = Annotated[int, typer.Option(min=1, help="Tiles encoded at a time.")]
 DEFAULT_MODEL = "radiofm-small"
 
@@ -37,6 +38,7 @@ def embed(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File .npz or, for a folder, a folder.")],
     model: Model = DEFAULT_MODEL,
     overwrite: Overwrite = False,
+    channel: Channel = 0,
     threads: Threads = 1,
     batch: Batch = 16,
 ) -> None:
@@ -54,7 +56,7 @@ def embed(
     from radiofm_ml.pipeline import embed_jobs
     from radiofm_ml.sigmf.jobs import plan
 
-    jobs = plan(source, target, SUFFIX)
+    jobs = plan(source, target, SUFFIX, channel)
     engine = open_engine(model, threads=threads, reads="tiles")
     with _Report("embedding", jobs) as report:
         report.follow(embed_jobs(jobs, engine, batch, report.progress, overwrite=overwrite))
@@ -87,6 +89,7 @@ def annotate(
         str, typer.Option(help="What OUT in another folder does about the samples: auto, link, copy or none.")
     ] = "auto",
     overwrite: Overwrite = False,
+    channel: Channel = 0,
     threads: Threads = 1,
     batch: Batch = 16,
 ) -> None:
@@ -107,7 +110,7 @@ def annotate(
     from radiofm_ml.sigmf.container import META
     from radiofm_ml.sigmf.jobs import plan
 
-    jobs = plan(source, target, META)
+    jobs = plan(source, target, META, channel)
     engine = open_engine(model, threads=threads, reads="tiles")
 
     def classifier() -> FewShot:
@@ -133,6 +136,7 @@ def enroll(
     recordings: Annotated[list[Path], typer.Argument(help="Recordings of it, or folders.")],
     shots: Annotated[int, typer.Option(min=0, help="Tiles to teach, spread evenly; 0 for all.")] = 5,
     model: Model = DEFAULT_MODEL,
+    channel: Channel = 0,
     threads: Threads = 1,
 ) -> None:
     """Teach a label by example: no training, a few tiles are enough.
@@ -161,7 +165,7 @@ def enroll(
     engine = open_engine(model, threads=threads, reads="tiles")
     few = FewShot.for_bundle(engine.bundle, few_path if few_path.exists() else "", shipped=False)
     paths = [path for each in found for path in each.recordings]
-    taught, outcomes = shots_of(paths, engine, label.strip(), shots, track=track)
+    taught, outcomes = shots_of(paths, engine, label.strip(), shots, channel=channel, track=track)
     left_out = [line for each in found for line in each.left_out]
     report = _Report("teaching", Plan([outcome.job for outcome in outcomes], left_out))
     for outcome in outcomes:

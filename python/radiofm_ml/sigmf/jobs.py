@@ -22,10 +22,11 @@ class JobError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """A recording and the file to make of it, if any."""
+    """A recording, the channel of it that is read, and the file to make of it, if any."""
 
     recording: Path
     output: Path | None = None
+    channel: int = 0
 
 
 class Plan(list):
@@ -47,13 +48,14 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-def plan(source: str | os.PathLike, target: str | os.PathLike, suffix: str) -> Plan:
+def plan(source: str | os.PathLike, target: str | os.PathLike, suffix: str, channel: int = 0) -> Plan:
     """What to do for ``source``, a recording or a folder of them.
 
     Of a folder, ``target`` is a folder too, and every recording's file lies at its relative path with
     ``suffix`` (``.npz``, ``.sigmf-meta``); names of an archive's members never lead out of it. Of a
     recording, it is the file, or an existing folder for it. Recordings inside ``target`` are left out where
-    ``target`` lies in ``source``. Raises JobError, RecordingError, OutputError.
+    ``target`` lies in ``source``. channel: the one that is read of each.
+    Raises JobError, RecordingError, OutputError.
     """
     source, target = Path(source), Path(target)
     if target.is_dir() and target.name.lower().endswith((META, suffix)):
@@ -62,7 +64,7 @@ def plan(source: str | os.PathLike, target: str | os.PathLike, suffix: str) -> P
         recording = _single(source)
         if target.is_dir():
             target = target / (base_name(recording).name + suffix)
-        return Plan([Job(recording, outputs.check_name(target, suffix))])
+        return Plan([Job(recording, outputs.check_name(target, suffix), channel)])
     if target.exists() and not target.is_dir() or target.name.lower().endswith((META, suffix)):
         raise JobError(f"{target}: is a file; for the folder {source} name a folder")
     found = survey(source, None if outputs.same_file(source, target) else target)
@@ -77,7 +79,7 @@ def plan(source: str | os.PathLike, target: str | os.PathLike, suffix: str) -> P
         others = (wanted.with_name(f"{relative.name}{number}{suffix}")
                   for number in itertools.chain([""], (f"-{n}" for n in itertools.count(2))))
         output = next(name for name in itertools.chain([wanted], others) if name not in jobs)
-        jobs[output] = Job(path, output)
+        jobs[output] = Job(path, output, channel)
     return Plan(list(jobs.values()), found.left_out)
 
 
@@ -108,7 +110,7 @@ def run(jobs: list[Job], work: Callable[[Recording, Path], object]) -> Iterator[
 def attempt(job: Job, work: Callable[[Recording, Path | None], object]) -> Outcome:
     """One job of ``run``."""
     try:
-        with open_recording(job.recording) as recording:
+        with open_recording(job.recording, job.channel) as recording:
             if job.output is not None:
                 _make_folder(job.output)
             return Outcome(job, work(recording, job.output), warnings=tuple(recording.warnings))

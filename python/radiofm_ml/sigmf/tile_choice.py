@@ -37,14 +37,13 @@ def all_tiles(recording: Recording, spec: SpectrogramSpec) -> TileRanges:
     return TileRanges([range(spec.n_tiles(recording.n_samples))])
 
 
-def labelled_tiles(recording: Recording, spec: SpectrogramSpec,
-                   skip: Sequence[str] = ()) -> dict[str, TileRanges]:
+def labelled_tiles(recording: Recording, spec: SpectrogramSpec) -> dict[str, TileRanges]:
     """The tiles that each label of a recording's annotations covers at least half of, and more of than any
-    other; annotations without a label, or with one of ``skip``, are passed over."""
+    other; annotations that name nothing (``Annotation.is_named``) are passed over."""
     n_samples, n_tiles = recording.n_samples, spec.n_tiles(recording.n_samples)
-    spans = [(a.sample_start, min(a.sample_start + a.sample_count, n_samples), a.label.strip())
-             for a in recording.annotations]
-    spans = [span for span in spans if span[2] and span[2] not in skip and span[0] < span[1]]
+    spans = [(a.sample_start, min(a.sample_start + a.sample_count, n_samples), a.label)
+             for a in recording.annotations if a.is_named]
+    spans = [span for span in spans if span[0] < span[1]]
     found: dict[str, list[range]] = {}
     active: list[tuple[int, int, str]] = []
     waiting = iter(sorted(spans, key=lambda span: span[0]))
