@@ -17,6 +17,7 @@ import pytest
 import sigmf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from radiofm_ml import atomic
 from radiofm_ml.sigmf import annotations
 from radiofm_ml.sigmf.annotations import GENERATOR, AnnotationError, AnnotationWriter, format_datetime
 from radiofm_ml.sigmf.recording import find_recordings, open_recording, parse_datetime
@@ -503,9 +504,9 @@ def test_room_is_kept_and_given_back(tmp_path, monkeypatch):
         if os.fstat(file).st_size < offset + length:
             raise OSError(28, "No space left on device")
 
-    real_fallocate, real_write = os.posix_fallocate, annotations.atomic.write_bytes
+    real_fallocate, real_write = os.posix_fallocate, atomic.write_bytes
     monkeypatch.setattr(os, "posix_fallocate", full)
-    monkeypatch.setattr(annotations.atomic, "write_bytes", lambda *_, **__: full(0, 0, 1 << 60))
+    monkeypatch.setattr(atomic, "write_bytes", lambda *_, **__: full(0, 0, 1 << 60))
     writer.add(0, 10, "a")
     writer.flush()
     assert not writer.has_room  # nothing more fits
@@ -514,7 +515,7 @@ def test_room_is_kept_and_given_back(tmp_path, monkeypatch):
     with pytest.raises(AnnotationError, match="No space left"):
         writer.flush()
     monkeypatch.setattr(os, "posix_fallocate", real_fallocate)
-    monkeypatch.setattr(annotations.atomic, "write_bytes", real_write)
+    monkeypatch.setattr(atomic, "write_bytes", real_write)
     writer.flush()
     assert writer.has_room
     writer.close()

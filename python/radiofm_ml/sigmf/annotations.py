@@ -15,77 +15,27 @@ import bisect
 import copy
 import json
 import logging
-import math
 import os
 import re
-import shutil
 import threading
 import time
-import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from radiofm_ml import atomic
 from radiofm_ml.outputs import GENERATOR, same_file
 from radiofm_ml.sigmf import metadata_schema
 from radiofm_ml.sigmf.container import ARCHIVES, DATA, META, base_name, parse_metadata
 from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, leads_to, place_dataset
+from radiofm_ml.sigmf.decisions import MAX_HZ, Decision, check_decision
 from radiofm_ml.sigmf.recording import UNKNOWN, Capture, Recording
+from radiofm_ml.sigmf.roomy_file import RoomyFile
 
-__all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "output_path"]
+__all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "check_decision", "output_path"]
 
 _log = logging.getLogger(__name__)
 EXTENSION = {"name": "radiofm", "version": "1.0.0", "optional": True}
 INCOMPLETE, RESUME = "radiofm:incomplete", "radiofm:resume"  # in ``global``, while a file is not complete
-_MAX_HZ = 1e12  # the schema's bound on frequencies and rates
-_MAX_TEXT = 1024  # characters of a label, or of the name of a model or task
 _SECONDS = -30610224000, 253402300800  # the years 1000 to 9999, for core:datetime
-_ROOM = 1 << 18, 1 << 22  # bytes that are kept free for metadata, on a small disk and on others, at least
-
-
-@dataclass
-class _Decision:
-    """An annotation of ours, growing while equal decisions follow one another."""
-
-    start: int
-    count: int
-    label: str
-    unknown: bool
-    nearest: str
-    model: str
-    task: str
-    comment: str
-    run: int  # which stretch of constant centre frequency it lies in
-    lower: float | None
-    upper: float | None
-    weight: int = 0  # samples that ``confidence`` is the mean over
-    confidence: float = 0.0
-    decisions: int = 1
-    line: str = ""  # its JSON, until it changes
-
-    def same_kind(self, other: _Decision) -> bool:
-        same = (self.label, self.unknown, self.model, self.task, self.comment, self.run) == \
-            (other.label, other.unknown, other.model, other.task, other.comment, other.run)
-        if None in (self.lower, other.lower):
-            return same and self.lower is other.lower
-        return same and self.overlaps(other)
-
-    def overlaps(self, other: _Decision) -> bool:
-        """In frequency, or touching; a band that is not known overlaps any."""
-        return None in (self.lower, other.lower) or (
-            self.lower <= other.upper and other.lower <= self.upper)
-
-    def absorb(self, other: _Decision) -> None:
-        self.count = max(self.count, other.start + other.count - self.start)
-        if self.lower is not None:
-            self.lower, self.upper = min(self.lower, other.lower), max(self.upper, other.upper)
-        if other.weight:
-            self.weight += other.weight
-            self.confidence += (other.confidence - self.confidence) * other.weight / self.weight
-        if self.nearest != other.nearest:
-            self.nearest = ""
-        self.decisions += other.decisions
-        self.line = ""
 
 
 class AnnotationWriter:
@@ -130,16 +80,14 @@ class AnnotationWriter:
         self._merge, self._merge_gap = merge, merge_gap
         self._flush_seconds, self._flush_count = flush_seconds, flush_count
         self._lock = threading.RLock()
-        self._decisions: list[_Decision] = []
-        self._growing: dict[tuple[str, str], list[_Decision]] = {}  # by model and task: those that may go on
+        self._decisions: list[Decision] = []
+        self._growing: dict[tuple[str, str], list[Decision]] = {}  # by model and task: those that may go on
         self._pending, self._open, self._complete = 0, False, False
         self.position, self._settings = 0, settings
         self._consistent = True  # ``position`` tells of what has been added, no more and no less
         self._written, self._cost = 0.0, 0.0  # when, and how long the last write took
-        self._room: atomic.Room | None = None
-        self._keeps_room, self._rooms = False, 0  # is it to be kept, how many there were
-        self._least_room = _ROOM[0]
-        self._earlier: dict[tuple[str, str], list[_Decision]] = {}  # of earlier passes, by model and task
+        self._file = RoomyFile()
+        self._earlier: dict[tuple[str, str], list[Decision]] = {}  # of earlier passes, by model and task
         self._end = None if recording is None else recording.n_samples
 
         if recording is not None:
@@ -196,7 +144,7 @@ class AnnotationWriter:
             for start, stop, run, lower, upper in pieces:
                 count = stop - start
                 self._make_way(start, stop, model, task)
-                self._append(_Decision(start, count, label, unknown, nearest, model, task, comment, run,
+                self._append(Decision(start, count, label, unknown, nearest, model, task, comment, run,
                                        lower, upper, 0 if confidence is None else count, confidence or 0.0))
             self._pending += bool(pieces)
             self.position = self.position if position is None else position
@@ -216,7 +164,7 @@ class AnnotationWriter:
         with self._lock:
             entry: dict = {"core:sample_start": int(sample_start) + self._offset}
             if frequency is not None:
-                if not -_MAX_HZ <= frequency <= _MAX_HZ:
+                if not -MAX_HZ <= frequency <= MAX_HZ:
                     raise ValueError(f"a centre frequency must lie within 1e12 Hz, got {frequency}")
                 entry["core:frequency"] = float(frequency)
             if time is not None:
@@ -234,7 +182,7 @@ class AnnotationWriter:
     def set_sample_rate(self, sample_rate: float) -> None:
         """Rate of the recording that is being written; gives decisions without edges theirs from now on.
         Raises ValueError for what is no rate."""
-        if not 0 < sample_rate <= _MAX_HZ:
+        if not 0 < sample_rate <= MAX_HZ:
             raise ValueError(f"a sample rate must be positive and at most 1e12, got {sample_rate}")
         with self._lock:
             self._sample_rate = float(sample_rate)
@@ -278,18 +226,15 @@ class AnnotationWriter:
         """From now on see to it that the next write finds room on the disk, until ``close``. Raises
         AnnotationError if there is none, or no folder; ``has_room`` tells whether there is later on."""
         with self._lock:
-            self._keeps_room = True
             try:
-                free = shutil.disk_usage(self.path.parent).free
-                self._least_room = min(max(_ROOM[0], free // 8), _ROOM[1])
-                self._room = self._new_room(self._least_room)
+                self._file.keep_room(self.path)
             except OSError as error:
                 raise AnnotationError(f"{self.path}: cannot be written: {error.strerror}") from None
 
     @property
     def has_room(self) -> bool:
         """Is there room for the next write? True unless it is kept."""
-        return not self._keeps_room or self._room is not None
+        return self._file.has_room
 
     def poll(self) -> None:
         """Write if something is new and it is time; for callers that wait for the next decision."""
@@ -305,8 +250,11 @@ class AnnotationWriter:
         with self._lock:
             began = time.monotonic()
             try:
-                self._replace_file(self._target, self._dump())
+                self._file.write(self._target, self._dump().encode("utf-8"))
                 self._pending = 0
+            except OSError as error:
+                raise AnnotationError(f"{self._target}: cannot be written: {error.strerror}; what it held is "
+                                      "kept") from None
             finally:  # a file that takes long to write, or cannot be written, is tried less often
                 self._written = time.monotonic()
                 self._cost = self._written - began
@@ -324,7 +272,7 @@ class AnnotationWriter:
                     raise
                 self._beside.unlink(missing_ok=True)
                 self._open = False
-            self._let_go_of_room()
+            self._file.let_go_of_room()
 
     def interrupt(self) -> None:
         """Write what is pending and end: the file stays incomplete, or what it held before stays, and what is
@@ -333,7 +281,7 @@ class AnnotationWriter:
             if self._open and self._consistent:
                 self.flush()
             self._open = False
-            self._let_go_of_room()
+            self._file.let_go_of_room()
 
     def __enter__(self) -> AnnotationWriter:
         self.start()
@@ -352,52 +300,6 @@ class AnnotationWriter:
         return len(self._decisions)
 
     # -- inside -------------------------------------------------------------------------------------
-    def _replace_file(self, path: Path, text: str) -> None:
-        content = text.encode("utf-8")
-        try:
-            if not self._keeps_room:  # not durable: it is written often, and waiting can take seconds
-                return atomic.write_bytes(path, content, durable=False)
-            self._write_into_room(path, content)
-        except OSError as error:
-            raise AnnotationError(
-                f"{path}: cannot be written: {error.strerror}; what it held is kept") from None
-
-    def _write_into_room(self, path: Path, content: bytes) -> None:
-        room, self._room = self._room, None
-        sizes = max(self._least_room, 2 * len(content)), len(content) + _ROOM[0] // 4
-        try:
-            self._hold_room(*sizes)  # the next, before this one is used
-            if room is None:
-                atomic.write_bytes(path, content, durable=False)
-            else:
-                room.replace(path, content)
-            if self._room is None:
-                self._hold_room(*sizes)  # what the file took before is free now
-        except OSError:
-            if room is not None and self._room is not None:
-                room.release()
-            self._room = self._room or room
-            raise
-
-    def _hold_room(self, *sizes: int) -> None:
-        """The first of these sizes that there is room for, or none."""
-        for size in sizes:
-            try:
-                self._room = self._new_room(size)
-                return
-            except OSError:
-                pass
-
-    def _new_room(self, size: int) -> atomic.Room:
-        room = atomic.Room(self.path, self._rooms % 2, size)
-        self._rooms += 1
-        return room
-
-    def _let_go_of_room(self) -> None:
-        if self._room is not None:
-            self._room.release()
-        self._room, self._keeps_room = None, False
-
     def _make_way(self, start: int, stop: int, model: str, task: str) -> None:
         """Cut [start, stop) out of what an earlier pass has said."""
         earlier = self._earlier.get((model, task), ())
@@ -410,7 +312,7 @@ class AnnotationWriter:
         self._earlier[model, task] = [d for d in earlier if id(d) not in out] + parts
         self._decisions = [d for d in self._decisions if id(d) not in out] + parts
 
-    def _append(self, new: _Decision) -> None:
+    def _append(self, new: Decision) -> None:
         growing = self._growing.setdefault((new.model, new.task), [])
         # One ends where it is too long ago, and where something else has taken its place in the band.
         growing[:] = [old for old in growing if new.start <= old.start + old.count + self._merge_gap
@@ -536,7 +438,7 @@ class AnnotationWriter:
             return False
         try:
             decisions = [self._decision(a) for a in meta["annotations"] if self._is_own(a)]
-            growing: dict[tuple[str, str], list[_Decision]] = {}
+            growing: dict[tuple[str, str], list[Decision]] = {}
             for index, weight, confidence in state["growing"]:
                 decision = decisions[index]
                 decision.weight, decision.confidence = int(weight), float(confidence)
@@ -550,10 +452,10 @@ class AnnotationWriter:
     def _is_own(self, annotation: dict) -> bool:
         return _tool(annotation.get("core:generator", "")) == _tool(self.generator)
 
-    def _decision(self, a: dict) -> _Decision:
+    def _decision(self, a: dict) -> Decision:
         """The opposite of ``_annotation``."""
         start, confidence = a["core:sample_start"] - self._offset, a.get("radiofm:confidence")
-        return _Decision(
+        return Decision(
             start, a["core:sample_count"], a["core:label"], a["radiofm:unknown"],
             a.get("radiofm:nearest", ""), a.get("radiofm:model", ""), a.get("radiofm:task", ""),
             a.get("core:comment", ""),
@@ -600,7 +502,7 @@ class AnnotationWriter:
         return "".join(('{\n  "global": ', text, ',\n  "captures": ', _lines(map(_json, self._captures)),
                         ',\n  "annotations": ', _lines(line for _, line in entries), "\n}\n"))
 
-    def _annotation(self, d: _Decision) -> dict:
+    def _annotation(self, d: Decision) -> dict:
         entry: dict = {"core:sample_start": d.start + self._offset, "core:sample_count": d.count}
         if d.lower is not None:
             entry |= {"core:freq_lower_edge": d.lower, "core:freq_upper_edge": d.upper}
@@ -641,30 +543,6 @@ def format_datetime(moment: tuple[int, float]) -> str:
         raise ValueError(f"a time must lie in the years 1000 to 9999, got {moment[0]} s + {moment[1]} s")
     seconds, nanoseconds = divmod(int(moment[0]) * 10**9 + round(moment[1] * 1e9), 10**9)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
-
-
-def check_decision(start: int, count: int, label: str, lower: float | None = None, upper: float | None = None,
-                   confidence: float | None = None, *texts: str) -> None:
-    """Raises ValueError for what ``AnnotationWriter.add`` refuses. texts: model, task, comment."""
-    if start < 0 or count < 1 or start + count > 2**63 - 1:
-        raise ValueError(f"samples {start} + {count} are no stretch of a recording")
-    if not isinstance(label, str):
-        raise ValueError(f"a label is text, got {label!r}")
-    for text in (label, *texts):
-        _check_text(text)
-    if (lower is None) != (upper is None):
-        raise ValueError("give both frequency edges or neither")
-    if lower is not None and not (-_MAX_HZ <= lower <= upper <= _MAX_HZ):
-        raise ValueError(f"frequency edges must be finite and ascending, got {lower} and {upper}")
-    if confidence is not None and not math.isfinite(confidence):
-        raise ValueError(f"confidence must be finite, got {confidence}")
-
-
-def _check_text(text: str) -> None:
-    if len(text) > _MAX_TEXT:
-        raise ValueError(f"a label or name must have at most {_MAX_TEXT} characters, got {len(text)}")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise ValueError(f"a label or name must not hold control characters or halves of one, got {text!r}")
 
 
 def _finite(value, left_out: set[str]):

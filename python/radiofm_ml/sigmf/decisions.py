@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""One decision about a stretch of a recording, and how decisions that follow one another become one."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import dataclass
+
+MAX_HZ = 1e12  # the schema's bound on frequencies and rates
+_MAX_TEXT = 1024  # characters of a label, or of the name of a model or task
+
+
+@dataclass
+class Decision:
+    """An annotation of ours, growing while equal decisions follow one another."""
+
+    start: int
+    count: int
+    label: str
+    unknown: bool
+    nearest: str
+    model: str
+    task: str
+    comment: str
+    run: int  # which stretch of constant centre frequency it lies in
+    lower: float | None
+    upper: float | None
+    weight: int = 0  # samples that ``confidence`` is the mean over
+    confidence: float = 0.0
+    decisions: int = 1
+    line: str = ""  # its JSON, until it changes
+
+    def same_kind(self, other: Decision) -> bool:
+        same = (self.label, self.unknown, self.model, self.task, self.comment, self.run) == \
+            (other.label, other.unknown, other.model, other.task, other.comment, other.run)
+        if None in (self.lower, other.lower):
+            return same and self.lower is other.lower
+        return same and self.overlaps(other)
+
+    def overlaps(self, other: Decision) -> bool:
+        """In frequency, or touching; a band that is not known overlaps any."""
+        return None in (self.lower, other.lower) or (
+            self.lower <= other.upper and other.lower <= self.upper)
+
+    def absorb(self, other: Decision) -> None:
+        self.count = max(self.count, other.start + other.count - self.start)
+        if self.lower is not None:
+            self.lower, self.upper = min(self.lower, other.lower), max(self.upper, other.upper)
+        if other.weight:
+            self.weight += other.weight
+            self.confidence += (other.confidence - self.confidence) * other.weight / self.weight
+        if self.nearest != other.nearest:
+            self.nearest = ""
+        self.decisions += other.decisions
+        self.line = ""
+
+
+def check_decision(start: int, count: int, label: str, lower: float | None = None, upper: float | None = None,
+                   confidence: float | None = None, *texts: str) -> None:
+    """Raises ValueError for what ``AnnotationWriter.add`` refuses. texts: model, task, comment."""
+    if start < 0 or count < 1 or start + count > 2**63 - 1:
+        raise ValueError(f"samples {start} + {count} are no stretch of a recording")
+    if not isinstance(label, str):
+        raise ValueError(f"a label is text, got {label!r}")
+    for text in (label, *texts):
+        _check_text(text)
+    if (lower is None) != (upper is None):
+        raise ValueError("give both frequency edges or neither")
+    if lower is not None and not (-MAX_HZ <= lower <= upper <= MAX_HZ):
+        raise ValueError(f"frequency edges must be finite and ascending, got {lower} and {upper}")
+    if confidence is not None and not math.isfinite(confidence):
+        raise ValueError(f"confidence must be finite, got {confidence}")
+
+
+def _check_text(text: str) -> None:
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"a label or name must have at most {_MAX_TEXT} characters, got {len(text)}")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise ValueError(f"a label or name must not hold control characters or halves of one, got {text!r}")
