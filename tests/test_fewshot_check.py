@@ -11,6 +11,7 @@ from conftest import ROOT  # noqa: F401  (OMP_NUM_THREADS)
 from radiofm_ml import bundle as bundles
 from radiofm_ml.cli.app import app
 from radiofm_ml.evaluate import fewshot_check as checks
+from radiofm_ml.evaluate import fewshot_data
 from radiofm_ml.evaluate.fewshot_check import Data, binomial_interval, expected_calibration_error, share
 from radiofm_ml.evaluate.fewshot_data import load
 from radiofm_ml.fewshot import FewShot
@@ -196,6 +197,30 @@ def test_beams_of_a_file(tmp_path):
     assert (decided == data.labels[asked]).mean() > 0.8  # they are the blocks of those beams
     with pytest.raises(ValueError, match="bundle random.* reads tiles"):
         load(make_bundle(tmp_path / "model"), str(file))
+
+
+def test_simulated_beams(monkeypatch):
+    monkeypatch.setattr(fewshot_data, "FRONT_ENDS", range(200_000, 200_001))
+    data = load(bundles.load("protobeam-sim"), "synthetic")
+    assert data.x.shape == (3 * 24 * 40, 64) and len(np.unique(data.labels)) == 72
+    assert len(np.unique(data.clusters)) == 24 and len(np.unique(data.domains)) == 3  # one for each gain
+    for label in np.unique(data.labels):
+        assert len(np.unique(data.domains[data.labels == label])) == 1
+
+
+def test_calibrate_writes_what_the_bundle_then_uses(tmp_path):
+    bundle = make_bundle(tmp_path / "model")
+    assert not FewShot.for_bundle(bundle, shipped=False, normalisation="l2").calibrated
+    for options in (["--out", str(tmp_path / "c.json")], []):
+        command = ["calibrate", str(bundle.path), "--each", "2", "--episodes", "1", *options]
+        run = CliRunner().invoke(app, command)
+        assert run.exit_code == 0, run.output
+    made = bundles.load(bundle.path)
+    assert made.id == bundle.id and made.calibration["model"] == bundle.id
+    assert made.calibration == {**json.loads((tmp_path / "c.json").read_text()), "model": bundle.id}
+    for metric in ("euclidean", "cosine", "mahalanobis"):
+        few = FewShot.for_bundle(made, shipped=False, metric=metric)
+        assert few.calibrated and few.normalisation == "cl2n"
 
 
 def test_files_that_are_refused(tmp_path):
