@@ -6,44 +6,22 @@ As examples/README.md says it: ``grcc`` is the one in front where the environmen
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sigmf
+from activated import GRCC, run
 from radiofm_ml import bundle
 
 radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 
 ROOT = Path(__file__).resolve().parents[1]
-ACTIVATED = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-GRCC = shutil.which("grcc", path=ACTIVATED)
 STRIDE = 16384  # samples from tile to tile of radiofm-small
 TAUGHT, STRANGERS = ["gfsk", "ofdm", "wbfm", "ook"], ["chirp", "am"]
 
 pytestmark = pytest.mark.skipif(GRCC is None, reason="grcc is not installed")
-
-
-def run(*command, folder):
-    """In a shell with the environment activated. Its stdout."""
-    environment = {**os.environ, "PATH": ACTIVATED, "OMP_NUM_THREADS": "1", "HOME": str(folder)}
-    environment.pop("GRC_BLOCKS_PATH", None)  # grcc finds the blocks without it
-    done = subprocess.run(
-        [*map(str, command)],
-        cwd=folder,
-        env=environment,
-        text=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +120,7 @@ def test_embed_stream(compiled):
     ("recording_to_annotations", "annotated.sigmf-meta", 2), ("identify_with_boxes", "boxes.sigmf-meta", 1)])
 def test_run_in_the_companion(compiled, tmp_path, name, written, times):
     """F6, with nothing prepared: GRC runs the program in the folder that it wrote it to, which is another one
-    where the flowgraph's own is read-only. The simulated recording is made; its labels and boxes are right."""
+    where the flowgraph's own is read-only. The simulated recording is made, and labelled rightly."""
     program = shutil.copy(compiled / f"{name}.py", tmp_path)
     for _ in range(times):
         run("python", "-u", program, folder=tmp_path)

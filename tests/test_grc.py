@@ -6,10 +6,11 @@ import inspect
 from pathlib import Path
 
 import pytest
-import yaml
 
 radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 grc_checks = pytest.importorskip("grc_checks", reason="GNU Radio Companion is not installed")
+
+import yaml  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = sorted((ROOT / "grc").glob("*.block.yml"))

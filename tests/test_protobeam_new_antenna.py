@@ -9,11 +9,11 @@ was sent, at exact samples.
 import threading
 
 import numpy as np
-import pmt
 import pytest
 
 radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 
+import pmt  # noqa: E402
 from gnuradio import blocks, gr  # noqa: E402
 from gnuradio.radiofm import messages  # noqa: E402
 
