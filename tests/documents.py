@@ -145,7 +145,8 @@ def in_source(file: Path) -> Iterator[Shown]:
 def in_plain_text(file: Path) -> Iterator[Shown]:
     """Commands in quotes in the script ./run, in GRC's block descriptions and in the examples."""
     text, name = file.read_text(encoding="utf-8"), str(file.relative_to(ROOT))
-    for span in re.finditer(r'"(\./run (?:demo|test|grc|bench|shell)\b[^"]*)"|\'{1,2}(radiofm [^\']+)\'{1,2}', text):
+    quoted = r'"(\./run (?:demo|test|grc|bench|shell)\b[^"]*)"|\'{1,2}(radiofm [^\']+)\'{1,2}'
+    for span in re.finditer(quoted, text):
         command = " ".join((span[1] or span[2]).split())
         yield Shown(command, name, 1 + text.count("\n", 0, span.start()), False)
 

@@ -55,10 +55,12 @@ def world(tmp_path_factory):
 
 def test_a_process_of_its_own():
     """Installed as ``radiofm``, and as a module; what is wrong is one line on stderr, and the exit status."""
-    installed = subprocess.run([Path(sys.executable).with_name("radiofm"), "--help"], capture_output=True, text=True)
+    def run(*command):
+        return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300)
+
+    installed = run(Path(sys.executable).with_name("radiofm"), "--help")
     assert installed.returncode == 0 and "Usage: radiofm" in installed.stdout
-    wrong = subprocess.run([sys.executable, "-m", "radiofm_ml.cli", "info", "no-such-model"], capture_output=True,
-                           text=True)  # fmt: skip
+    wrong = run(sys.executable, "-m", "radiofm_ml.cli", "info", "no-such-model")
     assert wrong.returncode == 1 and not wrong.stdout
     assert wrong.stderr.startswith("radiofm: no-such-model") and len(wrong.stderr.splitlines()) == 1
 

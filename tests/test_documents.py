@@ -4,7 +4,7 @@
 
 Every command is parsed against the options that there are. Every command of ``radiofm`` that stands in a
 block, or complete in a sentence, runs, in the order of its document and in a folder with the files that it
-names. Long ones run with SMALLER options behind their own. What cannot run stands in NOT_RUN, with the reason.
+names. Long ones run with SMALLER options behind their own. What cannot run stands in NOT_RUN, with why.
 """
 
 import re

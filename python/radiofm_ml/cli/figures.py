@@ -179,7 +179,7 @@ def confusion(
     known = sorted({name for content in reports.values() for name in content.get("confusion") or {}})
     for wanted in method or []:
         if not any(name.startswith(wanted) for name in known):
-            raise ValueError(f"--method {wanted}: the reports have {', '.join(known) or 'no confusion matrix'}")
+            raise ValueError(f"--method {wanted}: the reports have {', '.join(known) or 'none'}")
     matrices = {}
     for folder, content in reports.items():
         if content.get("labels") != labels or not content.get("confusion"):
