@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sigmf
-from conftest import ROOT
+from command import radiofm
 from radiofm_ml import bundle as bundles
 from radiofm_ml.cli.app import app
 from radiofm_ml.engines import open_engine
@@ -26,20 +27,6 @@ from tiny_bundle import SPEC, make_bundle
 from typer.testing import CliRunner
 
 RATE, FREQUENCY = 1e6, 433.92e6
-
-
-def radiofm(*arguments, code=0):
-    """Run the command; its stdout, and stderr where it must fail."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", "radiofm_ml.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-    )
-    assert done.returncode == code, done.stderr
-    return done.stderr if code else done.stdout
 
 
 def samples(kind: str, tiles: float, seed: int) -> np.ndarray:
@@ -68,6 +55,18 @@ def world(tmp_path_factory):
             )
     write_recording(folder / "short" / "short", samples("tone", 0.3, 9), sample_rate=RATE)
     return folder
+
+
+def test_a_process_of_its_own():
+    """Installed as ``radiofm``, and as a module; what is wrong is one line on stderr, and the exit status."""
+    def run(*command):
+        return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300)
+
+    installed = run(Path(sys.executable).with_name("radiofm"), "--help")
+    assert installed.returncode == 0 and "Usage: radiofm" in installed.stdout
+    wrong = run(sys.executable, "-m", "radiofm_ml.cli", "info", "no-such-model")
+    assert wrong.returncode == 1 and not wrong.stdout
+    assert wrong.stderr.startswith("radiofm: no-such-model") and len(wrong.stderr.splitlines()) == 1
 
 
 def test_help_names_every_command():

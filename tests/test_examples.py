@@ -1,48 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""The examples compile with grcc, run to completion, and give what they promise."""
+"""The examples compile with grcc, run to completion, and give what they promise.
+
+As examples/README.md says it: ``grcc`` is the one in front where the environment is activated.
+"""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sigmf
+from activated import GRCC, run
 from radiofm_ml import bundle
 
 radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 
 ROOT = Path(__file__).resolve().parents[1]
-GRCC = shutil.which("grcc")
 STRIDE = 16384  # samples from tile to tile of radiofm-small
 TAUGHT, STRANGERS = ["gfsk", "ofdm", "wbfm", "ook"], ["chirp", "am"]
 
 pytestmark = pytest.mark.skipif(GRCC is None, reason="grcc is not installed")
-
-
-def run(*command, folder):
-    environment = {
-        **os.environ,
-        "GRC_BLOCKS_PATH": str(ROOT / "grc"),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), os.environ.get("PYTHONPATH", "")]),
-    }
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=folder,
-        env=environment,
-        text=True,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +29,7 @@ def compiled(tmp_path_factory):
     """Folder with the Python program of every example."""
     folder = tmp_path_factory.mktemp("examples")
     examples = sorted((ROOT / "examples").glob("*.grc"))
-    run(GRCC, "-o", folder, *examples, folder=folder)
+    run("grcc", "-o", folder, *examples, folder=folder)
     assert [e.name for e in examples if not (folder / f"{e.stem}.py").is_file()] == []
     return folder
 
@@ -74,15 +53,16 @@ def decided(meta: Path, tiles: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def taught_live(compiled):
-    run("teach_live.py", folder=compiled)
-    return compiled / "teach_live.sigmf-meta"
+    """What it wrote, and what it printed."""
+    printed = run("python", "teach_live.py", folder=compiled)
+    return compiled / "teach_live.sigmf-meta", printed
 
 
 def test_teach_live(taught_live):
     """At first nothing is known; then four signals are recognised, and two strangers are called unknown."""
     teaching = [label for label in TAUGHT for _ in range(5)]
     truth = [label for _ in range(2) for label in TAUGHT + STRANGERS for _ in range(5)]
-    labels = decided(taught_live, len(teaching) + len(truth))
+    labels = decided(taught_live[0], len(teaching) + len(truth))
     assert labels[:4] == ["unknown"] * 4  # decided before the fifth shot was in
     after = np.array(labels[len(teaching) :])
     known = np.isin(truth, TAUGHT)
@@ -91,8 +71,8 @@ def test_teach_live(taught_live):
     assert (after == "unknown")[known].mean() <= 0.1
 
 
-def test_teach_live_says_what_took_effect_where(compiled, taught_live):
-    answers = [line for line in run("teach_live.py", folder=compiled).splitlines() if "enroll" in line]
+def test_teach_live_says_what_took_effect_where(taught_live):
+    answers = [line for line in taught_live[1].splitlines() if "enroll" in line]
     assert len(answers) == len(TAUGHT)
     for i, (label, line) in enumerate(zip(TAUGHT, answers, strict=True)):
         assert f"(label . {label})" in line and "(ok . #t)" in line and "(shots . 5)" in line
@@ -103,16 +83,10 @@ def test_recording_to_annotations(compiled, taught_live):
     """On the recording that teach_live made: the same tiles and edges as the command line gives."""
     out = compiled / "out"
     out.mkdir()
-    run("recording_to_annotations.py", "-i", taught_live, "-o", out / "flowgraph.sigmf-meta", folder=compiled)
-    run(
-        "-m",
-        "radiofm_ml.cli",
-        "annotate",
-        taught_live,
-        "-o",
-        out / "command.sigmf-meta",
-        folder=compiled,
-    )
+    recording = taught_live[0]
+    run("python", "recording_to_annotations.py", "-i", recording, "-o", out / "flowgraph.sigmf-meta",
+        folder=compiled)
+    run("radiofm", "annotate", recording, "-o", out / "command.sigmf-meta", folder=compiled)
 
     def tiles(name):
         """Label, edges and model of each tile; earlier annotations of ours are replaced, so these are all."""
@@ -133,13 +107,29 @@ def test_recording_to_annotations(compiled, taught_live):
 
 
 def test_embed_stream(compiled):
-    run("embed_stream.py", "-n", "7", folder=compiled)
+    run("python", "embed_stream.py", "-n", "7", folder=compiled)
     with np.load(compiled / "embeddings.npz", allow_pickle=False) as arrays:
         size = bundle.load("radiofm-small").embedding_size
         assert arrays["embedding"].shape == (7, size) and np.isfinite(arrays["embedding"]).all()
         np.testing.assert_array_equal(arrays["sample_start"], np.arange(7) * STRIDE)
         np.testing.assert_array_equal(arrays["sample_rate"], np.full(7, 1e6))
         np.testing.assert_array_equal(arrays["rx_freq"], np.full(7, 433.92e6))
+
+
+@pytest.mark.parametrize(("name", "written", "times"), [
+    ("recording_to_annotations", "annotated.sigmf-meta", 2), ("identify_with_boxes", "boxes.sigmf-meta", 1)])
+def test_run_in_the_companion(compiled, tmp_path, name, written, times):
+    """F6, with nothing prepared: GRC runs the program in the folder that it wrote it to, which is another one
+    where the flowgraph's own is read-only. The simulated recording is made, and labelled rightly."""
+    program = shutil.copy(compiled / f"{name}.py", tmp_path)
+    for _ in range(times):
+        run("python", "-u", program, folder=tmp_path)
+        made = annotations(tmp_path / written)
+        ours = [a for a in made if a.get("core:generator", "").startswith("gr-radiofm")]
+        decisions = {"ads-b": 0, "noise": 0}
+        for a in ours:
+            decisions[a["core:label"]] = decisions.get(a["core:label"], 0) + a["radiofm:decisions"]
+        assert decisions["ads-b"] >= 20 and len(ours) < len(made)  # the truth is kept
 
 
 HEADS = ROOT / "python" / "radiofm_ml" / "pretrained" / "radiofm-small" / "heads"
@@ -149,14 +139,14 @@ HEADS = ROOT / "python" / "radiofm_ml" / "pretrained" / "radiofm-small" / "heads
                     reason="the bundle comes without its heads")
 def test_identify_with_boxes(compiled):
     """On recordings with annotations of every emission: boxes lie where they are on, tiles get labels."""
-    run("-m", "radiofm_ml.cli", "synth", "signals", "signals", "--labels", "lora,pocsag", "--count", "1",
+    run("radiofm", "synth", "signals", "signals", "--labels", "lora,pocsag", "--count", "1",
         "--samples", str(8 * STRIDE + 128), "--snr", "15:20", "--neighbours", "0", folder=compiled)
     task = json.loads((HEADS / "segmentation" / "head.json").read_text())["task"]
     found, covered, total = 0, 0, 0
     for recording in sorted((compiled / "signals").rglob("*.sigmf-meta")):
         truth = [a for a in annotations(recording) if "core:freq_lower_edge" in a]
         out = compiled / f"boxes-{recording.stem}.sigmf-meta"
-        run("identify_with_boxes.py", "-i", recording, "-o", out, folder=compiled)
+        run("python", "identify_with_boxes.py", "-i", recording, "-o", out, folder=compiled)
         ours = [a for a in annotations(out) if a.get("core:generator", "").startswith("gr-radiofm")]
         boxes = [a for a in ours if a["radiofm:task"] == task]
         assert len({a["radiofm:task"] for a in ours}) == 2

@@ -11,6 +11,7 @@ yaml = pytest.importorskip("yaml", reason="PyYAML, which comes with GNU Radio Co
 radiofm = pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 grc_checks = pytest.importorskip("grc_checks", reason="GNU Radio Companion is not installed")
 
+
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = sorted((ROOT / "grc").glob("*.block.yml"))
 EXAMPLES = sorted((ROOT / "examples").glob("*.grc"))

@@ -3,34 +3,27 @@
 """protobeam_new_antenna.grc without a screen: buttons swap the antenna and teach it, the window shows it."""
 
 import os
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from activated import GRCC, run
 
 pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 pytest.importorskip("gnuradio.qtgui", reason="GNU Radio's Qt widgets are not installed")
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = "protobeam-sim"
-GRCC = shutil.which("grcc")
 
 
 @pytest.mark.skipif(GRCC is None, reason="grcc is not installed")
 def test_buttons(tmp_path):
     """In a process of its own: Qt and GNU Radio end there whatever happens."""
-    environment = {**os.environ, "GRC_BLOCKS_PATH": str(ROOT / "grc"), "QT_QPA_PLATFORM": "offscreen",
-                   "OMP_NUM_THREADS": "1",
-                   "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), os.environ.get("PYTHONPATH", "")])}
-    example = ROOT / "examples" / "protobeam_new_antenna.grc"
-    for command in ((GRCC, "-o", tmp_path, example), (__file__, BUNDLE, tmp_path / "window.png")):
-        done = subprocess.run([sys.executable, *map(str, command)], cwd=tmp_path, env=environment, text=True,
-                              capture_output=True, timeout=280)
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "ended"
+    run("grcc", ROOT / "examples" / "protobeam_new_antenna.grc", folder=tmp_path)
+    printed = run("python", __file__, BUNDLE, tmp_path / "window.png", folder=tmp_path,
+                  QT_QPA_PLATFORM="offscreen")  # fmt: skip
+    assert printed.splitlines()[-1] == "ended"
 
 
 def drive(bundle: str, picture: str) -> None:

@@ -3,32 +3,25 @@
 """teach_by_hand.grc: typing a name and pressing Enter teaches what is on the air. Runs without a screen."""
 
 import os
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from activated import GRCC, run
 
 pytest.importorskip("gnuradio.radiofm", reason="the blocks are not installed for this Python")
 pytest.importorskip("gnuradio.qtgui", reason="GNU Radio's Qt widgets are not installed")
 
 ROOT = Path(__file__).resolve().parents[1]
-GRCC = shutil.which("grcc")
 
 
 @pytest.mark.skipif(GRCC is None, reason="grcc is not installed")
 def test_teach_by_hand(tmp_path):
     """In a process of its own: Qt and GNU Radio end there whatever happens."""
-    environment = {**os.environ, "GRC_BLOCKS_PATH": str(ROOT / "grc"), "QT_QPA_PLATFORM": "offscreen",
-                   "OMP_NUM_THREADS": "1",
-                   "PYTHONPATH": os.pathsep.join([str(ROOT / "python"), os.environ.get("PYTHONPATH", "")])}
-    for command in ((GRCC, "-o", tmp_path, ROOT / "examples" / "teach_by_hand.grc"), (__file__,)):
-        done = subprocess.run([sys.executable, *map(str, command)], cwd=tmp_path, env=environment, text=True,
-                              capture_output=True, timeout=280)
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "ended"
+    run("grcc", ROOT / "examples" / "teach_by_hand.grc", folder=tmp_path)
+    printed = run("python", __file__, folder=tmp_path, QT_QPA_PLATFORM="offscreen")
+    assert printed.splitlines()[-1] == "ended"
 
 
 def drive() -> None:

@@ -176,7 +176,7 @@ def confusion(
 ) -> None:
     """Confusion matrices beside each other: from scratch against pre-trained.
 
-    `radiofm figures confusion fig7.png --report tuned --method scratch --method lora`
+    `radiofm figures confusion fig7.png --report tuned --method "from scratch" --method lora`
     """
     import numpy as np
 
@@ -186,6 +186,10 @@ def confusion(
     _check(out, overwrite)
     reports = {folder: read_report(folder) for folder in report}
     labels = next(iter(reports.values())).get("labels")
+    known = sorted({name for content in reports.values() for name in content.get("confusion") or {}})
+    for wanted in method or []:
+        if not any(name.startswith(wanted) for name in known):
+            raise ValueError(f"--method {wanted}: the reports have {', '.join(known) or 'none'}")
     matrices = {}
     for folder, content in reports.items():
         if content.get("labels") != labels or not content.get("confusion"):
@@ -193,9 +197,6 @@ def confusion(
         for name, counts in content["confusion"].items():
             if not method or name.startswith(tuple(method)):
                 matrices[name if len(reports) == 1 else f"{folder.name}: {name}"] = np.array(counts)
-    if not matrices:
-        known = ", ".join(sorted({name for content in reports.values() for name in content["confusion"]}))
-        raise ValueError(f"--method {', '.join(method or [])}: the reports have {known}")
     first = next(iter(reports.values()))
     draw_confusion(out, matrices, labels, title=title or first.get("title") or first.get("task", ""))
     _write(out, {"labels": labels, "confusion": {name: counts.tolist() for name, counts in matrices.items()}})

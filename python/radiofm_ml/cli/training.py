@@ -78,8 +78,8 @@ def pretrain(
     with the same losses. OUT/log.jsonl has a line for every step, with the share of it spent waiting for
     data.
 
-    On several GPUs or processes: `torchrun --nproc-per-node 2 -m radiofm_ml.cli pretrain OUT ...`; they share
-    each batch.
+    On several GPUs or processes: `torchrun --nproc-per-node 2 -m radiofm_ml.cli pretrain OUT`, with the same
+    options on each; they share each batch.
     """
     import torch
 

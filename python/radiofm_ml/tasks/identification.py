@@ -97,5 +97,5 @@ def _read(folder: Path, spec: SpectrogramSpec) -> LabelledTiles:
     for key in theirs:
         if theirs[key] != ours[key]:
             raise TaskError(f"{folder}: tiles were made with {key} {theirs[key]}, the model's have "
-                            f"{ours[key]}; make them with 'radiofm synth tiles --model'")  # fmt: skip
+                            f"{ours[key]}; 'radiofm synth tiles OUT --model MODEL' makes such")  # fmt: skip
     return values
