@@ -7,6 +7,8 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def main() -> None:
@@ -18,21 +20,32 @@ def main() -> None:
     from radiofm_ml.cli.progress import Warnings
     from radiofm_ml.terminal import say
 
-    logging.getLogger("radiofm_ml").addHandler(Warnings())
-    stopped = _stop_by_signal()
+    with _warnings(Warnings()), _stop_by_signal() as stopped:
+        try:
+            app()
+        except KeyboardInterrupt:
+            sys.exit(_status(stopped))
+        except SystemExit as end:
+            sys.exit(_status(stopped) if end.code == 130 else end.code)
+        except (ValueError, OSError, ImportError, FloatingPointError) as error:
+            # BundleError, RecordingError and the like are ValueErrors whose text names the file and the cure
+            say(error)
+            sys.exit(1)
+
+
+@contextmanager
+def _warnings(handler: logging.Handler) -> Iterator[None]:
+    """What the library warns of goes to ``handler``."""
+    library = logging.getLogger("radiofm_ml")
+    library.addHandler(handler)
     try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(_status(stopped))
-    except SystemExit as end:
-        sys.exit(_status(stopped) if end.code == 130 else end.code)
-    except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        # BundleError, RecordingError and the like are ValueErrors whose text names the file and the cure
-        say(error)
-        sys.exit(1)
+        yield
+    finally:
+        library.removeHandler(handler)
 
 
-def _stop_by_signal() -> list[int]:
+@contextmanager
+def _stop_by_signal() -> Iterator[list[int]]:
     """Let the signals that ask a program to end raise KeyboardInterrupt; the list tells which came."""
     came: list[int] = []
 
@@ -40,10 +53,15 @@ def _stop_by_signal() -> list[int]:
         came.append(number)
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
-            signal.signal(number, stop)
-    return came
+    changed = [number for number in (signal.SIGTERM, signal.SIGHUP)
+               if signal.getsignal(number) == signal.SIG_DFL]  # not under nohup
+    for number in changed:
+        signal.signal(number, stop)
+    try:
+        yield came
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _status(stopped: list[int]) -> int:
