@@ -14,6 +14,7 @@ from radiofm_ml import models
 from radiofm_ml.bundle import BundleError
 from radiofm_ml.cli.app import app
 from radiofm_ml.engines import cpu_has_bf16, open_engine
+from sigmf_files import write_recording
 from tiny_bundle import make_bundle
 from torch import nn
 from typer.testing import CliRunner
@@ -177,13 +178,15 @@ def test_one_kind_is_not_taken_for_the_other(saved, of_tiles):
 ])
 def test_commands_on_tiles_refuse_it_in_one_line(saved, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    write_recording(tmp_path / "in", np.zeros(100, np.complex64))
+    before = sorted(tmp_path.iterdir())
     words = [word.format(bundle=saved.path) for word in command]
     if "evaluate" not in words:
         words += ["--model", str(saved.path)]
     result = CliRunner().invoke(app, words)
     said = f"{result.output} {result.exception}"
     assert result.exit_code != 0 and "reads blocks of raw I/Q, a bundle that reads spectrogram" in said
-    assert not list(tmp_path.iterdir())
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_info(saved):

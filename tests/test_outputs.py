@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tarfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -213,8 +214,7 @@ def test_folders_of_recordings(world, model):
 def test_commands_that_fill_a_folder(world, model, command, monkeypatch):
     """None begins in a folder of other files or of another command, or in the place of a file."""
     if "occupied" in command:
-        monkeypatch.setattr("radiofm_ml.tasks.load_task", lambda *_: None)
-        monkeypatch.setattr("radiofm_ml.cli.finetune._decoder", lambda _: None)
+        monkeypatch.setattr("radiofm_ml.tasks.load_task", lambda *_: SimpleNamespace(kind="segmentation"))
     (world / "foreign").mkdir()
     (world / "foreign" / "index.csv").write_text("label,session,file,sample_rate")
     (world / "of-another").mkdir()
