@@ -46,7 +46,6 @@ SMALLER = {
     "figures pca": "--count 8",
     "protobeam train": "--episodes 1 --frames 20",
     "protobeam evaluate": "--frames 20 --shots 2",
-    "protobeam bundle": "--front-ends 2",
 }
 
 # Commands that do not run here, by how they begin, and why.
@@ -55,7 +54,7 @@ NOT_RUN = {
     r"radiofm protobeam plot": "draws what table1 has written; test_beam_tables.py draws it",
     r"radiofm finetune ((identification|segmentation)$|TASK)": "names a task, or none, and no data",
     r"radiofm synth tiles OUT --model MODEL": "how it is done: MODEL stands for a bundle",
-    r"radiofm protobeam bundle RUN": "ten seconds, and the card of protobeam-sim does the same",
+    r"radiofm protobeam bundle": "ten seconds each; test_beam_tables.py trains, evaluates and bundles",
     r"radiofm (evaluate|readouts)": "a minute of synthesis and of training; test_identification.py runs both",
     r"radiofm protobeam aoa": "half an hour of one core; test_beam_tables.py runs its parts",
     r"radiofm synth beams sim --frames 10000": "177 GB",
