@@ -22,6 +22,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from radiofm_ml import atomic
+from radiofm_ml.arguments import is_number
 from radiofm_ml.outputs import GENERATOR, same_file
 from radiofm_ml.sigmf import metadata_schema
 from radiofm_ml.sigmf.container import ARCHIVES, DATA, META, base_name, parse_metadata
@@ -60,8 +62,9 @@ class AnnotationWriter:
 
     Use as a context manager, or call ``start``, and then ``close`` or, if it is not complete, ``interrupt``.
     Nothing is touched before ``start``. A file that has annotations which this one has not is left as it is
-    until ``close``: what is new waits beside it. Safe to use from several threads. Raises AnnotationError:
-    one line that names the file and the cure.
+    until ``close``: what is new waits beside it. So it is where something else has changed the file
+    meanwhile, an editor or another run: an AnnotationError says so. Safe to use from several threads.
+    Raises AnnotationError: one line that names the file and the cure.
 
     position    all samples before this one are decided, by ``add`` or in the run that is gone on with
     """
@@ -102,6 +105,8 @@ class AnnotationWriter:
         self._declare_extension()
         self._set_runs(recording.captures if recording is not None else [])
         self._overwritten = False  # the metadata at ``path`` are not ours: told to
+        self._versions = {} if recording is None else {
+            place: _version(place) for place in (self.path, self._beside)}
         there = None if recording is None else self._read_output(overwrite)
         self._kept = [] if replace else self._foreign_annotations(there)
         self._leave_out_what_is_no_number()
@@ -250,14 +255,23 @@ class AnnotationWriter:
         with self._lock:
             began = time.monotonic()
             try:
-                self._file.write(self._target, self._dump().encode("utf-8"))
-                self._pending = 0
+                changed = self._changed_meanwhile()
+                if changed and self._target == self.path:
+                    self._target, self._complete = self._beside, False
+                if not changed or not self._changed_meanwhile():
+                    self._file.write(self._target, self._dump().encode("utf-8"))
+                    self._versions[self._target] = _version(self._target)
+                    self._pending = 0
             except OSError as error:
                 raise AnnotationError(f"{self._target}: cannot be written: {error.strerror}; what it held is "
                                       "kept") from None
             finally:  # a file that takes long to write, or cannot be written, is tried less often
                 self._written = time.monotonic()
                 self._cost = self._written - began
+            if changed:
+                again = "run it again to go on" if self._settings else "run it again"
+                raise AnnotationError(f"{self.path}: was changed by something else while it was annotated, "
+                                      f"and stays as it is; {again}")
 
     def close(self) -> None:
         """Write what is pending: the file is complete. A later ``add`` is kept but not written until
@@ -268,7 +282,9 @@ class AnnotationWriter:
                 try:
                     self.flush()
                 except AnnotationError:
-                    self._target, self._complete = before, False
+                    self._complete = False
+                    if self._target == self.path:
+                        self._target = before
                     raise
                 self._beside.unlink(missing_ok=True)
                 self._open = False
@@ -300,6 +316,11 @@ class AnnotationWriter:
         return len(self._decisions)
 
     # -- inside -------------------------------------------------------------------------------------
+    def _changed_meanwhile(self) -> bool:
+        """Does the file that is written next hold something that this one has neither read nor written?"""
+        now = _version(self._target)
+        return now is not None and now != self._versions.get(self._target, now)
+
     def _make_way(self, start: int, stop: int, model: str, task: str) -> None:
         """Cut [start, stop) out of what an earlier pass has said."""
         earlier = self._earlier.get((model, task), ())
@@ -420,7 +441,8 @@ class AnnotationWriter:
     # -- going on ------------------------------------------------------------------------------------
     def _go_on(self, there: dict | None) -> Path:
         """Take over what an interrupted run has left, in place or beside, and say where to write."""
-        for place, meta in ((self.path, there), (self._beside, _read_json(self._beside))):
+        left = [(self.path, there), (self._beside, _read_json(self._beside))]
+        for place, meta in sorted(left, key=lambda item: _progress(item[1]), reverse=True):
             if meta is not None and self._take_over(meta):
                 return place
         before = [] if there is None else there["annotations"]
@@ -430,7 +452,7 @@ class AnnotationWriter:
     @property
     def _beside(self) -> Path:
         """Where a run writes that must not touch what is there; hidden, so that it is no recording."""
-        return self.path.with_name(f".{self.path.name}.incomplete")
+        return atomic.hidden(self.path, ".incomplete")
 
     def _take_over(self, meta: dict) -> bool:
         state = meta["global"].get(RESUME)
@@ -579,6 +601,22 @@ def _read_json(path: Path) -> dict | None:
     except (OSError, ValueError):
         return None
     return meta
+
+
+def _progress(meta: dict | None) -> float:
+    """The sample that an interrupted run came to, as its metadata say."""
+    state = {} if meta is None else meta["global"].get(RESUME)
+    sample = state.get("sample") if isinstance(state, dict) else None
+    return sample if is_number(sample) else -1
+
+
+def _version(path: Path) -> tuple | None:
+    """Another one after every change of a file; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _json(value) -> str:
