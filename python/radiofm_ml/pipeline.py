@@ -184,7 +184,8 @@ def annotate_jobs(jobs: list[Job], engine: Engine, new_classifier: Callable[[], 
         classifier = new_classifier()
         decisive = {key: value for key, value in writer.items() if key not in ("data", "overwrite")}
         settings = _settings(recording, engine, classifier, {"task": task, **decisive})
-        with AnnotationWriter(output, recording, settings=settings, **writer) as annotations:
+        channel = recording.channel if recording.num_channels > 1 else None
+        with AnnotationWriter(output, recording, channel=channel, settings=settings, **writer) as annotations:
             return annotate_recording(recording, engine, classifier, annotations,
                                       batch=batch, task=task, progress=progress)
 

@@ -29,7 +29,7 @@ from radiofm_ml.sigmf import metadata_schema
 from radiofm_ml.sigmf.container import ARCHIVES, DATA, META, base_name, parse_metadata
 from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, leads_to, place_dataset
 from radiofm_ml.sigmf.decisions import MAX_HZ, Decision, check_decision
-from radiofm_ml.sigmf.recording import UNKNOWN, Capture, Recording
+from radiofm_ml.sigmf.recording import CHANNEL, UNKNOWN, Capture, Recording
 from radiofm_ml.sigmf.roomy_file import RoomyFile
 
 __all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "check_decision", "output_path"]
@@ -55,6 +55,8 @@ class AnnotationWriter:
                 run (``core:generator`` equal but for the version), which are always replaced.
     data        how the file finds its samples when it does not lie beside them under the same name, see
                 ``place_dataset``
+    channel     of a recording with several, the one that the decisions are about; annotations say it, and an
+                earlier run on another channel is kept. None: not known
     overwrite   of a ``recording``: also over metadata that are neither its own nor our annotations of it
     settings    names all that the decisions depend on. What a run with the same settings left incomplete is
                 gone on with: ``position`` says from where. '': nothing is gone on with
@@ -71,7 +73,7 @@ class AnnotationWriter:
 
     def __init__(self, path: str | os.PathLike, recording: Recording | None = None, *,
                  info: dict | None = None, merge: bool = True, merge_gap: int = 0, replace: bool = False,
-                 data: str = "auto", overwrite: bool = False, settings: str = "",
+                 data: str = "auto", channel: int | None = None, overwrite: bool = False, settings: str = "",
                  generator: str = GENERATOR, flush_seconds: float = 2.0, flush_count: int = 1000):
         if (recording is None) == (info is None):
             raise ValueError("give the recording that is annotated, or the info of one that is being written")
@@ -79,7 +81,7 @@ class AnnotationWriter:
             raise ValueError("merge_gap must be at least 0, flush_seconds above 0, flush_count at least 1")
         self.path = output_path(path)
         self.generator = generator
-        self._recording, self._data = recording, data
+        self._recording, self._data, self._channel = recording, data, channel
         self._merge, self._merge_gap = merge, merge_gap
         self._flush_seconds, self._flush_count = flush_seconds, flush_count
         self._lock = threading.RLock()
@@ -472,7 +474,8 @@ class AnnotationWriter:
         return True
 
     def _is_own(self, annotation: dict) -> bool:
-        return _tool(annotation.get("core:generator", "")) == _tool(self.generator)
+        return _tool(annotation.get("core:generator", "")) == _tool(self.generator) and (
+            self._channel is None or annotation.get(CHANNEL, self._channel) == self._channel)
 
     def _decision(self, a: dict) -> Decision:
         """The opposite of ``_annotation``."""
@@ -533,6 +536,8 @@ class AnnotationWriter:
             entry["core:comment"] = d.comment
         if d.weight:
             entry["radiofm:confidence"] = round(d.confidence, 6)
+        if self._channel is not None:
+            entry[CHANNEL] = self._channel
         entry |= {"radiofm:unknown": d.unknown, "radiofm:decisions": d.decisions}
         for key, value in (("nearest", d.nearest), ("model", d.model), ("task", d.task)):
             if value:

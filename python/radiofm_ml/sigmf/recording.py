@@ -37,6 +37,7 @@ _LONGEST = 1 << 62  # seconds: what tags and messages can say
 _DATETIME = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)[Tt_ ]\s*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?"
     r"\s*([Zz]|UTC|GMT|[+-][01]\d(?::?[0-5]\d)?)?", re.ASCII)
+CHANNEL = "radiofm:channel"  # of an annotation in a recording with several channels
 UNKNOWN = "unknown"  # a label that says there is none
 
 
@@ -108,7 +109,7 @@ class Recording:
     num_channels  interleaved channels; ``channel`` is the one that ``read`` gives
     offset        ``core:offset``: the absolute index of sample 0
     captures      list of Capture; the first one always starts at sample 0
-    annotations   list of Annotation
+    annotations   list of Annotation, less those that say that they are of another channel
     warnings      what was odd about the recording, a sentence each (also logged)
     bad_samples   samples read so far that were NaN or infinite and became zero
     """
@@ -439,6 +440,8 @@ class Recording:
     def _read_annotations(self) -> list[Annotation]:
         annotations, outside, edgeless, descending = [], 0, 0, 0
         for entry in self.meta["annotations"]:
+            if self.num_channels > 1 and entry.get(CHANNEL, self.channel) != self.channel:
+                continue
             start = int(entry["core:sample_start"]) - self.offset
             count = entry.get("core:sample_count")
             if count is None:  # by the standard: up to the end of its capture
