@@ -429,6 +429,71 @@ def test_a_link_that_leads_nowhere_is_made_anew(tmp_path):
     assert len(open_recording(tmp_path / "out" / "y")) == 10
 
 
+@pytest.mark.parametrize("name", ["rec 10.15\u202fPM", "zero\u200bwidth", "back\\slash", "tab\t",
+                                  os.fsdecode(b"x\xff"), "a" * 244, "é" * 122])
+@pytest.mark.parametrize("place", ["{}", "out", "folder/{}"])
+def test_names_that_files_may_have(tmp_path, name, place):
+    """What is written is found again, whatever the recording is called."""
+    (tmp_path / "folder").mkdir()
+    path = write_recording(tmp_path / name, ramp(10))
+    out = tmp_path / (place.format(name) + ".sigmf-meta")
+    for label in ("a", "b"):  # the second run waits beside
+        with AnnotationWriter(out, open_recording(path)) as writer:
+            writer.add(0, 10, label)
+        again = open_recording(out)
+        assert [a.label for a in again.annotations] == [label]
+        np.testing.assert_array_equal(again.read(), ramp(10))
+    assert not [p for p in out.parent.iterdir() if p.name.startswith(".")]
+
+
+# -- something else changes the file meanwhile -------------------------------------------------------
+def by_hand(path: Path) -> None:
+    meta = json.loads(path.read_text())
+    meta["annotations"].append({"core:sample_start": 7, "core:sample_count": 1, "core:label": "by hand"})
+    path.write_text(json.dumps(meta))
+
+
+@pytest.mark.parametrize("when", ["before a write", "before the end"])
+@pytest.mark.parametrize("before", [False, True], ids=["in place", "beside"])
+def test_what_is_edited_meanwhile_is_kept(tmp_path, when, before):
+    """And so is what was decided: the next run goes on with it, and has both."""
+    path = write_recording(tmp_path / "x", ramp(100))
+    if before:  # so that this run waits beside until its end
+        with AnnotationWriter(path, open_recording(path)) as writer:
+            writer.add(0, 10, "earlier")
+    with pytest.raises(AnnotationError, match="x.sigmf-meta: was changed by something else") as caught, \
+            AnnotationWriter(path, open_recording(path), settings="s") as writer:
+        writer.add(0, 50, "ours", position=50)
+        by_hand(path)
+        if when == "before a write":
+            writer.flush()
+    assert "run it again to go on" in str(caught.value)
+    assert "by hand" in [a.label for a in open_recording(path).annotations]
+    with AnnotationWriter(path, open_recording(path), settings="s") as writer:
+        assert writer.position == 50
+    labels = [a.label for a in open_recording(path).annotations]
+    assert sorted(labels) == ["by hand", "ours"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.sigmf-data", "x.sigmf-meta"]
+
+
+def test_of_two_runs_none_undoes_the_other(tmp_path):
+    """The first that is complete stays, also when the other one is interrupted after it."""
+    path, out = write_recording(tmp_path / "x", ramp(100)), tmp_path / "y.sigmf-meta"
+    one = AnnotationWriter(out, open_recording(path), settings="s")
+    one.start()
+    one.add(0, 10, "a", position=10)
+    one.flush()
+    other = AnnotationWriter(out, open_recording(path), settings="s")  # goes on with it, while it is written
+    one.add(10, 90, "b", position=100)
+    one.close()
+    with pytest.raises(AnnotationError, match="was changed by something else"):
+        other.start()
+    other.interrupt()
+    meta = validate(out)
+    assert [a["core:label"] for a in meta["annotations"]] == ["a", "b"]
+    assert "radiofm:incomplete" not in meta["global"]
+
+
 # -- a recording that is being written --------------------------------------------------------------
 def test_captures_of_a_growing_recording(tmp_path):
     (tmp_path / "y.sigmf-data").write_bytes(ramp(100).tobytes())

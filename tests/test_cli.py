@@ -29,6 +29,11 @@ from typer.testing import CliRunner
 RATE, FREQUENCY = 1e6, 433.92e6
 
 
+def run_here(*arguments):
+    """The same in this process."""
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
 def samples(kind: str, tiles: float, seed: int) -> np.ndarray:
     """Noise with a tone or short pulses, the tone at +RATE/8."""
     n, rng = int(tiles * SPEC.stride) + 32, np.random.default_rng(seed)
@@ -168,6 +173,49 @@ def test_enroll_from_annotations(world, tmp_path):
     few = FewShot(64)
     few.prototypes.load(tmp_path / "t.safetensors")
     assert {p.label: p.shots for p in few.prototypes} == {"tone": 3, "pulses": 3}
+
+
+def test_labels_of_annotations_that_cannot_be_taught_are_named_and_passed_over(world, tmp_path):
+    count = 2 * SPEC.stride
+    names = ("Wi\xa0Fi", "a\tb", "x" * 129, "\ud800", "👩\u200d🚀", "unknown")
+    write_recording(tmp_path / "odd", samples("tone", 12, 1), sample_rate=RATE, annotations=[
+        {"core:sample_start": i * count, "core:sample_count": count, "core:label": name}
+        for i, name in enumerate(names)])
+    done = run_here("enroll", tmp_path / "t.safetensors", "", tmp_path / "odd.sigmf-meta",
+                    "-m", world / "model")
+    assert done.exit_code == 0
+    assert "odd.sigmf-meta: " in done.output and "cannot be taught: label 'a\\tb'" in done.output
+    few = FewShot(64)
+    few.prototypes.load(tmp_path / "t.safetensors")
+    assert {p.label for p in few.prototypes} == {"Wi\xa0Fi", "👩\u200d🚀"}
+
+
+def test_what_is_taught_meanwhile_stays(world, tmp_path, monkeypatch):
+    """Two programs that teach into one file at the same time."""
+    from radiofm_ml import pipeline
+
+    path, shots_of = tmp_path / "T.SAFETENSORS", pipeline.shots_of
+
+    def meanwhile(*arguments, **options):
+        other = FewShot(64, model=bundles.load(world / "model").id)
+        other.prototypes.enroll("other", np.ones((2, 64), np.float32))
+        other.save(path)
+        return shots_of(*arguments, **options)
+
+    monkeypatch.setattr(pipeline, "shots_of", meanwhile)
+    assert run_here("enroll", path, "mine", world / "tone" / "tone0.sigmf-meta", "-m",
+                    world / "model").exit_code == 0
+    few = FewShot(64)
+    few.prototypes.load(path)
+    assert {p.label for p in few.prototypes} == {"other", "mine"}
+
+
+def test_a_label_that_cannot_be_taught_is_refused_before_the_work(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("radiofm_ml.pipeline.shots_of", None)
+    for label in ("unknown", "a\nb", "x" * 129):
+        done = run_here("enroll", tmp_path / "t.safetensors", label, world / "tone" / "tone0.sigmf-meta",
+                        "-m", world / "model")
+        assert "label" in str(done.exception)
 
 
 def test_info(world):

@@ -5,7 +5,9 @@
 import bz2
 import gzip
 import io
+import json
 import lzma
+import pickle
 import shutil
 import struct
 import subprocess
@@ -16,6 +18,7 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 from radiofm_ml.sigmf import foreign
 from radiofm_ml.sigmf.recording import open_recording
 from sigmf_files import archive, broken, ramp, write_recording
@@ -77,6 +80,12 @@ def mat(data: bytes) -> bytes:
     return made.getvalue()
 
 
+def torched(data: bytes) -> bytes:
+    made = io.BytesIO()
+    torch.save(torch.frombuffer(bytearray(data), dtype=torch.int16), made)
+    return made.getvalue()
+
+
 def png(data: bytes) -> bytes:
     from matplotlib import image
 
@@ -120,6 +129,16 @@ MADE = {
     "wav": (waved, "WAV"),
     "hdf5": (hdf5, "HDF5"),
     "mat": (mat, "MATLAB"),
+    "mat 7.3": (lambda d: b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + hdf5(d), "MATLAB"),
+    "hdf5 behind a block": (lambda d: bytes(1024) + hdf5(d), "HDF5"),
+    "torch": (torched, "zip archive"),
+    "pickle": (lambda d: pickle.dumps(np.frombuffer(d, np.int16)), "pickle"),
+    "zlib": (zlib.compress, "compressed"),
+    "blue": (lambda d: b"BLUEEEEIEEEI".ljust(512, b"\0") + d, "Midas Blue"),
+    "numbers": (lambda d: b"\n".join(b"%d,%d" % (a, -a) for a in d[:4000]), "text"),
+    "table": (lambda d: b"time,I,Q\r\n" + b"\r\n".join(b"%.3f,1e-3,-2.5E+1" % a for a in d[:999]), "text"),
+    "json": (lambda d: json.dumps({"i": [*d[:300]]}).encode(), "text"),
+    "xml": (lambda d: '<?xml version="1.0"?><Error>nö</Error>'.ljust(200).encode(), "text"),
     "png": (png, "PNG"),
     "web page": (lambda d: b"\n<!DOCTYPE html>\n<html><body>404" + d, "web page"),
     "lfs": (lambda d: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", "Git LFS"),
@@ -179,6 +198,8 @@ TONE = np.exp(2j * np.pi * 0.1 * np.arange(9999)).astype(np.complex64).tobytes()
                                      ramp(20_000).tobytes(), NOISE, TONE])
 def test_samples_are_samples(content):
     assert foreign.kind_of(content[:foreign.HEAD]) == ""
+    printable = bytes(32 + 64 * (b > 127) + b % 30 for b in content)  # eight-bit samples far off centre
+    assert foreign.kind_of(printable[:foreign.HEAD]) == ""
     for n in range(0, 60):
         foreign.kind_of(content[:n])
 

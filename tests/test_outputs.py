@@ -240,6 +240,23 @@ def test_a_command_goes_on_in_its_own_folder(world):
     assert radiofm(*run[:2], "foreign", *run[3:])[0] == 0  # its own from now on
 
 
+@pytest.mark.parametrize(("command", "other"), [
+    (("synth", "lte-nr", "OUT", "--frames", "2"), ("--seed", "1")),
+    (("synth", "lte-nr", "OUT", "--frames", "2"), ("--front-ends", "3")),
+    (("synth", "signals", "OUT", "--labels", "lora", "--count", "1"), ("--samples", "4096")),
+    (("synth", "signals", "OUT", "--labels", "lora", "--count", "1"), ("--datatype", "cu8")),
+    (("synth", "signals", "OUT", "--labels", "lora", "--count", "1"), ("--snr", "9:10")),
+], ids=str)
+def test_what_was_made_with_other_settings_is_not_taken_for_made(world, command, other):
+    assert radiofm(*command)[0] == 0
+    (world / "OUT" / "mine.sigmf-meta").write_text("{bad")
+    before = everything(world)
+    code, error = radiofm(*command, *other)
+    assert code == 1 and "OUT: was made with other settings" in error
+    assert everything(world) == before
+    assert radiofm(*command)[0] == 0
+
+
 # -- reports and pictures ----------------------------------------------------------------------------------
 @pytest.mark.parametrize("command", [
     ("drift-check",), ("evaluate", "MODEL", "."), ("readouts", "run", ".", "--shards", "."),
@@ -298,6 +315,13 @@ def test_claim(tmp_path):
     claim_folder(folder, "finetune")
     (tmp_path / "v1.2").mkdir()
     claim_folder(tmp_path / "v1.2", "pretrain")  # a dot is no ending
+    for made in ({"seed": 1, "zoom": None}, {"seed": 1, "zoom": None}):
+        claim_folder(tmp_path / "made", "synth", settings=made)
+    for made, words in (({"seed": 2, "zoom": None}, "seed 1, not 2"),
+                        ({"seed": 1, "zoom": 4}, "zoom None, not 4")):
+        with pytest.raises(OutputError, match=f"made: was made with other settings .{words}"):
+            claim_folder(tmp_path / "made", "synth", settings=made, overwrite=True)
+    claim_folder(tmp_path / "made", "another", settings={"seed": 2}, overwrite=True)
     for name in ("x.npz", "X.CSV", "x.sigmf", "x.tar.gz"):
         with pytest.raises(OutputError, match="name of a file"):
             claim_folder(tmp_path / name, "pretrain")

@@ -22,6 +22,7 @@ from radiofm_ml.engines import open_engine
 from radiofm_ml.fewshot import FewShot
 from radiofm_ml.pipeline import (
     annotate_all,
+    annotate_jobs,
     annotate_recording,
     embed_all,
     embed_jobs,
@@ -677,3 +678,22 @@ def test_another_channel_is_another_recording(engine, tmp_path):
     np.testing.assert_allclose(shots["x"], b[[0, -1]], atol=1e-5)
     (failed,) = embed_jobs(plan(alone, tmp_path / "d.npz", ".npz", 1), engine)
     assert str(alone) in failed.error and "channel" in failed.error
+
+
+def test_annotations_of_one_channel_leave_those_of_another(engine, tmp_path):
+    rng = np.random.default_rng(8)
+    iq = (rng.standard_normal((3 * SPEC.samples_per_tile, 2)) * 0.1).astype(np.complex64)
+    both = write_recording(tmp_path / "both", iq.ravel(), num_channels=2)
+    few = FewShot(engine.embedding_size)
+    few.prototypes.enroll("x", rng.standard_normal((5, engine.embedding_size)))
+    out = tmp_path / "out.sigmf-meta"
+    for channel in (0, 1, 0):
+        (outcome,) = annotate_jobs(plan(both, out, ".sigmf-meta", channel), engine, lambda: few, merge=False)
+        assert outcome.error is None
+    tiles = SPEC.n_tiles(len(iq))
+    said = [a["radiofm:channel"] for a in own(json.loads(out.read_text()))]
+    assert sorted(said) == [0] * tiles + [1] * tiles
+    assert [len(open_recording(out, channel).annotations) for channel in (0, 1)] == [tiles, tiles]
+    with AnnotationWriter(out, open_recording(both), replace=True) as writer:
+        writer.add(0, SPEC.stride, "named", model="m")
+    assert "radiofm:channel" not in own(json.loads(out.read_text()))[0]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from radiofm_ml.sigmf.recording import open_recording, parse_datetime
+from radiofm_ml.sigmf.recording import later, open_recording, parse_datetime
 from sigmf_files import broken, ramp, write_recording
 
 
@@ -294,3 +294,8 @@ def test_a_trailer_and_headers_of_several_segments(tmp_path):
     assert recording.n_samples == 2000
     wanted = (x.astype(float) - 127.5) / 127.5
     np.testing.assert_allclose(recording.read(), wanted[::2] + 1j * wanted[1::2], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("samples", "rate"), [(1000, 1e-320), (10**30, 1e6), (1000, 1e-300), (2**63, 0.5)])
+def test_a_time_that_nothing_can_say_is_none(samples, rate):
+    assert later((0, 0.0), samples, rate) is None

@@ -21,7 +21,7 @@ def is_whole(value: object, low: float = -math.inf, high: float = math.inf) -> b
 
 def is_number(value: object, low: float = -math.inf, high: float = math.inf) -> bool:
     """Is it a finite number (Python's or NumPy's) from ``low`` to ``high``?"""
-    return (isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return (isinstance(value, Real) and not isinstance(value, bool) and -math.inf < value < math.inf
             and low <= value <= high)
 
 

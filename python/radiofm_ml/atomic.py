@@ -8,21 +8,50 @@ open or mapped keeps it. The file's mode stays what it was.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import math
 import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+_LONGEST = 255  # bytes of a file's name
+
+
+def hidden(path: str | os.PathLike, ending: str) -> Path:
+    """A hidden file beside ``path`` that is called after it: of a long name its beginning and a digest."""
+    path = Path(path)
+    name, room = os.fsencode(path.name), _LONGEST - 1 - len(ending)
+    if len(name) <= room:
+        return path.with_name(f".{path.name}{ending}")
+    digest = hashlib.sha256(name).hexdigest()[:16]
+    return path.with_name(f".{name[:room - len(digest)].decode(errors='ignore')}{digest}{ending}")
 
 
 def part_path(path: str | os.PathLike) -> Path:
     """Where the new content of a file is written: beside it, hidden, of this process and thread alone."""
-    path = Path(path)
-    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.part")
+    return hidden(path, f".{os.getpid()}-{threading.get_native_id()}.part")
+
+
+@contextmanager
+def alone(path: str | os.PathLike) -> Iterator[None]:
+    """For who reads a file and writes it anew: others that use this wait until the block ends.
+
+    Of a folder one at a time (the lock is the folder's, and leaves no file); nobody waits where the file
+    system has no locks. Raises OSError if there is no folder.
+    """
+    folder = os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager
@@ -94,8 +123,7 @@ class Room:
     """
 
     def __init__(self, path: str | os.PathLike, number: int, size: int):
-        path = Path(path)
-        self._part = path.with_name(f".{path.name}.room{number}")
+        self._part = hidden(path, f".room{number}")
         try:
             self._hold(size)
         except OSError:

@@ -357,7 +357,8 @@ def save(
     }
     (path / CALIBRATION).unlink(missing_ok=True)  # of another encoder: the files below do not fit it
     # Both are whole before either takes its place: who has the old ones mapped keeps them.
-    with atomic.replacing(path / FILES[0]) as weights, atomic.replacing(path / FILES[1]) as about:
+    # The large file goes first, so that a crash finds little time between the two.
+    with atomic.replacing(path / FILES[1]) as about, atomic.replacing(path / FILES[0]) as weights:
         weights.write_bytes(to_bytes(tensors))
         about.write_text(json.dumps(config, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     atomic.write_text(path / "README.md", card)

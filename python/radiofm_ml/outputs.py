@@ -69,9 +69,15 @@ def check_name(path: str | os.PathLike, ending: str) -> Path:
     return path
 
 
-def claim_folder(path: str | os.PathLike, command: str, *, overwrite: bool = False) -> Path:
+def claim_folder(path: str | os.PathLike, command: str, *, overwrite: bool = False,
+                 settings: dict | None = None) -> Path:
     """Make the folder that ``command`` writes into, and leave a note in it; one of another command, or of
-    anyone else, is refused unless it is empty or ``overwrite``. Raises OutputError, OSError."""
+    anyone else, is refused unless it is empty or ``overwrite``.
+
+    settings: of a command that keeps what is there, all that its files depend on, in JSON's types; a folder
+    that was made with others is refused, so that what lies in one folder belongs together.
+    Raises OutputError, OSError.
+    """
     path = Path(path)
     if path.name.lower().endswith(_OF_FILES):
         raise OutputError(f"{path}: is the name of a file; name a folder")
@@ -86,9 +92,15 @@ def claim_folder(path: str | os.PathLike, command: str, *, overwrite: bool = Fal
         if wrote != command:
             raise OutputError(f"{path}: was written by 'radiofm {wrote}'; choose another folder, or say "
                               "--overwrite")
+    before, wanted = _read(note), {"command": command, **({"settings": settings} if settings else {})}
+    made_with = before.get("settings", settings) if before.get("command") == command else settings
+    for key in settings or ():
+        if made_with.get(key) != settings[key]:
+            raise OutputError(f"{path}: was made with other settings ({key} {made_with.get(key)}, not "
+                              f"{settings[key]}); choose another folder, or remove it")
     path.mkdir(parents=True, exist_ok=True)
-    if _read(note).get("command") != command:
-        atomic.write_json(note, {"generator": GENERATOR, "command": command})
+    if any(before.get(key) != value for key, value in wanted.items()):
+        atomic.write_json(note, {"generator": GENERATOR, **wanted})
     return path
 
 

@@ -13,6 +13,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from radiofm_ml import embeddings
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings, band_edges
 from radiofm_ml.engines import Engine
 from radiofm_ml.fewshot import UNKNOWN, FewShot
+from radiofm_ml.fewshot.prototypes import PrototypeError, check_label
 from radiofm_ml.sigmf.annotations import GENERATOR, AnnotationWriter
 from radiofm_ml.sigmf.container import META
 from radiofm_ml.sigmf.jobs import Job, Outcome, attempt, plan, run
@@ -78,7 +80,14 @@ def shots_of(paths: Sequence[Path], engine: Engine, label: str = "", shots: int 
     def tiles(recording: Recording, _) -> dict:
         if label:
             return {label: all_tiles(recording, engine.spec)}
-        return labelled_tiles(recording, engine.spec)
+        found = labelled_tiles(recording, engine.spec)
+        for name in list(found):
+            try:
+                check_label(name)
+            except PrototypeError as error:
+                recording.warn(f"an annotation cannot be taught: {error}")
+                del found[name]
+        return found
 
     outcomes = [attempt(Job(path, channel=channel), tiles) for path in track(paths, "looking")]
     sets = [outcome.result or {} for outcome in outcomes]
@@ -89,8 +98,10 @@ def shots_of(paths: Sequence[Path], engine: Engine, label: str = "", shots: int 
     for number, tile in sorted(set().union(*chosen.values())):
         wanted.setdefault(number, []).append(tile)
     for number in track(list(wanted), "teaching"):
-        outcomes[number] = attempt(Job(paths[number], channel=channel), lambda recording, _, number=number:
-                                   embed_tiles(recording, engine, wanted[number], batch))
+        noted = outcomes[number].warnings
+        outcome = attempt(Job(paths[number], channel=channel), lambda recording, _, number=number:
+                          embed_tiles(recording, engine, wanted[number], batch))
+        outcomes[number] = replace(outcome, warnings=tuple(dict.fromkeys(noted + outcome.warnings)))
         if outcomes[number].error is None:
             vectors = outcomes[number].result
             embedded.update(((number, tile), v) for tile, v in zip(wanted[number], vectors, strict=True))
@@ -173,7 +184,8 @@ def annotate_jobs(jobs: list[Job], engine: Engine, new_classifier: Callable[[], 
         classifier = new_classifier()
         decisive = {key: value for key, value in writer.items() if key not in ("data", "overwrite")}
         settings = _settings(recording, engine, classifier, {"task": task, **decisive})
-        with AnnotationWriter(output, recording, settings=settings, **writer) as annotations:
+        channel = recording.channel if recording.num_channels > 1 else None
+        with AnnotationWriter(output, recording, channel=channel, settings=settings, **writer) as annotations:
             return annotate_recording(recording, engine, classifier, annotations,
                                       batch=batch, task=task, progress=progress)
 

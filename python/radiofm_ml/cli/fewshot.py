@@ -123,7 +123,10 @@ def fewshot_check(
     bundle = bundles.load(model)
     if out:
         outputs.claim_folder(out, "fewshot-check", overwrite=overwrite)
-    table = json.loads(calibration.read_text(encoding="utf-8")) if calibration else bundle.calibration
+    try:
+        table = json.loads(calibration.read_text(encoding="utf-8")) if calibration else bundle.calibration
+    except ValueError as error:
+        raise ValueError(f"{calibration}: not valid JSON: {error}") from None
 
     def classifier(metric: str) -> FewShot:
         return FewShot(bundle.embedding_size, model=bundle.id, calibration=table, metric=metric,

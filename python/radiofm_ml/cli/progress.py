@@ -58,6 +58,10 @@ class Warnings(logging.Handler):
 
     def __init__(self):
         super().__init__(logging.WARNING)
+        self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        stderr.print(f"{record.levelname.lower()}: {visible(record.getMessage())}", soft_wrap=True)
+        line = f"{record.levelname.lower()}: {visible(record.getMessage())}"
+        if line not in self._said:  # a recording that is opened twice warns twice
+            self._said.add(line)
+            stderr.print(line, soft_wrap=True)

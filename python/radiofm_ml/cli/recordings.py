@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from radiofm_ml import atomic
 from radiofm_ml.cli.options import Overwrite
 from radiofm_ml.terminal import say, visible
 
@@ -96,9 +97,8 @@ def annotate(
     """Label recordings by a few taught examples, as SigMF annotations.
 
     Adjacent tiles of one label become one annotation; its edges are those of the strongest signal's band.
-    What fits no
-    label at the stated false-alarm rate is called *unknown*. OUT is valid SigMF at every moment; what it
-    held of an earlier run stays until the new one is complete. Interrupted, the same command goes on.
+    What fits no label at the stated false-alarm rate is called *unknown*. OUT is valid SigMF at every moment;
+    what it held of an earlier run stays until the new one is complete. Interrupted, the same command goes on.
 
     `radiofm enroll taught.safetensors lora lora1.sigmf-meta lora2.sigmf-meta`
 
@@ -142,8 +142,7 @@ def enroll(
     """Teach a label by example: no training, a few tiles are enough.
 
     The tiles are spread evenly over the recordings. With the label '' every annotation with a label teaches
-    that
-    label, by the tiles that lie more in it than outside. Labels that PROTOTYPES has already gain shots.
+    that label, by the tiles that lie more in it than outside. Labels that PROTOTYPES has already gain shots.
 
     `radiofm enroll taught.safetensors pocsag pager1.sigmf-meta pager2.sigmf-meta --shots 8`
     """
@@ -152,7 +151,7 @@ def enroll(
     from radiofm_ml.cli.progress import track
     from radiofm_ml.engines import open_engine
     from radiofm_ml.fewshot import FewShot
-    from radiofm_ml.fewshot.prototypes import SUFFIX
+    from radiofm_ml.fewshot.prototypes import SUFFIX, check_label
     from radiofm_ml.outputs import check_file
     from radiofm_ml.pipeline import shots_of
     from radiofm_ml.sigmf.folders import survey
@@ -161,11 +160,18 @@ def enroll(
 
     # what a file of another content is, loading it says
     few_path = check_file(prototypes, SUFFIX, lambda _: True)
+    label = label.strip()
+    if label:
+        check_label(label)
     found = [survey(given) for given in recordings]
     engine = open_engine(model, threads=threads, reads="tiles")
-    few = FewShot.for_bundle(engine.bundle, few_path if few_path.exists() else "", shipped=False)
+
+    def there() -> FewShot:
+        return FewShot.for_bundle(engine.bundle, few_path if few_path.exists() else "", shipped=False)
+
+    there()  # what is wrong with it is said before the work
     paths = [path for each in found for path in each.recordings]
-    taught, outcomes = shots_of(paths, engine, label.strip(), shots, channel=channel, track=track)
+    taught, outcomes = shots_of(paths, engine, label, shots, channel=channel, track=track)
     left_out = [line for each in found for line in each.left_out]
     report = _Report("teaching", Plan([outcome.job for outcome in outcomes], left_out))
     for outcome in outcomes:
@@ -176,9 +182,11 @@ def enroll(
                 f"{recordings[0]}: no annotation with a label covers half a tile; name the label to teach"
             )
         report.end()
-    for name, vectors in taught.items():
-        few.prototypes.enroll(name, vectors)
-    few.save(few_path)
+    with atomic.alone(few_path):
+        few = there()  # with what others have taught meanwhile
+        for name, vectors in taught.items():
+            few.prototypes.enroll(name, vectors)
+        few.save(few_path)
 
     table = Table(title=prototypes.name, title_justify="left")
     table.add_column("label")

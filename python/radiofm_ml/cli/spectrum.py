@@ -33,6 +33,7 @@ def lte_nr(
     from radiofm_ml.cli.progress import stderr, track
     from radiofm_ml.synth.lte_nr import write_frames
 
-    claim_folder(out, "synth lte-nr", overwrite=overwrite)
+    claim_folder(out, "synth lte-nr", overwrite=overwrite,
+                 settings={"seed": seed, "front ends": front_ends})
     write_frames(out, frames, seed, front_ends, track)
     stderr.print(f"{frames} frames in {out}")

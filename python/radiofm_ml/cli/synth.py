@@ -5,7 +5,7 @@ beams and positioning have files of their own"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,8 +71,8 @@ def signals(
 ) -> None:
     """Write SigMF recordings, annotated with every emission in them.
 
-    What is there already is kept: the same command goes on where it was interrupted. OUT/index.csv lists the
-    recordings.
+    What is there already is kept: the same command goes on where it was interrupted, also with another count,
+    seed or labels. OUT/index.csv lists the recordings.
 
     `radiofm synth signals out --labels lora,pocsag --count 2`
     """
@@ -80,7 +80,9 @@ def signals(
     from radiofm_ml.synth.recordings import write_recordings
 
     settings = scenes.settings()
-    claim_folder(out, "synth signals", overwrite=overwrite)
+    about = {"samples": samples, "datatype": datatype, **asdict(scenes)}
+    del about["labels"]  # more of them may join; each has files of its own, as each seed has
+    claim_folder(out, "synth signals", overwrite=overwrite, settings=about)
     paths = write_recordings(
         out,
         count,

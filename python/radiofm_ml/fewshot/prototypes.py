@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,8 +66,9 @@ def check_label(label: str) -> str:
     """``label`` if it can name a prototype; PrototypeError otherwise."""
     if not isinstance(label, str) or not 0 < len(label) <= MAX_LABEL:
         raise PrototypeError(f"a label must be a name of 1 to {MAX_LABEL} characters")
-    if not label.isprintable() or label != label.strip():
-        raise PrototypeError(f"label {label!r} must be printable and must not begin or end with a space")
+    if label != label.strip() or any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in label):
+        raise PrototypeError(f"label {label!r} must not begin or end with a space, nor hold control "
+                             "characters")
     if label == UNKNOWN:
         raise PrototypeError(f"label '{UNKNOWN}' is reserved for signals that fit no prototype")
     return label
@@ -317,7 +319,7 @@ def _safetensors():
 
 def _check_path(path: str | os.PathLike) -> Path:
     path = Path(path)
-    if path.suffix != SUFFIX or "\0" in str(path):
+    if path.suffix.lower() != SUFFIX or "\0" in str(path):
         raise PrototypeError(f"{str(path)!r}: a file of prototypes must end in {SUFFIX}")
     return path
 

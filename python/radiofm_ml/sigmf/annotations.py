@@ -22,12 +22,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from radiofm_ml import atomic
+from radiofm_ml.arguments import is_number
 from radiofm_ml.outputs import GENERATOR, same_file
 from radiofm_ml.sigmf import metadata_schema
 from radiofm_ml.sigmf.container import ARCHIVES, DATA, META, base_name, parse_metadata
 from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, leads_to, place_dataset
 from radiofm_ml.sigmf.decisions import MAX_HZ, Decision, check_decision
-from radiofm_ml.sigmf.recording import UNKNOWN, Capture, Recording
+from radiofm_ml.sigmf.recording import CHANNEL, UNKNOWN, Capture, Recording
 from radiofm_ml.sigmf.roomy_file import RoomyFile
 
 __all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "check_decision", "output_path"]
@@ -53,6 +55,8 @@ class AnnotationWriter:
                 run (``core:generator`` equal but for the version), which are always replaced.
     data        how the file finds its samples when it does not lie beside them under the same name, see
                 ``place_dataset``
+    channel     of a recording with several, the one that the decisions are about; annotations say it, and an
+                earlier run on another channel is kept. None: not known
     overwrite   of a ``recording``: also over metadata that are neither its own nor our annotations of it
     settings    names all that the decisions depend on. What a run with the same settings left incomplete is
                 gone on with: ``position`` says from where. '': nothing is gone on with
@@ -60,15 +64,16 @@ class AnnotationWriter:
 
     Use as a context manager, or call ``start``, and then ``close`` or, if it is not complete, ``interrupt``.
     Nothing is touched before ``start``. A file that has annotations which this one has not is left as it is
-    until ``close``: what is new waits beside it. Safe to use from several threads. Raises AnnotationError:
-    one line that names the file and the cure.
+    until ``close``: what is new waits beside it. So it is where something else has changed the file
+    meanwhile, an editor or another run: an AnnotationError says so. Safe to use from several threads.
+    Raises AnnotationError: one line that names the file and the cure.
 
     position    all samples before this one are decided, by ``add`` or in the run that is gone on with
     """
 
     def __init__(self, path: str | os.PathLike, recording: Recording | None = None, *,
                  info: dict | None = None, merge: bool = True, merge_gap: int = 0, replace: bool = False,
-                 data: str = "auto", overwrite: bool = False, settings: str = "",
+                 data: str = "auto", channel: int | None = None, overwrite: bool = False, settings: str = "",
                  generator: str = GENERATOR, flush_seconds: float = 2.0, flush_count: int = 1000):
         if (recording is None) == (info is None):
             raise ValueError("give the recording that is annotated, or the info of one that is being written")
@@ -76,7 +81,7 @@ class AnnotationWriter:
             raise ValueError("merge_gap must be at least 0, flush_seconds above 0, flush_count at least 1")
         self.path = output_path(path)
         self.generator = generator
-        self._recording, self._data = recording, data
+        self._recording, self._data, self._channel = recording, data, channel
         self._merge, self._merge_gap = merge, merge_gap
         self._flush_seconds, self._flush_count = flush_seconds, flush_count
         self._lock = threading.RLock()
@@ -102,6 +107,8 @@ class AnnotationWriter:
         self._declare_extension()
         self._set_runs(recording.captures if recording is not None else [])
         self._overwritten = False  # the metadata at ``path`` are not ours: told to
+        self._versions = {} if recording is None else {
+            place: _version(place) for place in (self.path, self._beside)}
         there = None if recording is None else self._read_output(overwrite)
         self._kept = [] if replace else self._foreign_annotations(there)
         self._leave_out_what_is_no_number()
@@ -250,14 +257,23 @@ class AnnotationWriter:
         with self._lock:
             began = time.monotonic()
             try:
-                self._file.write(self._target, self._dump().encode("utf-8"))
-                self._pending = 0
+                changed = self._changed_meanwhile()
+                if changed and self._target == self.path:
+                    self._target, self._complete = self._beside, False
+                if not changed or not self._changed_meanwhile():
+                    self._file.write(self._target, self._dump().encode("utf-8"))
+                    self._versions[self._target] = _version(self._target)
+                    self._pending = 0
             except OSError as error:
                 raise AnnotationError(f"{self._target}: cannot be written: {error.strerror}; what it held is "
                                       "kept") from None
             finally:  # a file that takes long to write, or cannot be written, is tried less often
                 self._written = time.monotonic()
                 self._cost = self._written - began
+            if changed:
+                again = "run it again to go on" if self._settings else "run it again"
+                raise AnnotationError(f"{self.path}: was changed by something else while it was annotated, "
+                                      f"and stays as it is; {again}")
 
     def close(self) -> None:
         """Write what is pending: the file is complete. A later ``add`` is kept but not written until
@@ -268,7 +284,9 @@ class AnnotationWriter:
                 try:
                     self.flush()
                 except AnnotationError:
-                    self._target, self._complete = before, False
+                    self._complete = False
+                    if self._target == self.path:
+                        self._target = before
                     raise
                 self._beside.unlink(missing_ok=True)
                 self._open = False
@@ -300,6 +318,11 @@ class AnnotationWriter:
         return len(self._decisions)
 
     # -- inside -------------------------------------------------------------------------------------
+    def _changed_meanwhile(self) -> bool:
+        """Does the file that is written next hold something that this one has neither read nor written?"""
+        now = _version(self._target)
+        return now is not None and now != self._versions.get(self._target, now)
+
     def _make_way(self, start: int, stop: int, model: str, task: str) -> None:
         """Cut [start, stop) out of what an earlier pass has said."""
         earlier = self._earlier.get((model, task), ())
@@ -420,7 +443,8 @@ class AnnotationWriter:
     # -- going on ------------------------------------------------------------------------------------
     def _go_on(self, there: dict | None) -> Path:
         """Take over what an interrupted run has left, in place or beside, and say where to write."""
-        for place, meta in ((self.path, there), (self._beside, _read_json(self._beside))):
+        left = [(self.path, there), (self._beside, _read_json(self._beside))]
+        for place, meta in sorted(left, key=lambda item: _progress(item[1]), reverse=True):
             if meta is not None and self._take_over(meta):
                 return place
         before = [] if there is None else there["annotations"]
@@ -430,7 +454,7 @@ class AnnotationWriter:
     @property
     def _beside(self) -> Path:
         """Where a run writes that must not touch what is there; hidden, so that it is no recording."""
-        return self.path.with_name(f".{self.path.name}.incomplete")
+        return atomic.hidden(self.path, ".incomplete")
 
     def _take_over(self, meta: dict) -> bool:
         state = meta["global"].get(RESUME)
@@ -450,7 +474,8 @@ class AnnotationWriter:
         return True
 
     def _is_own(self, annotation: dict) -> bool:
-        return _tool(annotation.get("core:generator", "")) == _tool(self.generator)
+        return _tool(annotation.get("core:generator", "")) == _tool(self.generator) and (
+            self._channel is None or annotation.get(CHANNEL, self._channel) == self._channel)
 
     def _decision(self, a: dict) -> Decision:
         """The opposite of ``_annotation``."""
@@ -511,6 +536,8 @@ class AnnotationWriter:
             entry["core:comment"] = d.comment
         if d.weight:
             entry["radiofm:confidence"] = round(d.confidence, 6)
+        if self._channel is not None:
+            entry[CHANNEL] = self._channel
         entry |= {"radiofm:unknown": d.unknown, "radiofm:decisions": d.decisions}
         for key, value in (("nearest", d.nearest), ("model", d.model), ("task", d.task)):
             if value:
@@ -579,6 +606,22 @@ def _read_json(path: Path) -> dict | None:
     except (OSError, ValueError):
         return None
     return meta
+
+
+def _progress(meta: dict | None) -> float:
+    """The sample that an interrupted run came to, as its metadata say."""
+    state = {} if meta is None else meta["global"].get(RESUME)
+    sample = state.get("sample") if isinstance(state, dict) else None
+    return sample if is_number(sample) else -1
+
+
+def _version(path: Path) -> tuple | None:
+    """Another one after every change of a file; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _json(value) -> str:

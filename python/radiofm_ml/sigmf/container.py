@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -156,12 +157,18 @@ def _dataset_name(metadata: dict, base: str, where: str) -> str:
     name = _global(metadata).get("core:dataset")
     if name is None:
         return base + DATA
-    if (not isinstance(name, str) or not name or name in (".", "..") or set(name) & set("/\\")
-            or not name.isprintable() or len(os.fsencode(name)) > 255):
+    if not isinstance(name, str) or not is_dataset_name(name):
         raise RecordingError(f"{where}: core:dataset must name a file in the same folder, not {shown(name)}")
     if name.endswith(META):
         raise RecordingError(f"{where}: core:dataset names metadata, {shown(name)}, not samples; correct it")
     return name
+
+
+def is_dataset_name(name: str) -> bool:
+    """Can ``core:dataset`` say it: a file in the metadata's folder, without control characters or halves of
+    one (as names that are not UTF-8 have them in Python)?"""
+    return (name not in ("", ".", "..") and not set(name) & set("/\\")
+            and not any(unicodedata.category(c) in ("Cc", "Cs") for c in name) and len(name.encode()) <= 255)
 
 
 def _global(metadata: dict) -> dict:

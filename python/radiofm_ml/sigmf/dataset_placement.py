@@ -16,7 +16,7 @@ import numpy as np
 
 from radiofm_ml.atomic import replacing
 from radiofm_ml.outputs import same_file
-from radiofm_ml.sigmf.container import DATA, META
+from radiofm_ml.sigmf.container import DATA, META, is_dataset_name
 from radiofm_ml.sigmf.recording import Recording
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ def place_dataset(info: dict, recording: Recording, path: Path, mode: str = "aut
     info: the ``global`` object to be written, changed in place. mode:
 
     'auto'  in the recording's folder: ``core:dataset`` names the data file where the base name differs;
-            in another folder: a symbolic link beside the metadata; from an archive: a copy
+            in another folder, or where its name cannot be said: a symbolic link beside the metadata; from an
+            archive: a copy
     'link'  a symbolic link also within the folder (for readers that do not know ``core:dataset``);
             not for archives
     'copy'  a copy of the dataset
@@ -81,7 +82,9 @@ def check_placement(recording: Recording, path: Path, mode: str) -> None:
 
 
 def _beside(recording: Recording, path: Path) -> bool:
-    return not recording.archived and same_file(recording.data_path.parent, path.parent)
+    """Can the metadata at ``path`` name the recording's dataset?"""
+    return (not recording.archived and is_dataset_name(recording.data_path.name)
+            and same_file(recording.data_path.parent, path.parent))
 
 
 def _target(recording: Recording, path: Path) -> Path:

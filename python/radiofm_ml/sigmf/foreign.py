@@ -9,6 +9,7 @@ checksum must be right, or what it compresses must really unpack.
 from __future__ import annotations
 
 import bz2
+import codecs
 import struct
 import tarfile
 import zlib
@@ -22,9 +23,18 @@ _SIGNATURES = (  # of seven bytes or more, at the beginning
     (b"\x93NUMPY\x02\x00", "a NumPy array (.npy)"),
     (b"\x93NUMPY\x03\x00", "a NumPy array (.npy)"),
     (b"MATLAB 5.0 MAT-file", "a MATLAB file"),
+    (b"MATLAB 7.3 MAT-file", "a MATLAB file"),
     (b"Rar!\x1a\x07\x00", "compressed (rar)"),
     (b"Rar!\x1a\x07\x01\x00", "compressed (rar)"),
     (b"fLaC\x00\x00\x00\x22", "a FLAC file"),
+    (b"BLUEEEEI", "a Midas Blue file"),
+    (b"BLUEIEEE", "a Midas Blue file"),
+    (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb", "a Wave64 file"),
+    (b"caff\x00\x01\x00\x00", "a Core Audio file"),
+    (b".snd\x00\x00\x00", "an AU file"),
+    (b"SIMPLE  =", "a FITS file"),
+    (b"ARROW1\x00\x00", "an Arrow file"),
+    (b"%PDF-1.", "a PDF file"),
     (b"SQLite format 3\x00", "an SQLite database"),
     (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, the file itself was not fetched"),
 )
@@ -41,6 +51,11 @@ def kind_of(head: bytes) -> str:
 
 def _gzip(head: bytes) -> bool:
     return head.startswith(b"\x1f\x8b\x08") and head[3:4] < b"\x20" and _unpacks(zlib.decompressobj(31), head)
+
+
+def _zlib(head: bytes) -> bool:
+    return head[:2] in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda") and _unpacks(
+        zlib.decompressobj(), head)
 
 
 def _bzip2(head: bytes) -> bool:
@@ -88,7 +103,7 @@ def _zip(head: bytes) -> bool:
     if not head.startswith(b"PK\3\4") or len(head) < 31:
         return False
     version, flags, method, _, _, crc, packed, size, name, extra = struct.unpack("<HHHHH4sIIHH", head[4:30])
-    if not 0 < version & 0xFF <= 63 or not 0 < name <= 4096 or min(head[30:30 + name]) < 0x20:
+    if version & 0xFF > 63 or not 0 < name <= 4096 or min(head[30:30 + name]) < 0x20:
         return False
     if method == 8 and not flags & 1:  # not encrypted
         return _unpacks(zlib.decompressobj(-15), head[30 + name + extra:],
@@ -132,6 +147,29 @@ def _web_page(head: bytes) -> bool:
     return head[:64].lstrip().lower().startswith((b"<!doctype html", b"<html>", b"<html "))
 
 
+def _hdf5(head: bytes) -> bool:
+    """Behind a block of the user's own, as MATLAB and others put before it."""
+    return any(head.startswith(b"\x89HDF\r\n\x1a\n", 512 << n) for n in range(8))
+
+
+def _pickle(head: bytes) -> bool:
+    return head[:1] == b"\x80" and head[1:3] in (b"\x04\x95", b"\x05\x95") and (
+        0 < int.from_bytes(head[3:11], "little") < 1 << 32)
+
+
+def _text(head: bytes) -> bool:
+    """Such as a table of numbers. Samples that reach down to a line's end do not spare what is beside it."""
+    head = head.rstrip(b"\0")  # what fills up a block
+    if len(head) < 64:
+        return False
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return ("\n" in text or text.lstrip().startswith(('{"', "[", "<"))) and all(
+        c.isprintable() or c in "\t\r\n\f" for c in text)
+
+
 def _metadata(head: bytes) -> bool:
     return head[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and b'"core:datatype"' in head
 
@@ -141,7 +179,8 @@ _TESTS = {
     "compressed (zstd)": _zstd, "compressed (lz4)": _lz4, "compressed (7z)": _seven_zip,
     "a zip archive (.zip, .npz)": _zip, "a tar archive": _tar, "a picture (PNG)": _png,
     "a picture (JPEG)": _jpeg, "a WAV file": _wave, "an AIFF file": _aiff, "an Ogg file": _ogg,
-    "a web page": _web_page, "SigMF metadata": _metadata,
+    "a web page": _web_page, "SigMF metadata": _metadata, "text": _text, "compressed (zlib)": _zlib,
+    "an HDF5 file": _hdf5, "a Python pickle": _pickle,
 }
 
 

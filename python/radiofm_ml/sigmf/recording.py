@@ -33,9 +33,11 @@ __all__ = ["Annotation", "Capture", "Recording", "RecordingError", "find_recordi
 
 _log = logging.getLogger(__name__)
 _BLOCK = 1 << 21  # bytes read from the file at once
+_LONGEST = 1 << 62  # seconds: what tags and messages can say
 _DATETIME = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)[Tt_ ]\s*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?"
     r"\s*([Zz]|UTC|GMT|[+-][01]\d(?::?[0-5]\d)?)?", re.ASCII)
+CHANNEL = "radiofm:channel"  # of an annotation in a recording with several channels
 UNKNOWN = "unknown"  # a label that says there is none
 
 
@@ -107,7 +109,7 @@ class Recording:
     num_channels  interleaved channels; ``channel`` is the one that ``read`` gives
     offset        ``core:offset``: the absolute index of sample 0
     captures      list of Capture; the first one always starts at sample 0
-    annotations   list of Annotation
+    annotations   list of Annotation, less those that say that they are of another channel
     warnings      what was odd about the recording, a sentence each (also logged)
     bad_samples   samples read so far that were NaN or infinite and became zero
     """
@@ -242,7 +244,7 @@ class Recording:
             with self._lock:
                 first, self.bad_samples = not self.bad_samples, self.bad_samples + bad
             if first:
-                self._warn("holds NaN or infinite samples; they are read as zero")
+                self.warn("holds NaN or infinite samples; they are read as zero")
 
     def _read_bytes(self, position: int, target: np.ndarray) -> None:
         """pread, not a memory map: a file that shrinks meanwhile is an error then, not a bus error."""
@@ -276,7 +278,8 @@ class Recording:
         return max(0, min(self._container.size, there))
 
     # -- checks -------------------------------------------------------------------------------------
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
+        """Add to ``warnings``, and log it."""
         self.warnings.append(text)
         _log.warning("%s", one_line(f"{self.path}: {text}"))
 
@@ -291,7 +294,7 @@ class Recording:
         except ValueError as error:
             raise RecordingError(f"{self.path}: {error}") from None
         if sample_type.endian_missing:
-            self._warn(f"datatype {sample_type.name!r} does not say _le or _be; read as little-endian")
+            self.warn(f"datatype {sample_type.name!r} does not say _le or _be; read as little-endian")
         return sample_type
 
     def _validated(self, metadata: dict) -> dict:
@@ -305,7 +308,7 @@ class Recording:
         except ValueError as error:
             raise RecordingError(f"{self.path}: {error}") from None
         for note in notes:
-            self._warn(note)
+            self.warn(note)
         for section in ("captures", "annotations"):
             self._sort(meta[section], section)
         return meta
@@ -326,10 +329,10 @@ class Recording:
 
     def _say_what_is_special(self) -> None:
         if self.num_channels > 1:
-            self._warn(f"has {self.num_channels} interleaved channels; channel {self.channel} is read, "
+            self.warn(f"has {self.num_channels} interleaved channels; channel {self.channel} is read, "
                        "the others are not")
         if not self.sample_type.is_complex:
-            self._warn("holds real samples: the negative half of its spectrum mirrors the positive one; "
+            self.warn("holds real samples: the negative half of its spectrum mirrors the positive one; "
                        "bands are found in the positive")
 
     def _sort(self, items: list, section: str) -> None:
@@ -339,7 +342,7 @@ class Recording:
         if section == "captures" and any(c.get("core:header_bytes") for c in items):
             raise RecordingError(f"{self.path}: captures are out of order and have header_bytes, so that "
                                  "the samples cannot be found; sort them by core:sample_start")
-        self._warn(f"{section} are out of order; sorted by core:sample_start")
+        self.warn(f"{section} are out of order; sorted by core:sample_start")
         items.sort(key=lambda item: item["core:sample_start"])
 
     def _lay_out(self) -> list[tuple[int, int, int]]:
@@ -349,7 +352,7 @@ class Recording:
         """
         stored = self._stored_size()
         if stored < self._container.size:
-            self._warn(f"the archive ends {self._container.size - stored} bytes before its dataset does")
+            self.warn(f"the archive ends {self._container.size - stored} bytes before its dataset does")
         end = max(0, stored - int(self.meta["global"].get("core:trailing_bytes", 0)))
         segments, at, position = [], 0, 0
         for capture in [*self.meta["captures"], None]:
@@ -366,7 +369,7 @@ class Recording:
             if capture is not None:
                 position += int(capture["core:header_bytes"])
         if segments and end != position:
-            self._warn(f"ends within a sample or header, {end - position} bytes after the last whole sample")
+            self.warn(f"ends within a sample or header, {end - position} bytes after the last whole sample")
         return segments
 
     def _read_captures(self) -> list[Capture]:
@@ -385,7 +388,7 @@ class Recording:
             captures.insert(0, Capture(0, baseband))
         silent = [c.sample_start for c in captures if "core:frequency" not in c.meta]
         if tuned and silent:
-            self._warn(f"does not state core:frequency for {len(silent)} of {len(captures)} capture segments "
+            self.warn(f"does not state core:frequency for {len(silent)} of {len(captures)} capture segments "
                        f"(from sample {silent[0]}); frequencies are relative to baseband there")
         return captures
 
@@ -395,7 +398,7 @@ class Recording:
         for entry in self.meta["captures"]:
             start = int(entry["core:sample_start"]) - self.offset
             if start >= self.n_samples:
-                self._warn(f"a capture begins at sample {start}, past the end at {self.n_samples}; "
+                self.warn(f"a capture begins at sample {start}, past the end at {self.n_samples}; "
                            "it and those after it are ignored")
                 break
             entries.append((start, entry))
@@ -408,7 +411,7 @@ class Recording:
             index = start + self.offset if before is None else index + start - before
             stated = entry.get("core:global_index", index)
             if stated < index and before is not None:
-                self._warn(f"core:global_index goes back at sample {start}; taken for no gap")
+                self.warn(f"core:global_index goes back at sample {start}; taken for no gap")
             else:
                 if stated > index and before is not None:
                     lost.append((start, stated - index))
@@ -421,7 +424,7 @@ class Recording:
                 time = later(clock[0], index - clock[1], self.sample_rate)
             times.append(time)
         if lost:
-            self._warn(f"{sum(n for _, n in lost)} samples were lost while it was recorded "
+            self.warn(f"{sum(n for _, n in lost)} samples were lost while it was recorded "
                        f"(core:global_index; first before sample {lost[0][0]}); times allow for them")
         return times
 
@@ -431,12 +434,14 @@ class Recording:
         try:
             return parse_datetime(text)
         except ValueError:
-            self._warn(f"core:datetime {shown(text)} is not like 2026-01-31T12:00:00.5Z; left out")
+            self.warn(f"core:datetime {shown(text)} is not like 2026-01-31T12:00:00.5Z; left out")
             return None
 
     def _read_annotations(self) -> list[Annotation]:
         annotations, outside, edgeless, descending = [], 0, 0, 0
         for entry in self.meta["annotations"]:
+            if self.num_channels > 1 and entry.get(CHANNEL, self.channel) != self.channel:
+                continue
             start = int(entry["core:sample_start"]) - self.offset
             count = entry.get("core:sample_count")
             if count is None:  # by the standard: up to the end of its capture
@@ -459,7 +464,7 @@ class Recording:
                              (edgeless, "state one frequency edge only; taken for none"),
                              (descending, "have their frequency edges the wrong way round; exchanged")):
             if number:
-                self._warn(f"{number} of {len(self.meta['annotations'])} annotations {text}")
+                self.warn(f"{number} of {len(self.meta['annotations'])} annotations {text}")
         return annotations
 
 
@@ -503,7 +508,7 @@ def parse_datetime(text: str) -> tuple[int, float]:
 
 
 def later(time: tuple[int, float] | None, samples: int, rate: float | None) -> tuple[int, float] | None:
-    """``time`` (seconds, fraction) plus ``samples`` at ``rate``; None where either is not known.
+    """``time`` (seconds, fraction) plus ``samples`` at ``rate``; None where either is not known, or absurd.
 
     Divided into whole seconds first, so that no digit is lost.
     """
@@ -512,6 +517,8 @@ def later(time: tuple[int, float] | None, samples: int, rate: float | None) -> t
     if rate is None:
         return None
     whole, rest = divmod(samples, rate)
+    if not abs(whole) < _LONGEST:
+        return None
     fraction = time[1] + rest / rate
     carry = math.floor(fraction)
     return time[0] + int(whole) + carry, fraction - carry

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from radiofm_ml import atomic
 from radiofm_ml.data.layouts import LTE_NR, LTE_NR_VALUES
 from radiofm_ml.heads.boxes import paint
 from radiofm_ml.spectrogram import SpectrogramSpec, rows_from_iq
@@ -123,9 +124,8 @@ def write_frame(folder: Path, number: int, made: Frame) -> None:
         ("labels", {"data": values[made.labels]}),
         ("spect", {"rxSpectrogram": made.picture}),
     ):
-        part = folder / f".part_{kind}_{number}.mat"
-        savemat(part, content, do_compression=True)
-        part.replace(_file(folder, kind, number))
+        with atomic.replacing(_file(folder, kind, number), durable=False) as part, part.open("wb") as file:
+            savemat(file, content, do_compression=True)
 
 
 def _file(folder: Path, kind: str, number: int) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 from radiofm_ml import __version__, atomic
 from radiofm_ml.sigmf import metadata_schema
 from radiofm_ml.sigmf.annotations import EXTENSION
+from radiofm_ml.sigmf.container import parse_metadata
 from radiofm_ml.sigmf.sample_types import SampleType
 from radiofm_ml.synth.dataset import SceneSettings, scenes
 from radiofm_ml.synth.scene import Box, Scene
@@ -101,6 +102,15 @@ def _write(path: Path, scene: Scene, front_end: int, session: str, sample_type: 
         atomic.write_bytes(target, content)
 
 
+def _about(path: Path) -> dict:
+    """The global object of metadata; empty where they are none."""
+    try:
+        info = parse_metadata(path.read_bytes(), str(path)).get("global")
+    except (OSError, ValueError):
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
 def _write_index(folder: Path) -> None:
     """List every recording of the folder."""
     index = folder / "index.csv"
@@ -108,7 +118,7 @@ def _write_index(folder: Path) -> None:
         table = csv.writer(file)
         table.writerow(["label", "session", "file", "sample_rate"])
         for path in sorted(folder.glob("*.sigmf-meta")):
-            info = json.loads(path.read_text(encoding="utf-8"))["global"]
+            info = _about(path)
             if info.get("radiofm:synthetic"):
                 table.writerow([info["radiofm:label"], info["radiofm:session"],
                                 path.with_suffix(".sigmf-data").name, info["core:sample_rate"]])  # fmt: skip
