@@ -128,7 +128,8 @@ def in_text(text: str, name: str, line: int) -> Iterator[Shown]:
 
 
 def in_source(file: Path) -> Iterator[Shown]:
-    """Commands that a program shows: in docstrings, help texts and messages."""
+    """Commands that a program shows: in docstrings, help texts and messages. VALUE is what
+    it fills in; where that is the command itself, nothing is known of it."""
     name = str(file.relative_to(ROOT))
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.JoinedStr):
@@ -156,8 +157,8 @@ def commands() -> list[Shown]:
     found += [shown for file in SOURCES for shown in in_source(file)]
     found += [shown for file in TEXTS for shown in in_plain_text(file)]
     seen: set[tuple[str, str, int]] = set()  # parts of an f-string are constants of their own
-    return [shown for shown in found
-            if (key := (shown.text, shown.file, shown.line)) not in seen and not seen.add(key)]  # fmt: skip
+    return [shown for shown in found if not shown.text.startswith("radiofm VALUE")
+            and (key := (shown.text, shown.file, shown.line)) not in seen and not seen.add(key)]  # fmt: skip
 
 
 def snippets() -> list[Shown]:

@@ -187,7 +187,7 @@ def test_receivers_on_both_sides_are_refused(shards, tmp_path):
     (tmp_path / "test").symlink_to(shards / "train")
     with pytest.raises(TaskError, match="receiver 0 is in train and in test"):
         load_task("identification", tmp_path, SPEC)
-    with pytest.raises(TaskError, match=r"clip_db .-20.0, 80.0., the model's have .-10.*tiles --model"):
+    with pytest.raises(TaskError, match=r"clip_db .-20.0, 80.0., the model's have .-10.*tiles OUT --model"):
         load_task("identification", shards, replace(SPEC, clip_db=(-10.0, 60.0)))
     with pytest.raises(TaskError, match="no labelled tiles.*radiofm synth tiles"):
         load_task("identification", shards / "train", SPEC)
