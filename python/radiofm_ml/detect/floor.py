@@ -31,8 +31,10 @@ _STEP_ROWS = 5  # compared on either side of a step
 _LEAST_ROWS = 16  # between two steps, for a floor of one's own
 _FLANK_DB = 2.5  # by which what is always on stands above both sides
 _WIDEST = 0.45  # of the band, that may be always on
+_EDGE = 0.02  # of the band, on either side: there the receiver's filter falls
 _DC_BINS = 7
 _MEMORY = 8  # blocks
+_ENOUGH = 96  # rows for a quantile
 _SHORT = (4, 7)  # rows and bins of a short mean
 _MINIMUM_DB = 1.3  # the least of such means (in dB) lies so far below the mean of noise, about
 _UPPER = 0.9  # the quantile of a bin that tells whether it is busy …
@@ -84,7 +86,8 @@ def _as_before(floor: np.ndarray, before: np.ndarray) -> np.ndarray:
     rising, _ = ndimage.label(ndimage.uniform_filter1d(floor - moved, 5, mode="nearest") > 1.5)
     out = floor.copy()
     for (place,) in ndimage.find_objects(rising):
-        if place.stop - place.start < _WIDEST * len(floor):
+        inside = min(place.start, len(floor) - place.stop) > _EDGE * len(floor)
+        if inside and place.stop - place.start < _WIDEST * len(floor):
             out[place] = np.minimum(floor[place], moved[place])
     return out
 
@@ -105,9 +108,9 @@ def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
     """
     noise = 10 * np.log10(gamma.ppf([QUANTILE, _UPPER], looks) / looks)
     gain, busy = np.zeros(len(rows), np.float32), np.zeros(rows.shape[1], bool)
+    some = slice(None, None, max(1, len(rows) // _ENOUGH))
     for _ in range(2):
-        level = rows - gain[:, None]
-        low, high = np.quantile(level, [QUANTILE, _UPPER], axis=0)
+        low, high = _quantiles(rows[some] - gain[some, None])
         busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > noise[1] - noise[0] + _BUSY_DB
         if busy.mean() < _TOO_BUSY:
             together = np.median(rows[:, ~busy] - low[~busy], axis=1)
@@ -117,13 +120,20 @@ def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
         gain = ndimage.uniform_filter1d(ndimage.median_filter(together, 5, mode="nearest"), 3,
                                         mode="nearest").astype(np.float32)
     level = rows - gain[:, None]
-    floor = ndimage.uniform_filter1d(np.quantile(level, QUANTILE, axis=0), 3, mode="nearest") - noise[0]
-    if busy.any() and len(rows) >= 4 * _SHORT[0]:
+    floor = ndimage.uniform_filter1d(_quantiles(level[some])[0], 3, mode="nearest") - noise[0]
+    if len(rows) >= 4 * _SHORT[0]:
         half = _SHORT[0] // 2
         means = ndimage.uniform_filter(level, _SHORT, mode="nearest")[half:-half]
         least = means.min(0) + _MINIMUM_DB
-        floor = np.where(busy & (floor - least > 1.0), least, floor)
+        floor = np.where(floor - least > np.where(busy, 1.0, 1.6), least, floor)
     return floor, gain
+
+
+def _quantiles(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and the upper quantile of each column."""
+    low, high = (round(share * (len(level) - 1)) for share in (QUANTILE, _UPPER))
+    ordered = np.partition(level, (low, high), axis=0)
+    return ordered[low], ordered[high]
 
 
 def _gain_steps(rows: np.ndarray) -> list[int]:

@@ -126,10 +126,11 @@ class Box:
 
 @dataclass
 class _Open:
-    """A region that the newest row belongs to: pieces of its mask with their first pixels, its highest point."""
+    """A region that the newest row belongs to: pieces of its mask with their first pixels; whether it is high
+    enough somewhere."""
 
     pieces: list[tuple[int, int, np.ndarray]]
-    peak: float
+    high: bool = False
 
     @property
     def start(self) -> int:
@@ -160,6 +161,15 @@ class _Track:
     row: int
 
 
+def _closed(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Morphological closing of a uint8 mask by a rectangle; what is outside is empty."""
+    for axis, length in enumerate(size):
+        mask = ndimage.maximum_filter1d(mask, length, axis=axis, mode="constant")
+    for axis, length in enumerate(size):
+        mask = ndimage.minimum_filter1d(mask, length, axis=axis, mode="constant", cval=1)
+    return mask
+
+
 class Detector:
     """Finds the signals in rows of a spectrogram. Raises ValueError for settings that do not fit the rows."""
 
@@ -175,14 +185,14 @@ class Detector:
         self._high = max(threshold.threshold(settings.false_boxes, self._cells, freedom),
                          10 ** (settings.min_level_db / 10))
         self._low = max(1 + 0.45 * (self._high - 1), 1 + 2.5 / np.sqrt(freedom))
-        self._floor = FloorTracker(rows.fft_size, looks, 0.5 * 1024 / rows.fft_size)
+        self._floor = FloorTracker(rows.fft_size, looks, 0.3 * 1024 / rows.fft_size)
         self._block = int(np.clip(round(0.1 / rows.seconds), 128, 512))
         self._longest = max(2 * self._block, round(settings.longest / rows.seconds))
         pause = round(settings.pause / rows.seconds) if settings.pause else 6
         self._cuts = Cuts(rows=max(3, 2 * self._cell[0]), bins=max(6, 4 * self._cell[1]),
                           least=max(4, self._cell[0] * self._cell[1] + 3))
         self._joins = Joins(pause=pause)
-        self._closing = np.ones((self._cell[0] + 2, 2 * self._cell[1] + 1), bool)
+        self._closing = 3, 2 * self._cell[1] + 1
         self._least = (max(1, round(settings.least_seconds / rows.seconds)),
                        max(1, round(settings.least_hertz / rows.hertz)))
         self._pending: list[np.ndarray] = []
@@ -262,16 +272,17 @@ class Detector:
         context = max(begin - _LAG, self._power_start)
         power = self._rows_of_power(context, self._received)
         smooth = ndimage.uniform_filter(power, self._cell, mode="nearest")
-        mask = ndimage.binary_closing(np.pad(smooth > self._low, _LAG), self._closing)[_LAG:-_LAG, _LAG:-_LAG]
+        mask = _closed((smooth > self._low).view(np.uint8), self._closing)
         mask, smooth = mask[begin - context:end - context], smooth[begin - context:end - context]
         labels, count = ndimage.label(mask)
-        peaks = ndimage.maximum(smooth, labels, np.arange(1, count + 1)) if count else []
+        high = np.zeros(count + 1, bool)
+        high[labels[smooth > self._high]] = True
         names = self._names(labels, count)
         for number, place in enumerate(ndimage.find_objects(labels), 1):
             piece = begin + place[0].start, place[1].start, labels[place] == number
-            region = self._open.setdefault(names[number], _Open([], 0.0))
+            region = self._open.setdefault(names[number], _Open([]))
             region.pieces.append(piece)
-            region.peak = max(region.peak, float(peaks[number - 1]))
+            region.high |= bool(high[number])
         self._border = names[labels[-1]]
         self._decided = end
         alive = set(np.unique(self._border).tolist())
@@ -289,7 +300,7 @@ class Detector:
             kept = names[label]
             other = self._open.pop(before)
             self._open[kept].pieces += other.pieces
-            self._open[kept].peak = max(self._open[kept].peak, other.peak)
+            self._open[kept].high |= other.high
             self._border[self._border == before] = kept
             names[names == before] = kept
             # what else touched the one that is gone
@@ -312,7 +323,7 @@ class Detector:
     # -- regions to boxes -------------------------------------------------------------------------------
     def _finish(self, region: _Open, ended: bool) -> None:
         """Put the boxes of a region among those that wait to be joined."""
-        if region.peak < self._high:
+        if not region.high:
             return
         mask, t0, f0 = region.mask()
         power = self._rows_of_power(t0, t0 + len(mask))
