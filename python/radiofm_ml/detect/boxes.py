@@ -156,9 +156,10 @@ def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, f
     side above ``quiet_db`` holds another signal, and counts as ``quiet_db``.
 
     power: float32 (rows, bins) over the floor, of which the box's indices count."""
-    inside = power[box.t0:box.t1, box.f0:box.f1]
-    level = level_db(inside)
+    time, band = (1 if size >= 6 else 0 for size in (box.rows, box.bins))  # a smoothed map is wider than the signal
+    level = level_db(power[box.t0 + time:box.t1 - time, box.f0 + band:box.f1 - band])
+    whole = level_db(power[box.t0:box.t1, box.f0:box.f1])
     wide = max(2, min(8, box.bins // 2 + 1))
     rows = power[box.t0:box.t1]
     sides = [rows[:, max(box.f0 - wide - 2, 0):max(box.f0 - 2, 0)], rows[:, box.f1 + 2:box.f1 + 2 + wide]]
-    return replace(box, level=level), level - min(max(level_db(side) for side in sides), quiet_db)
+    return replace(box, level=level), whole - min(max(level_db(side) for side in sides), quiet_db)

@@ -125,7 +125,10 @@ def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
         half = _SHORT[0] // 2
         means = ndimage.uniform_filter(level, _SHORT, mode="nearest")[half:-half]
         least = means.min(0) + _MINIMUM_DB
-        floor = np.where(floor - least > np.where(busy, 1.0, 1.6), least, floor)
+        short = floor - least > np.where(busy, 1.0, 1.6)
+        middle = rows.shape[1] // 2
+        short[middle - _DC_BINS // 2:middle + _DC_BINS // 2 + 1] = False  # the receiver's own line
+        floor = np.where(short, least, floor)
     return floor, gain
 
 
@@ -160,7 +163,7 @@ def envelope(level: np.ndarray, slope: float) -> np.ndarray:
     """The highest curve under ``level`` that changes by at most ``slope`` from a bin to the next."""
     ramp = slope * np.arange(len(level))
     right = np.minimum.accumulate(level - ramp) + ramp
-    left = (np.minimum.accumulate((right[::-1] - ramp)) + ramp)[::-1]
+    left = (np.minimum.accumulate(right[::-1] - ramp) + ramp)[::-1]
     return np.minimum(left, level)
 
 
