@@ -4,7 +4,6 @@
 
 import numpy as np
 import pytest
-
 from radiofm_ml.detect import Detector, RowFormat, Settings
 from radiofm_ml.detect.boxes import Cuts, Joins, Region, cut, join
 from radiofm_ml.detect.floor import FloorTracker, bridge, envelope
@@ -140,9 +139,9 @@ def test_parts_of_one_signal_are_joined():
     assert len(join(others, Joins())) == 3  # another end; too long a pause
 
 
-# -- the stream -----------------------------------------------------------------------------------------------
-def found(rows: np.ndarray, chunk: int = 100, settings: Settings = Settings()) -> list:
-    detector = Detector(FORM, settings)
+# -- the stream ---------------------------------------------------------------------------------------------
+def found(rows: np.ndarray, chunk: int = 100) -> list:
+    detector = Detector(FORM)
     boxes = [box for i in range(0, len(rows), chunk) for box in detector.feed(rows[i:i + chunk])]
     return boxes + detector.flush()
 

@@ -2,8 +2,8 @@
 # Copyright 2026 gr-radiofm authors
 """Every signal of a band: rows of a spectrogram in, boxes out.
 
-``floor`` knows the noise of every bin, ``threshold`` how high a signal must stand above it, ``boxes`` what is one
-signal, ``stream`` puts them together block by block.
+``floor`` knows the noise of every bin, ``threshold`` how high a signal must stand above it, ``boxes`` what
+is one signal, ``stream`` puts them together block by block.
 """
 
 from radiofm_ml.detect.stream import Box, Detector, RowFormat, Settings

@@ -21,8 +21,8 @@ _EDGE_SHARE = 0.15  # of the fullest row or column: less is fringe
 
 @dataclass(frozen=True)
 class Cuts:
-    """In rows and bins: least pixels of a box; how far beside a cut is looked, in time and frequency; how much
-    of what is there must differ (0..1)."""
+    """In rows and bins: least pixels of a box; how far beside a cut is looked, in time and frequency; how
+    much of what is there must differ (0..1)."""
 
     least: int = 12
     rows: int = 6
@@ -105,9 +105,9 @@ def _best_cut(mask: np.ndarray, reach: int) -> tuple[float, int]:
 
 @dataclass(frozen=True)
 class Joins:
-    """What belongs together. tolerance_rows and tolerance: by how much starts and stops may differ, in rows and
-    as a share of the longer one; gap: bins between them, as a share of the wider; pause: rows between parts that
-    follow each other in one band; level_db: by how much those may differ."""
+    """What belongs together. tolerance_rows and tolerance: by how much starts and stops may differ, in rows
+    and as a share of the longer one; gap: bins between them, as a share of the wider; pause: rows between
+    parts that follow each other in one band; level_db: by how much those may differ."""
 
     tolerance_rows: int = 2
     tolerance: float = 0.1
@@ -152,11 +152,12 @@ def level_db(power: np.ndarray) -> float:
 
 
 def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, float]:
-    """The box with its level, and by how much it stands above the louder of its two sides in frequency, in dB. A
-    side above ``quiet_db`` holds another signal, and counts as ``quiet_db``.
+    """The box with its level, and by how much it stands above the louder of its two sides in frequency, in
+    dB. A side above ``quiet_db`` holds another signal, and counts as ``quiet_db``.
 
     power: float32 (rows, bins) over the floor, of which the box's indices count."""
-    time, band = (1 if size >= 6 else 0 for size in (box.rows, box.bins))  # a smoothed map is wider than the signal
+    # the smoothed map is wider than the signal
+    time, band = (1 if size >= 6 else 0 for size in (box.rows, box.bins))
     level = level_db(power[box.t0 + time:box.t1 - time, box.f0 + band:box.f1 - band])
     whole = level_db(power[box.t0:box.t1, box.f0:box.f1])
     wide = max(2, min(8, box.bins // 2 + 1))

@@ -4,16 +4,17 @@
 
 Three things make it, in this order:
 
-1. *Gain*: what all bins do together from row to row, as an automatic gain control makes it, is taken off; where
-   nearly all bins step at once, the receiver has changed its gain, and the floor is learnt anew from there.
-2. *Time*: signals only add power, so a low quantile of a bin over time is noise as long as the bin is free for
-   some of the time (the idea of minimum statistics: R. Martin, "Noise power spectral density estimation based on
-   optimal smoothing and minimum statistics", IEEE Trans. Speech and Audio Processing 9(5), 2001). The quantile
-   is put right to the mean by the distribution of averaged power, a gamma distribution.
+1. *Gain*: what all bins do together from row to row, as an automatic gain control makes it, is taken off;
+   where nearly all bins step at once, the receiver has changed its gain, and the floor is learnt anew from
+   there.
+2. *Time*: signals only add power, so a low quantile of a bin over time is noise as long as the bin is free
+   for some of the time (the idea of minimum statistics: R. Martin, "Noise power spectral density estimation
+   based on optimal smoothing and minimum statistics", IEEE Trans. Speech and Audio Processing 9(5), 2001).
+   The quantile is put right to the mean by the distribution of averaged power, a gamma distribution.
 3. *Frequency*: what stays on all the time stands in the quantile, too. It is told from the shape of the
-   receiver by its flanks: a receiver's filter changes slowly from bin to bin or falls towards one side; a signal
-   rises steeply on the left and falls steeply on the right. What lies between two such flanks is bridged. A line
-   of a few bins at the middle of the band is the receiver's own (DC) and stays.
+   receiver by its flanks: a receiver's filter changes slowly from bin to bin or falls towards one side; a
+   signal rises steeply on the left and falls steeply on the right. What lies between two such flanks is
+   bridged. A line of a few bins at the middle of the band is the receiver's own (DC) and stays.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ class FloorTracker:
 
 
 def _as_before(floor: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """The floor behind a gain step; where a stretch of it has risen by more than all the rest, a signal goes on
-    through the step, and the floor of before, moved as the rest was, is right."""
+    """The floor behind a gain step; where a stretch of it has risen by more than all the rest, a signal goes
+    on through the step, and the floor of before, moved as the rest was, is right."""
     moved = before + np.median(floor - before)
     rising, _ = ndimage.label(ndimage.uniform_filter1d(floor - moved, 5, mode="nearest") > 1.5)
     out = floor.copy()
@@ -101,10 +102,12 @@ def _low(history) -> np.ndarray:
 
 
 def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
-    """The floor of each bin (bins,) and the common gain of each row (n,), in dB; their sum is the noise's mean.
+    """The floor of each bin (bins,) and the common gain of each row (n,), in dB; their sum is the noise's
+    mean.
 
-    Bins whose power changes more than noise does hold signals that come and go. They do not tell the gain; and
-    where they are free for a shorter time than the quantile asks for, the least of short means does instead.
+    Bins whose power changes more than noise does hold signals that come and go. They do not tell the gain;
+    and where they are free for a shorter time than the quantile asks for, the least of short means does
+    instead.
     """
     noise = 10 * np.log10(gamma.ppf([QUANTILE, _UPPER], looks) / looks)
     gain, busy = np.zeros(len(rows), np.float32), np.zeros(rows.shape[1], bool)

@@ -23,8 +23,8 @@ def row_format(sample_rate: float, fft_size: int = 1024, hop: int = 0, averaging
 
 
 def rows_of(pieces: Iterable[np.ndarray], form: RowFormat) -> Iterator[np.ndarray]:
-    """Rows float32 (n, fft_size) in dB, DC in the middle, of successive pieces of a stream, complex64 (m,). What
-    does not fill a row at the end is left out."""
+    """Rows float32 (n, fft_size) in dB, DC in the middle, of successive pieces of a stream, complex64 (m,).
+    What does not fill a row at the end is left out."""
     scale = np.float32(10 * np.log10(float(form.window.sum()) ** 2))
     needed = (form.averaging - 1) * form.hop + form.fft_size
     most = max(1, _AT_ONCE // (form.averaging * form.fft_size))

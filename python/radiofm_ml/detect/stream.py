@@ -151,8 +151,8 @@ class _Open:
 
 @dataclass
 class _Track:
-    """A signal that went on when its last part was sent: its number, its next part, its band in bins, the row at
-    which it was cut, and how far it had been sent."""
+    """A signal that went on when its last part was sent: its number, its next part, its band in bins, the
+    row at which it was cut, and how far it had been sent."""
 
     signal: int
     part: int
@@ -208,8 +208,8 @@ class Detector:
 
     # -- use --------------------------------------------------------------------------------------------
     def feed(self, rows: np.ndarray) -> list[Box]:
-        """Take rows, float32 (n, fft_size) in dB, DC in the middle, and return the boxes that have ended. What is
-        not finite counts as silence. Raises ValueError for another shape."""
+        """Take rows, float32 (n, fft_size) in dB, DC in the middle, and return the boxes that have ended.
+        What is not finite counts as silence. Raises ValueError for another shape."""
         rows = np.asarray(rows, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self.rows.fft_size:
             raise ValueError(f"rows must be (n, {self.rows.fft_size}), got {rows.shape}")
@@ -223,11 +223,10 @@ class Detector:
 
     def flush(self) -> list[Box]:
         """The boxes that are left at the end of the stream. Rows that follow begin a new one."""
-        rest = np.concatenate(self._pending) if self._pending else np.empty((0, self.rows.fft_size), np.float32)
+        rest = np.concatenate([np.empty((0, self.rows.fft_size), np.float32), *self._pending])
         self._pending = []
         found = self._take(rest, last=True)
-        tracks, self._tracks = self._tracks, []
-        del tracks
+        self._tracks = []
         return found
 
     @property
@@ -289,11 +288,12 @@ class Detector:
         return [(self._open.pop(name), True) for name in list(self._open) if name not in alive]
 
     def _names(self, labels: np.ndarray, count: int) -> np.ndarray:
-        """Names of a block's labels, int64 (count + 1,); regions that touch those of the row before are the same
-        ones, and several of them that meet become one."""
+        """Names of a block's labels, int64 (count + 1,); regions that touch those of the row before are the
+        same ones, and several of them that meet become one."""
         names = np.zeros(count + 1, np.int64)
         touching = (labels[0] > 0) & (self._border > 0)
-        for label, before in {*zip(labels[0][touching].tolist(), self._border[touching].tolist(), strict=True)}:
+        for label, before in {*zip(labels[0][touching].tolist(), self._border[touching].tolist(),
+        strict=True)}:
             if names[label] in (0, before):
                 names[label] = before
                 continue
@@ -361,7 +361,8 @@ class Detector:
         """Is it the mirror image that a receiver's unbalanced I and Q make of a much stronger signal?"""
         bins = self.rows.fft_size // 2 * 2
         f0, f1 = bins - box.f1 + 1, bins - box.f0 + 1
-        return any(other.level - box.level > 12 and abs(other.t0 - box.t0) <= 3 and abs(other.t1 - box.t1) <= 3
+        return any(other.level - box.level > 12 and abs(other.t0 - box.t0) <= 3 and abs(other.t1 - box.t1) <=
+        3
                    and min(other.f1, f1) - max(other.f0, f0) >= 0.5 * box.bins for other in others)
 
     def _sent(self, box: Region, last: bool) -> Box:

@@ -2,8 +2,8 @@
 # Copyright 2026 gr-radiofm authors
 """How high the map must rise somewhere in a box, so that noise makes boxes at a stated rate.
 
-The map is noise power over its mean, averaged over ``looks`` periodograms, rows and bins, which follow a gamma
-distribution. Neighbours are not independent, since windows overlap in time and in frequency; how many
+The map is noise power over its mean, averaged over ``looks`` periodograms, rows and bins, which follow a
+gamma distribution. Neighbours are not independent, since windows overlap in time and in frequency; how many
 independent ones there are follows from the window's autocorrelation (P. D. Welch, "The use of fast Fourier
 transform for the estimation of power spectra", IEEE Trans. Audio and Electroacoustics 15(2), 1967).
 """
@@ -41,8 +41,8 @@ def independent_bins(window: np.ndarray, count: int) -> float:
 
 
 def cell_rate(freedom: float, threshold: float) -> float:
-    """Probability that a cell of noise with ``freedom`` independent values exceeds ``threshold`` (power over the
-    mean)."""
+    """Probability that a cell of noise with ``freedom`` independent values exceeds ``threshold`` (power over
+    the mean)."""
     return float(gamma.sf(threshold * freedom, freedom))
 
 
