@@ -35,6 +35,8 @@ _WIDEST = 0.45  # of the band, that may be always on
 _EDGE = 0.02  # of the band, on either side: there the receiver's filter falls
 _DC_BINS = 7
 _MEMORY = 8  # blocks
+_EMPTY_DB = 15.0  # below the rest of the block: a row holds no receiver's noise
+_ZONE = 0.08  # of the band on either side: the edges of the receiver's filter
 _ENOUGH = 96  # rows for a quantile
 _SHORT = (4, 7)  # rows and bins of a short mean
 _MINIMUM_DB = 1.3  # the least of such means (in dB) lies so far below the mean of noise, about
@@ -58,7 +60,18 @@ class FloorTracker:
 
     def floor(self, rows: np.ndarray) -> np.ndarray:
         """The mean noise level of every bin, float32 (n, bins) in dB, of a block of rows float32 (n, bins) in
-        dB. Blocks follow one another."""
+        dB. Blocks follow one another. Rows that are nearly empty, where samples are lost or the receiver is
+        cut off, are their own floor."""
+        level = np.median(rows, axis=1)
+        empty = level < np.median(level) - _EMPTY_DB
+        if not empty.any():
+            return self._heard(rows)
+        out = rows.copy()
+        if not empty.all():
+            out[~empty] = self._heard(rows[~empty])
+        return out
+
+    def _heard(self, rows: np.ndarray) -> np.ndarray:
         out = np.empty_like(rows)
         edges = [0, *_gain_steps(rows), len(rows)]
         for begin, end in zip(edges, edges[1:], strict=False):
@@ -76,7 +89,7 @@ class FloorTracker:
             base = _low(self._history)
             shift = np.median(quantile - base)
             shape = bridge(base, self._slope)
-            out[begin:end] = shape + (gain + shift)[:, None]
+            out[begin:end] = shape + gain + shift
         return out
 
 
@@ -102,27 +115,21 @@ def _low(history) -> np.ndarray:
 
 
 def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
-    """The floor of each bin (bins,) and the common gain of each row (n,), in dB; their sum is the noise's
-    mean.
+    """The floor of each bin (bins,) and the common gain of each row (n, bins), in dB; their sum is the noise's
+    mean. The gain is of three zones, the two edges of the band having one of their own.
 
     Bins whose power changes more than noise does hold signals that come and go. They do not tell the gain;
     and where they are free for a shorter time than the quantile asks for, the least of short means does
     instead.
     """
     noise = 10 * np.log10(gamma.ppf([QUANTILE, _UPPER], looks) / looks)
-    gain, busy = np.zeros(len(rows), np.float32), np.zeros(rows.shape[1], bool)
+    gain = np.zeros_like(rows)
     some = slice(None, None, max(1, len(rows) // _ENOUGH))
     for _ in range(2):
-        low, high = _quantiles(rows[some] - gain[some, None])
+        low, high = _quantiles(rows[some] - gain[some])
         busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > noise[1] - noise[0] + _BUSY_DB
-        if busy.mean() < _TOO_BUSY:
-            together = np.median(rows[:, ~busy] - low[~busy], axis=1)
-        else:
-            together = np.quantile(rows - low, _GAIN_QUANTILE, axis=1)
-        together -= np.median(together)
-        gain = ndimage.uniform_filter1d(ndimage.median_filter(together, 5, mode="nearest"), 3,
-                                        mode="nearest").astype(np.float32)
-    level = rows - gain[:, None]
+        gain = _gains(rows - low, busy)
+    level = rows - gain
     floor = ndimage.uniform_filter1d(_quantiles(level[some])[0], 3, mode="nearest") - noise[0]
     if len(rows) >= 4 * _SHORT[0]:
         half = _SHORT[0] // 2
@@ -133,6 +140,34 @@ def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
         short[middle - _DC_BINS // 2:middle + _DC_BINS // 2 + 1] = False  # the receiver's own line
         floor = np.where(short, least, floor)
     return floor, gain
+
+
+def _gains(residual: np.ndarray, busy: np.ndarray) -> np.ndarray:
+    """What the bins of a row that hold no signals do together, float32 (n, bins)."""
+    bins = residual.shape[1]
+    edge = round(_ZONE * bins)
+
+    def together(zone: slice, smooth: int) -> np.ndarray | None:
+        free = residual[:, zone][:, ~busy[zone]]
+        if free.shape[1] < (1 - _TOO_BUSY) * (zone.stop - zone.start):
+            return None
+        gain = np.median(free, axis=1)
+        gain = ndimage.median_filter(gain - np.median(gain), 5, mode="nearest")
+        return ndimage.uniform_filter1d(gain, smooth, mode="nearest")
+
+    middle = together(slice(0, bins), 3)
+    if middle is None:
+        middle = np.quantile(residual, _GAIN_QUANTILE, axis=1)
+        middle = ndimage.uniform_filter1d(ndimage.median_filter(middle - np.median(middle), 5, mode="nearest"),
+                                          3, mode="nearest")
+    gain = np.repeat(middle[:, None], bins, axis=1)
+    fade = np.clip(2 - np.arange(2 * edge) / edge, 0, 1)  # 1 over the zone, then down to 0 in as much again
+    for zone, place, weight in ((slice(0, edge), slice(0, 2 * edge), fade),
+                                (slice(bins - edge, bins), slice(bins - 2 * edge, bins), fade[::-1])):
+        own = together(zone, 15)
+        if own is not None:
+            gain[:, place] += (own - middle)[:, None] * weight
+    return gain.astype(np.float32)
 
 
 def _quantiles(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
