@@ -2,13 +2,20 @@
 # Copyright 2026 gr-radiofm authors
 """Detection: the floor of every bin, what is one signal, and boxes as a stream."""
 
+import json
+
 import numpy as np
 import pytest
-from radiofm_ml.detect import Detector, RowFormat, Settings
+from command import radiofm
 from radiofm_ml.detect.boxes import Cuts, Joins, Region, cut, join
 from radiofm_ml.detect.floor import FloorTracker, bridge, envelope
 from radiofm_ml.detect.rows import row_format, rows_of
+from radiofm_ml.detect.settings import Settings
+from radiofm_ml.detect.stream import Detector, RowFormat
 from radiofm_ml.detect.threshold import independent_bins, independent_rows, threshold
+from radiofm_ml.pipeline import detect_jobs
+from radiofm_ml.sigmf.jobs import plan
+from sigmf_files import write_recording
 
 RATE, BINS = 10e6, 1024
 LOOKS = 7.0
@@ -235,3 +242,43 @@ def test_rows_are_those_of_the_stft():
               for k in range(4, 8)]
     wanted = 10 * np.log10(np.mean(frames, 0) / form.window.sum()**2)
     np.testing.assert_allclose(whole[1], wanted, atol=1e-2)
+
+
+# -- recordings -------------------------------------------------------------------------------------------
+@pytest.fixture
+def recording(tmp_path):
+    """A burst at +150 kHz and a long signal at -250 kHz of 100 MHz, 1 MS/s, as SigMF."""
+    rng = np.random.default_rng(9)
+    n, rate = 3_000_000, 1e6
+    iq = 0.02 * rng.standard_normal(2 * n).astype(np.float32).view(np.complex64)
+    for start, stop, frequency in ((1_000_000, 1_200_000, 150e3), (300_000, 2_800_000, -250e3)):
+        symbols = np.repeat(rng.choice([-1, 1], (stop - start) // 50 + 1), 50)[:stop - start]
+        iq[start:stop] += 0.02 * symbols * np.exp(2j * np.pi * frequency / rate * np.arange(stop - start))
+    path = write_recording(tmp_path / "x", iq, captures=[{"core:sample_start": 0, "core:frequency": 100e6}],
+                           sample_rate=rate)
+    return path
+
+
+def test_the_signals_of_a_recording_become_annotations(recording, tmp_path):
+    out = tmp_path / "out.sigmf-meta"
+    (outcome,) = detect_jobs(plan(recording, out, ".sigmf-meta"), Settings(longest=0.5))
+    assert outcome.error is None and outcome.result == 2
+    found = json.loads(out.read_text())["annotations"]
+    assert [a["core:label"] for a in found] == ["signal"] * 2
+    long, burst = sorted(found, key=lambda a: a["core:sample_start"])
+    for note, start, stop, frequency in ((long, 300_000, 2_800_000, 99.75e6),
+                                         (burst, 1_000_000, 1_200_000, 100.15e6)):
+        assert note["core:sample_start"] == pytest.approx(start, abs=9000)
+        assert note["core:sample_start"] + note["core:sample_count"] == pytest.approx(stop, abs=9000)
+        assert note["core:freq_lower_edge"] < frequency < note["core:freq_upper_edge"]
+        assert 10e3 < note["core:freq_upper_edge"] - note["core:freq_lower_edge"] < 120e3
+
+
+def test_the_command(recording, tmp_path):
+    text = radiofm("detect", recording, "-o", tmp_path / "out.sigmf-meta", "--min-level-db", 3)
+    assert text == "" and len(json.loads((tmp_path / "out.sigmf-meta").read_text())["annotations"]) == 2
+    quiet = write_recording(tmp_path / "quiet", np.zeros(10, np.complex64), sample_rate=1e6)
+    radiofm("detect", quiet, "-o", tmp_path / "q.sigmf-meta")
+    assert json.loads((tmp_path / "q.sigmf-meta").read_text())["annotations"] == []
+    rateless = write_recording(tmp_path / "rateless", np.zeros(10000, np.complex64))
+    assert "states no sample rate" in radiofm("detect", rateless, "-o", tmp_path / "r.sigmf-meta", code=1)

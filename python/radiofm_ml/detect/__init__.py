@@ -3,9 +3,5 @@
 """Every signal of a band: rows of a spectrogram in, boxes out.
 
 ``floor`` knows the noise of every bin, ``threshold`` how high a signal must stand above it, ``boxes`` what
-is one signal, ``stream`` puts them together block by block.
+is one signal, ``stream`` puts them together block by block (``Detector``), ``rows`` makes rows of I/Q.
 """
-
-from radiofm_ml.detect.stream import Box, Detector, RowFormat, Settings
-
-__all__ = ["Box", "Detector", "RowFormat", "Settings"]

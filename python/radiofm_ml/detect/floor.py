@@ -115,8 +115,8 @@ def _low(history) -> np.ndarray:
 
 
 def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
-    """The floor of each bin (bins,) and the common gain of each row (n, bins), in dB; their sum is the noise's
-    mean. The gain is of three zones, the two edges of the band having one of their own.
+    """The floor of each bin (bins,) and the common gain of each row (n, bins), in dB; their sum is the
+    noise's mean. The gain is of three zones, the two edges of the band having one of their own.
 
     Bins whose power changes more than noise does hold signals that come and go. They do not tell the gain;
     and where they are free for a shorter time than the quantile asks for, the least of short means does
@@ -147,19 +147,19 @@ def _gains(residual: np.ndarray, busy: np.ndarray) -> np.ndarray:
     bins = residual.shape[1]
     edge = round(_ZONE * bins)
 
+    def smoothed(gain: np.ndarray, rows: int) -> np.ndarray:
+        gain = ndimage.median_filter(gain - np.median(gain), 5, mode="nearest")
+        return ndimage.uniform_filter1d(gain, rows, mode="nearest")
+
     def together(zone: slice, smooth: int) -> np.ndarray | None:
         free = residual[:, zone][:, ~busy[zone]]
         if free.shape[1] < (1 - _TOO_BUSY) * (zone.stop - zone.start):
             return None
-        gain = np.median(free, axis=1)
-        gain = ndimage.median_filter(gain - np.median(gain), 5, mode="nearest")
-        return ndimage.uniform_filter1d(gain, smooth, mode="nearest")
+        return smoothed(np.median(free, axis=1), smooth)
 
     middle = together(slice(0, bins), 3)
     if middle is None:
-        middle = np.quantile(residual, _GAIN_QUANTILE, axis=1)
-        middle = ndimage.uniform_filter1d(ndimage.median_filter(middle - np.median(middle), 5, mode="nearest"),
-                                          3, mode="nearest")
+        middle = smoothed(np.quantile(residual, _GAIN_QUANTILE, axis=1), 3)
     gain = np.repeat(middle[:, None], bins, axis=1)
     fade = np.clip(2 - np.arange(2 * edge) / edge, 0, 1)  # 1 over the zone, then down to 0 in as much again
     for zone, place, weight in ((slice(0, edge), slice(0, 2 * edge), fade),

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -21,6 +21,7 @@ from radiofm_ml.arguments import is_number, whole
 from radiofm_ml.detect import threshold
 from radiofm_ml.detect.boxes import Cuts, Joins, Region, cut, join, measured
 from radiofm_ml.detect.floor import FloorTracker
+from radiofm_ml.detect.settings import Settings
 
 _LAG = 12  # rows of a block that wait for the next one, so that no smoothing meets a border
 
@@ -70,40 +71,6 @@ class RowFormat:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What counts as a signal; lengths in seconds and hertz, 0 for what the rows suggest.
-
-    false_boxes   that noise may make, per second and MHz
-    min_level_db  mean power of a box over the noise (signal and noise together), at least
-    least_seconds, least_hertz  shorter and narrower ones are left out
-    pause         seconds between bursts of one signal, at most
-    longest       seconds after which a signal that goes on is sent as a part
-    cell_seconds, cell_hertz    over which the map is smoothed: what the eye of the detector resolves
-
-    Raises ValueError.
-    """
-
-    false_boxes: float = 0.01
-    min_level_db: float = 3.0
-    least_seconds: float = 0.0
-    least_hertz: float = 0.0
-    pause: float = 0.0
-    longest: float = 1.0
-    cell_seconds: float = 0.0
-    cell_hertz: float = 0.0
-
-    def __post_init__(self):
-        for name in ("least_seconds", "least_hertz", "pause", "cell_seconds", "cell_hertz", "min_level_db"):
-            if not is_number(getattr(self, name), 0.0):
-                raise ValueError(f"{name} must be a number from 0 on, got {getattr(self, name)!r}")
-        if not is_number(self.false_boxes, 1e-9, 1e3):
-            raise ValueError("false_boxes must lie in 1e-9..1000 per second and MHz, got "
-                             f"{self.false_boxes!r}")
-        if not is_number(self.longest) or self.longest <= 0:
-            raise ValueError(f"longest must be above 0 seconds, got {self.longest!r}")
-
-
-@dataclass(frozen=True)
 class Box:
     """A signal, or a part of a long one.
 
@@ -122,6 +89,15 @@ class Box:
     freq_lower: float
     freq_upper: float
     snr_db: float
+
+    def join(self, following: Box) -> Box:
+        """This part of a signal and the one that follows it."""
+        end = max(part.sample_start + part.sample_count for part in (self, following))
+        start = min(self.sample_start, following.sample_start)
+        return replace(following, part=self.part, sample_start=start, sample_count=end - start,
+                       freq_lower=min(self.freq_lower, following.freq_lower),
+                       freq_upper=max(self.freq_upper, following.freq_upper),
+                       snr_db=max(self.snr_db, following.snr_db))
 
 
 @dataclass
@@ -173,7 +149,8 @@ def _closed(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 class Detector:
     """Finds the signals in rows of a spectrogram. Raises ValueError for settings that do not fit the rows."""
 
-    def __init__(self, rows: RowFormat, settings: Settings = Settings()):
+    def __init__(self, rows: RowFormat, settings: Settings | None = None):
+        settings = settings or Settings()
         self.rows, self.settings = rows, settings
         t = max(1, round(settings.cell_seconds / rows.seconds)) if settings.cell_seconds else 3
         f = max(1, round(settings.cell_hertz / rows.hertz)) if settings.cell_hertz else 3

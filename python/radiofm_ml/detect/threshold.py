@@ -10,6 +10,8 @@ transform for the estimation of power spectra", IEEE Trans. Audio and Electroaco
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.stats import gamma
 
@@ -17,7 +19,7 @@ from scipy.stats import gamma
 _BOXES_PER_CELL = 1.0
 
 
-def independent(count: int, correlation) -> float:
+def independent(count: int, correlation: Callable[[int], float]) -> float:
     """How many independent values ``count`` neighbours are worth. correlation: function of their distance."""
     others = sum((1 - k / count) * correlation(k) for k in range(1, count))
     return count / (1 + 2 * others)
