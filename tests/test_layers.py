@@ -18,7 +18,7 @@ FLOORS = [
     {"arguments", "atomic", "files", "outputs", "spectrogram", "terminal"},
     {"models"},
     {"bundle", "embeddings"},
-    {"engines", "fewshot", "data"},
+    {"engines", "fewshot", "data", "detect"},
     {"sigmf", "heads"},
     {"synth"},
     {"tasks"},

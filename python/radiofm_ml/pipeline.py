@@ -19,6 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from radiofm_ml import embeddings
+from radiofm_ml.detect.rows import row_format, rows_of
+from radiofm_ml.detect.settings import Settings
+from radiofm_ml.detect.stream import Box, Detector
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings, band_edges
 from radiofm_ml.engines import Engine
 from radiofm_ml.fewshot import UNKNOWN, FewShot
@@ -31,7 +34,8 @@ from radiofm_ml.sigmf.tile_choice import all_tiles, choose, labelled_tiles
 from radiofm_ml.sigmf.tiles import read_tiles, tile_batches, tile_frequency
 from radiofm_ml.spectrogram import occupied_band
 
-Progress = Callable[[int, int], None]  # (tiles done, tiles in all)
+Progress = Callable[[int, int], None]  # (tiles or samples done, how many in all)
+_PIECE = 1 << 20  # samples that are read at once
 
 
 def embed_batches(recording: Recording, engine: Engine, batch: int = 16, progress: Progress | None = None,
@@ -210,3 +214,62 @@ def _settings(recording: Recording, engine: Engine, classifier: FewShot, options
              stored.st_mtime_ns]
     digest.update(json.dumps(about, sort_keys=True, default=str).encode())
     return digest.hexdigest()
+
+
+def detect_signals(recording: Recording, settings: Settings, fft_size: int = 1024, averaging: int = 8,
+                   progress: Progress | None = None) -> Iterator[Box]:
+    """The signals of a recording, each whole (the parts of a long one put together), in the order of their
+    ends. progress: samples done, and in all. Raises RecordingError, ValueError."""
+    if recording.sample_rate is None:
+        raise ValueError(f"{recording.path}: states no sample rate, which detection needs; "
+                         "add core:sample_rate")
+    form = row_format(recording.sample_rate, fft_size, averaging=averaging)
+    detector, parts = Detector(form, settings), {}
+    for rows in rows_of(_pieces(recording, progress), form):
+        yield from _whole(detector.feed(rows), parts)
+    yield from _whole(detector.flush(), parts)
+    yield from parts.values()  # whose end was not told apart from what followed
+
+
+def _pieces(recording: Recording, progress: Progress | None) -> Iterator[np.ndarray]:
+    total = recording.n_samples
+    for at in range(0, total, _PIECE):
+        yield recording.read(at, min(_PIECE, total - at))
+        if progress:
+            progress(min(at + _PIECE, total), total)
+
+
+def _whole(boxes: list[Box], parts: dict[int, Box]) -> Iterator[Box]:
+    """Signals that have ended. parts: by number, those that go on."""
+    for box in boxes:
+        before = parts.pop(box.signal, None)
+        box = box if before is None else before.join(box)
+        if box.ended:
+            yield box
+        else:
+            parts[box.signal] = box
+
+
+def detect_jobs(jobs: list[Job], settings: Settings, fft_size: int = 1024, averaging: int = 8,
+                progress: Progress | None = None, **writer) -> Iterator[Outcome]:
+    """The signals of each recording as annotations without a name, see ``run``; results: how many.
+
+    writer: further arguments of ``AnnotationWriter``.
+    """
+
+    def work(recording: Recording, output: Path) -> int:
+        count, mirrored = 0, not recording.sample_type.is_complex
+        with AnnotationWriter(output, recording, merge=False, **writer) as annotations:
+            for box in detect_signals(recording, settings, fft_size, averaging, progress):
+                stop = min(box.sample_start + box.sample_count, recording.n_samples)
+                if stop <= box.sample_start or (mirrored and box.freq_upper <= 0):
+                    continue  # the lower half of real samples mirrors the upper one
+                centre = recording.capture_at(stop - 1).frequency or 0.0
+                lower = max(box.freq_lower, 0.0) if mirrored else box.freq_lower
+                annotations.add(box.sample_start, stop - box.sample_start, "signal",
+                                freq_lower=centre + lower, freq_upper=centre + box.freq_upper,
+                                task="detection", comment=f"SNR {box.snr_db:.1f} dB")
+                count += 1
+        return count
+
+    return run(jobs, work)

@@ -5,7 +5,18 @@
 import typer
 
 from radiofm_ml import __version__
-from radiofm_ml.cli import fewshot, figures, finetune, interop, model, protobeam, recordings, synth, training
+from radiofm_ml.cli import (
+    detect,
+    fewshot,
+    figures,
+    finetune,
+    interop,
+    model,
+    protobeam,
+    recordings,
+    synth,
+    training,
+)
 from radiofm_ml.terminal import echo
 
 app = typer.Typer(
@@ -33,5 +44,5 @@ def _options(
     pass
 
 
-for module in (recordings, model, training, fewshot, synth, finetune, protobeam, figures, interop):
+for module in (recordings, detect, model, training, fewshot, synth, finetune, protobeam, figures, interop):
     module.register(app)

@@ -59,7 +59,7 @@ def embed(
 
     jobs = plan(source, target, SUFFIX, channel)
     engine = open_engine(model, threads=threads, reads="tiles")
-    with _Report("embedding", jobs) as report:
+    with Report("embedding", jobs) as report:
         report.follow(embed_jobs(jobs, engine, batch, report.progress, overwrite=overwrite))
 
 
@@ -122,7 +122,7 @@ def annotate(
             f"{engine.bundle.id} brings no labels of its own; teach some with 'radiofm enroll' "
             "and name the file with --prototypes"
         )
-    with _Report("annotating", jobs) as report:
+    with Report("annotating", jobs) as report:
         report.follow(annotate_jobs(jobs, engine, classifier, batch=batch, task="classification",
                                     progress=report.progress, replace=replace, data=data,
                                     overwrite=overwrite))
@@ -173,7 +173,7 @@ def enroll(
     paths = [path for each in found for path in each.recordings]
     taught, outcomes = shots_of(paths, engine, label, shots, channel=channel, track=track)
     left_out = [line for each in found for line in each.left_out]
-    report = _Report("teaching", Plan([outcome.job for outcome in outcomes], left_out))
+    report = Report("teaching", Plan([outcome.job for outcome in outcomes], left_out))
     for outcome in outcomes:
         report.note(outcome)
     if not taught:
@@ -197,19 +197,21 @@ def enroll(
     report.end()
 
 
-class _Report:
+class Report:
     """A bar for the recordings, a line for each that failed, a last line that names what was not done, and
     the exit status."""
 
-    def __init__(self, label: str, jobs: Plan):
+    def __init__(self, label: str, jobs: Plan, results: str = "tiles", steps: str = "tiles"):
+        """results: what a recording's result counts; steps: what its progress does."""
         from radiofm_ml.cli.progress import bar
 
+        self._results, self._steps = results, steps
         self._jobs, self._label, self._bar = jobs, label, bar()
-        self._tiles, self._done = 0, 0
+        self._found, self._done = 0, 0
         self.failed: list[Path] = []
         self._warned: list[str] = []
 
-    def __enter__(self) -> _Report:
+    def __enter__(self) -> Report:
         self._bar.start()
         self._task = self._bar.add_task(self._label, total=len(self._jobs), note="")
         return self
@@ -220,14 +222,14 @@ class _Report:
             say(f"interrupted after {self._done} of {len(self._jobs)} recordings; what was complete is kept")
 
     def progress(self, done: int, total: int) -> None:
-        self._bar.update(self._task, note=f"{done}/{total} tiles")
+        self._bar.update(self._task, note=f"{done}/{total} {self._steps}")
 
     def follow(self, outcomes: Iterator[Outcome]) -> None:
         """Go through the outcomes; Exit(1) in the end if any failed."""
         for outcome in outcomes:
             self._bar.advance(self._task)
             self.note(outcome)
-            self._tiles += outcome.result or 0
+            self._found += outcome.result or 0
         self._bar.stop()
         self.end()
 
@@ -242,7 +244,9 @@ class _Report:
     def end(self) -> None:
         """The last line, if there is more to say than of one recording that failed; Exit(1) if any did."""
         done = self._done - len(self.failed)
-        parts = [f"{self._tiles} tiles of {done} recording{'s' * (done != 1)}"] if self._tiles else []
+        parts = []
+        if self._found:
+            parts.append(f"{self._found} {self._results} of {done} recording{'s' * (done != 1)}")
         if self.failed and len(self._jobs) > 1:
             parts.append(f"{len(self.failed)} of {len(self._jobs)} recordings failed: {_some(self.failed)}")
         if self._jobs.left_out:

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""radiofm detect"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from radiofm_ml.cli.options import Overwrite, with_options
+from radiofm_ml.cli.recordings import Channel, Report
+from radiofm_ml.detect.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(detect)
+
+
+@with_options
+def detect(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Recording (.sigmf-meta, .sigmf) or a folder.")
+    ],
+    target: Annotated[Path, typer.Option("--out", "-o", help="File .sigmf-meta or, for a folder, a folder.")],
+    settings: Settings,
+    fft_size: Annotated[int, typer.Option(min=64, help="Samples of an FFT: bins of a row.")] = 1024,
+    averaging: Annotated[int, typer.Option(min=1, help="FFTs, half overlapping, that make a row.")] = 8,
+    replace: Annotated[bool, typer.Option(help="Drop the annotations that the recording has.")] = False,
+    data: Annotated[
+        str, typer.Option(help="What OUT in another folder does about the samples: auto, link, copy or none.")
+    ] = "auto",
+    overwrite: Overwrite = False,
+    channel: Channel = 0,
+) -> None:
+    """Box every signal of a recording, in time and frequency, as SigMF annotations labelled *signal*.
+
+    What stands out of the noise of its bin is a signal; docs/detection.md says how that is decided. Nothing
+    is named: no model is needed.
+
+    `radiofm detect capture.sigmf-meta -o out/capture.sigmf-meta`
+    """
+    from radiofm_ml.pipeline import detect_jobs
+    from radiofm_ml.sigmf.container import META
+    from radiofm_ml.sigmf.jobs import plan
+
+    jobs = plan(source, target, META, channel)
+    with Report("detecting", jobs, "signals", "samples") as report:
+        report.follow(detect_jobs(jobs, settings, fft_size, averaging, report.progress, replace=replace,
+                                  data=data, overwrite=overwrite))

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""The noise floor of every bin, from spectrogram rows that also hold signals.
+
+Three things make it, in this order:
+
+1. *Gain*: what all bins do together from row to row, as an automatic gain control makes it, is taken off;
+   where nearly all bins step at once, the receiver has changed its gain, and the floor is learnt anew from
+   there.
+2. *Time*: signals only add power, so a low quantile of a bin over time is noise as long as the bin is free
+   for some of the time (the idea of minimum statistics: R. Martin, "Noise power spectral density estimation
+   based on optimal smoothing and minimum statistics", IEEE Trans. Speech and Audio Processing 9(5), 2001).
+   The quantile is put right to the mean by the distribution of averaged power, a gamma distribution.
+3. *Frequency*: what stays on all the time stands in the quantile, too. It is told from the shape of the
+   receiver by its flanks: a receiver's filter changes slowly from bin to bin or falls towards one side; a
+   signal rises steeply on the left and falls steeply on the right. What lies between two such flanks is
+   bridged. A line of a few bins at the middle of the band is the receiver's own (DC) and stays.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from scipy import ndimage
+from scipy.stats import gamma
+
+QUANTILE = 0.12  # of a bin over time: it is right as long as the bin is free for that share of the time
+_GAIN_QUANTILE = 0.2  # of the bins of a row
+_STEP_DB, _STEP_SHARE = 1.0, 0.85  # a gain step: so far, and so many of the bins
+_STEP_ROWS = 5  # compared on either side of a step
+_LEAST_ROWS = 16  # between two steps, for a floor of one's own
+_FLANK_DB = 2.5  # by which what is always on stands above both sides
+_WIDEST = 0.45  # of the band, that may be always on
+_EDGE = 0.02  # of the band, on either side: there the receiver's filter falls
+_DC_BINS = 7
+_MEMORY = 8  # blocks
+_EMPTY_DB = 15.0  # below the rest of the block: a row holds no receiver's noise
+_ZONE = 0.08  # of the band on either side: the edges of the receiver's filter
+_ENOUGH = 96  # rows for a quantile
+_SHORT = (4, 7)  # rows and bins of a short mean
+_MINIMUM_DB = 1.3  # the least of such means (in dB) lies so far below the mean of noise, about
+_UPPER = 0.9  # the quantile of a bin that tells whether it is busy …
+_BUSY_DB = 0.9  # … by so much more spread than noise has
+_TOO_BUSY = 0.85  # of the bins: then the few that are left tell no gain
+
+
+class FloorTracker:
+    """The floor of successive blocks of rows.
+
+    bins   of a row, DC in the middle
+    looks  independent periodograms that a row averages, about
+    slope  dB from a bin to the next that a receiver's shape may have
+    """
+
+    def __init__(self, bins: int, looks: float, slope: float):
+        self._bins, self._slope = bins, slope
+        self._looks = looks
+        self._history: deque[np.ndarray] = deque(maxlen=_MEMORY)
+
+    def floor(self, rows: np.ndarray) -> np.ndarray:
+        """The mean noise level of every bin, float32 (n, bins) in dB, of a block of rows float32 (n, bins) in
+        dB. Blocks follow one another. Rows that are nearly empty, where samples are lost or the receiver is
+        cut off, are their own floor."""
+        level = np.median(rows, axis=1)
+        empty = level < np.median(level) - _EMPTY_DB
+        if not empty.any():
+            return self._heard(rows)
+        out = rows.copy()
+        if not empty.all():
+            out[~empty] = self._heard(rows[~empty])
+        return out
+
+    def _heard(self, rows: np.ndarray) -> np.ndarray:
+        out = np.empty_like(rows)
+        edges = [0, *_gain_steps(rows), len(rows)]
+        for begin, end in zip(edges, edges[1:], strict=False):
+            before = None
+            if begin:
+                before = bridge(_low(self._history), self._slope)
+                self._history.clear()
+            part = rows[begin:end]
+            quantile, gain = _split(part, self._looks)
+            if before is not None:
+                quantile = _as_before(quantile, before)
+            # Too few rows tell little of a bin: before the first step the older floors say more.
+            if end - begin >= _LEAST_ROWS or not self._history:
+                self._history.append(quantile)
+            base = _low(self._history)
+            shift = np.median(quantile - base)
+            shape = bridge(base, self._slope)
+            out[begin:end] = shape + gain + shift
+        return out
+
+
+def _as_before(floor: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """The floor behind a gain step; where a stretch of it has risen by more than all the rest, a signal goes
+    on through the step, and the floor of before, moved as the rest was, is right."""
+    moved = before + np.median(floor - before)
+    rising, _ = ndimage.label(ndimage.uniform_filter1d(floor - moved, 5, mode="nearest") > 1.5)
+    out = floor.copy()
+    for (place,) in ndimage.find_objects(rising):
+        inside = min(place.start, len(floor) - place.stop) > _EDGE * len(floor)
+        if inside and place.stop - place.start < _WIDEST * len(floor):
+            out[place] = np.minimum(floor[place], moved[place])
+    return out
+
+
+def _low(history) -> np.ndarray:
+    """A low quantile over the last blocks: a bin that was free in a quarter of them is right."""
+    stack = np.stack(history)
+    middle = np.median(stack, axis=1, keepdims=True)
+    level = np.sort(stack - middle, axis=0)[(len(stack) - 1) // 4]
+    return level + middle[-1]
+
+
+def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
+    """The floor of each bin (bins,) and the common gain of each row (n, bins), in dB; their sum is the
+    noise's mean. The gain is of three zones, the two edges of the band having one of their own.
+
+    Bins whose power changes more than noise does hold signals that come and go. They do not tell the gain;
+    and where they are free for a shorter time than the quantile asks for, the least of short means does
+    instead.
+    """
+    noise = 10 * np.log10(gamma.ppf([QUANTILE, _UPPER], looks) / looks)
+    gain = np.zeros_like(rows)
+    some = slice(None, None, max(1, len(rows) // _ENOUGH))
+    for _ in range(2):
+        low, high = _quantiles(rows[some] - gain[some])
+        busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > noise[1] - noise[0] + _BUSY_DB
+        gain = _gains(rows - low, busy)
+    level = rows - gain
+    floor = ndimage.uniform_filter1d(_quantiles(level[some])[0], 3, mode="nearest") - noise[0]
+    if len(rows) >= 4 * _SHORT[0]:
+        half = _SHORT[0] // 2
+        means = ndimage.uniform_filter(level, _SHORT, mode="nearest")[half:-half]
+        least = means.min(0) + _MINIMUM_DB
+        short = floor - least > np.where(busy, 1.0, 1.6)
+        middle = rows.shape[1] // 2
+        short[middle - _DC_BINS // 2:middle + _DC_BINS // 2 + 1] = False  # the receiver's own line
+        floor = np.where(short, least, floor)
+    return floor, gain
+
+
+def _gains(residual: np.ndarray, busy: np.ndarray) -> np.ndarray:
+    """What the bins of a row that hold no signals do together, float32 (n, bins)."""
+    bins = residual.shape[1]
+    edge = round(_ZONE * bins)
+
+    def smoothed(gain: np.ndarray, rows: int) -> np.ndarray:
+        gain = ndimage.median_filter(gain - np.median(gain), 5, mode="nearest")
+        return ndimage.uniform_filter1d(gain, rows, mode="nearest")
+
+    def together(zone: slice, smooth: int) -> np.ndarray | None:
+        free = residual[:, zone][:, ~busy[zone]]
+        if free.shape[1] < (1 - _TOO_BUSY) * (zone.stop - zone.start):
+            return None
+        return smoothed(np.median(free, axis=1), smooth)
+
+    middle = together(slice(0, bins), 3)
+    if middle is None:
+        middle = smoothed(np.quantile(residual, _GAIN_QUANTILE, axis=1), 3)
+    gain = np.repeat(middle[:, None], bins, axis=1)
+    fade = np.clip(2 - np.arange(2 * edge) / edge, 0, 1)  # 1 over the zone, then down to 0 in as much again
+    for zone, place, weight in ((slice(0, edge), slice(0, 2 * edge), fade),
+                                (slice(bins - edge, bins), slice(bins - 2 * edge, bins), fade[::-1])):
+        own = together(zone, 15)
+        if own is not None:
+            gain[:, place] += (own - middle)[:, None] * weight
+    return gain.astype(np.float32)
+
+
+def _quantiles(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and the upper quantile of each column."""
+    low, high = (round(share * (len(level) - 1)) for share in (QUANTILE, _UPPER))
+    ordered = np.partition(level, (low, high), axis=0)
+    return ordered[low], ordered[high]
+
+
+def _gain_steps(rows: np.ndarray) -> list[int]:
+    """Rows at which nearly all bins change together by much the same."""
+    n, h = len(rows), _STEP_ROWS
+    if n < 2 * h:
+        return []
+    total = np.concatenate([np.zeros((1, rows.shape[1]), np.float32), np.cumsum(rows, axis=0)])
+    after = (total[2 * h:] - total[h:-h]) / h
+    before = (total[h:-h] - total[:-2 * h]) / h
+    change = ndimage.uniform_filter1d(after - before, 5, axis=1)
+    middle = np.median(change, axis=1)
+    share = np.mean(np.sign(middle)[:, None] * change > 0.4 * np.abs(middle)[:, None], axis=1)
+    wanted = np.where((np.abs(middle) > _STEP_DB) & (share > _STEP_SHARE), np.abs(middle), 0.0)
+    steps = []
+    while wanted.any():
+        best = int(wanted.argmax())
+        steps.append(best + h)
+        wanted[max(0, best - 2 * h):best + 2 * h] = 0.0
+    return sorted(steps)
+
+
+def envelope(level: np.ndarray, slope: float) -> np.ndarray:
+    """The highest curve under ``level`` that changes by at most ``slope`` from a bin to the next."""
+    ramp = slope * np.arange(len(level))
+    right = np.minimum.accumulate(level - ramp) + ramp
+    left = (np.minimum.accumulate(right[::-1] - ramp) + ramp)[::-1]
+    return np.minimum(left, level)
+
+
+def bridge(level: np.ndarray, slope: float) -> np.ndarray:
+    """``level`` (bins,) in dB without what is always on."""
+    bins = len(level)
+    under = envelope(level, slope)
+    above, _ = ndimage.label(level - under > 2.0)
+    flanks = [_Flank.of(level, under, part[0].start, part[0].stop) for part in ndimage.find_objects(above)]
+    smooth = ndimage.uniform_filter1d(level, 3)
+    out = level.copy()
+    for i, flank in enumerate(flanks):
+        if flank.rises and flank.falls:
+            stretch = (flank.start, flank.stop, flank.left, flank.right) if flank.stands_out else None
+        elif flank.rises:
+            stretch = _closed(flank, flanks[i + 1:], smooth, bins)
+        else:
+            stretch = None
+        if stretch is None:
+            continue
+        start, stop, left, right = stretch
+        if stop - start <= _DC_BINS and start <= bins // 2 < stop:
+            continue
+        out[start:stop] = np.minimum(out[start:stop], np.linspace(left, right, stop - start))
+    return out
+
+
+class _Flank:
+    """Neighbouring bins that rise out of the envelope, and the levels beside them."""
+
+    def __init__(self, start, stop, top, left, right, ripple):
+        self.start, self.stop, self.left, self.right = start, stop, left, right
+        self.rises, self.falls = top - left > _FLANK_DB, top - right > _FLANK_DB
+        self.stands_out = top - max(left, right) > 2 * ripple + _FLANK_DB
+
+    @classmethod
+    def of(cls, level, under, start: int, stop: int) -> _Flank:
+        reach, wide = 8, 40
+        left, right = level[max(start - reach, 0):start], level[stop:stop + reach]
+        top = level[start:stop].max()
+        beside = np.r_[max(start - wide, 0):max(start - 2, 0), min(stop + 2, len(level)):
+                       min(stop + wide, len(level))]
+        ripple = np.quantile((level - under)[beside], 0.95) if len(beside) else 0.0
+        return cls(start, stop, top, np.median(left) if len(left) else top,
+                   np.median(right) if len(right) else top, ripple)
+
+
+def _closed(flank: _Flank, later: list[_Flank], smooth: np.ndarray, bins: int):
+    """The stretch from a rising flank to the falling one that belongs to it, or None."""
+    for other in later:
+        if other.rises:
+            return None
+        if not other.falls:
+            continue
+        inside = smooth[flank.start + 2:other.stop - 2]
+        if other.stop - flank.start > _WIDEST * bins or not len(inside):
+            return None
+        high = np.quantile(inside, 0.1) > max(flank.left, other.right) + 2.0
+        return (flank.start, other.stop, flank.left, other.right) if high else None
+    return None
