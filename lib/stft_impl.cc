@@ -104,8 +104,9 @@ size_t check_averaging(int averaging, bool complex)
 
 double check_rate(double samp_rate)
 {
-    if (!(samp_rate >= 0) || !std::isfinite(samp_rate))
-        refuse("samp_rate must be at least 0 (0: as the tags say)");
+    std::string why;
+    if (samp_rate != 0 && !read_rate(pmt::from_double(samp_rate), why))
+        refuse("samp_rate " + why + "; 0 goes by the tags");
     return samp_rate;
 }
 

@@ -240,7 +240,7 @@ def test_split_recording(tmp_path):
         (dict(freq_lower=2.0, freq_upper=1.0), "ascending"),
         (dict(freq_lower=1.0, freq_upper=float("nan")), "finite"),
         (dict(freq_lower=1.0, freq_upper=1e13), "finite"),
-        (dict(confidence=float("nan")), "confidence"),
+        *((dict(confidence=value), "confidence") for value in (float("nan"), -0.1, 1.1, 97.0, 1e308)),
     ],
 )
 def test_values_that_no_annotation_holds(recording, tmp_path, values, match):

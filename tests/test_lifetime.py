@@ -130,3 +130,31 @@ def test_a_flowgraph_keeps_its_blocks_and_lets_go_of_them(folder, name):
     done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", PROGRAM, str(folder), name],
                           capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout.split()[-1:]) == (0, ["ok"]), done.stderr[-2000:]
+
+
+RUNNING = """
+import sys, time
+from gnuradio import blocks, gr, radiofm
+
+folder, end = sys.argv[1:]
+tb = gr.top_block()
+throttle = blocks.throttle(8, 1e6)
+tb.connect(blocks.null_source(8), throttle)
+tb.connect(throttle, radiofm.iq_to_spectrogram(folder + "/tiles", 1e6),
+           radiofm.vit_embedding_sink(folder + "/tiles", 1e6))
+tb.connect(throttle, radiofm.protobeam_classifier(folder + "/iq"))
+sink = radiofm.sigmf_annotation_sink(folder + "/running.sigmf-meta", record=True, overwrite=True)
+tb.connect(throttle, sink)
+tb.start()
+time.sleep(0.3)
+exec(end)
+"""
+
+
+@pytest.mark.parametrize(("end", "status"), [("pass", 0), ("sys.exit(3)", 3), ("1 / 0", 1)])
+def test_a_program_may_end_while_its_flowgraph_runs(folder, end, status):
+    done = subprocess.run([sys.executable, "-c", RUNNING, str(folder), end], capture_output=True, text=True,
+                          timeout=300, check=False)
+    assert done.returncode == status, done.stderr[-2000:]
+    assert (folder / "running.sigmf-data").stat().st_size > 0
+    assert json.loads((folder / "running.sigmf-meta").read_text())["captures"] == [{"core:sample_start": 0}]

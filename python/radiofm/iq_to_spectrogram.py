@@ -2,8 +2,6 @@
 # Copyright 2026 gr-radiofm authors
 """IQ to Spectrogram: a complex stream becomes model-ready spectrogram tiles."""
 
-import math
-
 import numpy as np
 import pmt
 from gnuradio import gr
@@ -13,7 +11,7 @@ from .common.complaints import Complaints
 from .common.lifetime import Held
 from .common.messages import MessageError
 from .common.optional import optional
-from .common.origin import rate_in_force
+from .common.origin import rate_in_force, stated_rate
 from .common.specs import spec_of
 from .radiofm_python import stft
 
@@ -37,13 +35,13 @@ class rows_to_tiles(Held, gr.decim_block):
         self._torch = optional("torch", _NAME)
         self._tiles_from_rows = optional("radiofm_ml.spectrogram", _NAME).tiles_from_rows
         self._spec = spec
-        self._samp_rate, self._rx_rate = float(samp_rate), None
+        self._samp_rate, self._rx_rate = samp_rate, None
         self.failed = 0  # tiles that could not be made and left as zeros
         self.bad_tags = 0
         self.set_tag_propagation_policy(gr.TPP_DONT)
 
     def set_samp_rate(self, samp_rate: float) -> None:
-        self._samp_rate = float(samp_rate)
+        self._samp_rate = samp_rate
 
     def start(self):
         self._rx_rate, self.failed, self.bad_tags = None, 0, 0
@@ -74,7 +72,7 @@ class rows_to_tiles(Held, gr.decim_block):
                 value, later = self._read(tag, row)
             except MessageError as error:
                 self.bad_tags += 1
-                self._complaints.say(f"a tag is left out: it {error}")
+                self._complaints.say(f"a tag {tag.key} is left out: it {error}", str(tag.key))
                 continue
             self.add_item_tag(0, self.nitems_written(0) + tile + later, tag.key, value, tag.srcid)
 
@@ -110,13 +108,13 @@ class iq_to_spectrogram(gr.hier_block2):
 
     def __init__(self, bundle="radiofm-small", samp_rate: float = 0.0):
         spec = spec_of(bundle, _NAME)
-        _check_rate(samp_rate)
+        rate = stated_rate(f"{_NAME}: samp_rate", samp_rate) or 0.0
         gr.hier_block2.__init__(self, _NAME, gr.io_signature(1, 1, gr.sizeof_gr_complex),
                                 gr.io_signature(1, 1, spec.tile_size * gr.sizeof_float))
-        self._spec, self._samp_rate = spec, float(samp_rate)
+        self._spec, self._samp_rate = spec, rate
         self._stft = stft(spec.fft_size, spec.hop, spec.window_taps().tolist(), spec.averaging, "db", True,
-                          float(samp_rate))
-        self._tiles = rows_to_tiles(spec, samp_rate)
+                          rate)
+        self._tiles = rows_to_tiles(spec, rate)
         self.connect(self, self._stft, self._tiles, self)
 
     def spec(self):
@@ -128,10 +126,9 @@ class iq_to_spectrogram(gr.hier_block2):
 
     def set_samp_rate(self, samp_rate: float) -> None:
         """Takes effect with the next tag. 0: as the ``rx_rate`` tags say. Raises ValueError."""
-        _check_rate(samp_rate)
-        self._samp_rate = float(samp_rate)
-        self._stft.set_samp_rate(float(samp_rate))
-        self._tiles.set_samp_rate(float(samp_rate))
+        self._samp_rate = stated_rate(f"{_NAME}: samp_rate", samp_rate) or 0.0
+        self._stft.set_samp_rate(self._samp_rate)
+        self._tiles.set_samp_rate(self._samp_rate)
 
     def failed(self) -> int:
         """Tiles of this run that could not be made, and are zeros."""
@@ -140,9 +137,3 @@ class iq_to_spectrogram(gr.hier_block2):
     def bad_tags(self) -> int:
         """Tags of this run that could not be read and were left out."""
         return self._stft.bad_tags() + self._tiles.bad_tags
-
-
-def _check_rate(samp_rate) -> None:
-    if not (math.isfinite(samp_rate) and samp_rate >= 0):
-        raise ValueError(f"{_NAME}: samp_rate must be at least 0 samples/s (0: as the tags say), "
-                         f"got {samp_rate}")

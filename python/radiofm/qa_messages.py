@@ -86,11 +86,13 @@ class qa_messages(gr_unittest.TestCase):
     def test_a_bad_tag_is_counted_with_its_stretch_and_harms_no_other(self):
         tags = read_tags([tag(0, "rx_freq", pmt.from_long(7)), tag(1, "rx_freq", NO_TEXT),
                           tag(1, NO_TEXT, NO_TEXT), tag(1, "rx_time", pmt.from_long(-1)),
-                          tag(2, "rx_freq", pmt.from_double(8.0))], 10)
+                          tag(2, "radiofm_pad", pmt.from_long(19)), tag(2, "rx_freq", pmt.from_double(8.0))],
+                         10)
         said = []
         found = origins(Origin(), tags, (10, 20, 30), None, lambda about, text: said.append(about))
-        self.assertEqual([(o.frequency, o.bad) for o in found], [(7.0, 0), (7.0, 2), (8.0, 2)])
-        self.assertEqual(said, ["rx_freq", "rx_time"])
+        self.assertEqual([(o.frequency, o.bad) for o in found], [(7.0, 0), (7.0, 2), (8.0, 3)])
+        self.assertEqual(found[2].padding, None)
+        self.assertEqual(said, ["rx_freq", "rx_time", "radiofm_pad"])
 
     def test_the_stated_rate_counts(self):
         self.assertEqual([rate_in_force(*r) for r in ((1e3, 2e3), (None, 2e3), (0.0, 2e3), (1e3, None),

@@ -449,8 +449,9 @@ class qa_protobeam_classifier(gr_unittest.TestCase):
             until(lambda: self.block.embedded() > 10)
             self.tb.stop()
             self.tb.wait()
-            self.assertEqual(self.block.embedded(), len(self.out["predictions"].messages))
-            self.assertEqual(self.block.embedded(), len(self.out["embeddings"].messages))
+            # a block whose message has been lost on one of the ports is lost
+            self.assertEqual(self.block.embedded(), min(len(self.out[port].messages)
+                                                        for port in ("predictions", "embeddings")))
 
     def test_stop_in_a_flood_of_commands(self):
         self.make(tones(np.arange(4)))

@@ -334,6 +334,29 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.assertEqual(meta["global"]["core:sample_rate"], 1e6)
         self.assertEqual(self.sink.failed(), 3)
 
+    def test_the_rate_that_is_stated_counts_and_a_contradiction_is_said(self):
+        """From a tag, where the stream is recorded; from a prediction, where it is not."""
+        for record in (True, False):
+            self.tb, self.answers = gr.top_block(), blocks.message_debug()
+            self.sink = radiofm.sigmf_annotation_sink(self.out, record=record, samp_rate=1e6, overwrite=True)
+            self.tb.msg_connect((self.sink, "status"), (self.answers, "store"))
+            if record:
+                tags = [gr.tag_utils.python_to_tag((offset, messages.RX_RATE, pmt.from_long(rate), pmt.PMT_F))
+                        for offset, rate in ((0, 1_000_000), (10, 250_000), (20, 125_000))]
+                self.source = blocks.vector_source_c(self.x.tolist(), False, 1, tags)
+                self.tb.connect(self.source, self.sink)
+                self.tb.start()
+                wait_for(lambda: self.answers.num_messages() > 0)
+                self.tb.stop()
+                self.tb.wait()
+            else:
+                pdus = [prediction(10 * k, 10, sample_rate=r) for k, r in enumerate((1e6, 250e3, 125e3))]
+                self.run_messages(self.sink, pdus, keep=True)
+            self.assertEqual(self.written()["global"]["core:sample_rate"], 1e6)
+            self.assertEqual(self.sink.failed(), 0)
+            [said] = [pmt.to_python(self.answers.get_message(k)) for k in range(self.answers.num_messages())]
+            self.assertRegex(said["reason"], "1000000.*250000|250000.*1000000")
+
     def test_absurd_tags_are_left_out_and_their_neighbours_are_not(self):
         def time(seconds, fraction):
             return pmt.make_tuple(seconds, fraction)
@@ -721,7 +744,9 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         (self.path / "text.sigmf-meta").write_text("notes")
         for args, kwargs, match in (
                 ((self.out, self.meta), dict(record=True), "or record the stream, not both"),
-                ((self.out,), dict(samp_rate=-1), "samp_rate must be"),
+                *(((self.out,), dict(samp_rate=rate), "samp_rate must be")
+                  for rate in (-1, 1e13, 1e-9, "1e6", None, True)),
+                *(((self.out,), dict(max_queue=size), "max_queue must be") for size in (1.5, "9")),
                 ((self.out,), dict(samp_rate=float("nan")), "samp_rate must be"),
                 ((self.out,), dict(max_queue=0), "max_queue must be"),
                 ((self.out, self.meta), dict(merge_gap=-1), "merge_gap must be"),

@@ -490,7 +490,7 @@ class qa_stft(gr_unittest.TestCase):
                                window.WIN_TUKEY)
                   for value in (-1.0, 1e9, 1e300, float("nan"), float("inf"))),
                 ("parameter", dict(window=window.WIN_KAISER, window_param=101.0)),
-                ("samp_rate", dict(samp_rate=-1)), ("samp_rate", dict(samp_rate=float("nan"))),
+                *(("samp_rate", dict(samp_rate=rate)) for rate in (-1, 1e13, 1e-9, float("nan"))),
                 ("taps", dict(window=[1.0] * 7)), ("zero", dict(window=[0.0] * 8)),
                 ("finite", dict(window=[float("nan")] * 8))):
             with self.subTest(**bad), self.assertRaisesRegex(ValueError, message):

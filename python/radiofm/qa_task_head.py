@@ -18,6 +18,7 @@ import pmt
 import torch
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages, task_head
+from gnuradio.radiofm.common import runs
 from gnuradio.radiofm.common.messages import TILE_LAYER, TileInfo, embedding_pdu, parse_prediction, tokens_pdu
 from radiofm_ml import heads
 from radiofm_ml.heads.rates import RateCode
@@ -189,6 +190,18 @@ class qa_task_head(gr_unittest.TestCase):
         for k in range(3):
             with bench:
                 self.assertEqual(bench.embed(tile(k, self.x[k])).info.tile, k)
+
+    def test_what_the_run_before_has_left_is_dropped(self):
+        bench, run = Bench(task_head(self.classes)), runs.begin()
+        with bench:
+            bench.embed(tile(0, self.x[0]))
+        runs.end(run)
+        for k, of in ((1, run), (2, None)):  # None: posted from outside
+            bench.post(embedding_pdu(TileInfo(100 * k, 130, model=MODEL, tile=k, run=of), self.x[k]))
+        with bench:
+            wait_for(lambda: bench.tested.received() == 2, "the PDU from outside")
+            self.assertEqual(bench.embed(tile(3, self.x[3])).info.tile, 3)
+        self.assertEqual([p.info.tile for p in bench.decided()], [0, 2, 3])
 
     def test_constructor_refuses(self):
         for head in ("", os.path.join(self.folder, "absent")):

@@ -561,8 +561,8 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
 
     def test_settings_that_are_refused(self):
         sink = radiofm.vit_embedding_sink(self.bundle)
-        for name, value in (("samp_rate", -1.0), ("samp_rate", float("nan")), ("overload", "wait"),
-                            ("max_batch", 0), ("max_latency", -0.1), ("max_queue", 0),
+        for name, value in (("samp_rate", -1.0), ("samp_rate", 1e13), ("samp_rate", float("nan")),
+                            ("overload", "wait"), ("max_batch", 0), ("max_latency", -0.1), ("max_queue", 0),
                             ("token_layers", [4]), ("token_layers", [0, -2]), ("token_layers", [True])):
             with self.assertRaisesRegex(ValueError, f"ViT Embedding Sink: {name} must"):
                 radiofm.vit_embedding_sink(self.bundle, **{name: value})

@@ -11,8 +11,10 @@ from gnuradio import gr
 
 from .common import backlog, messages
 from .common.annotator import Annotator, LiveAnnotator, RecordingAnnotator, StreamAnnotator
+from .common.arguments import whole
 from .common.lifetime import Held, connect_message_ports
 from .common.optional import optional
+from .common.origin import stated_rate
 from .common.report import Report
 
 _NAME = "SigMF Annotation Sink"
@@ -43,8 +45,8 @@ class sigmf_annotation_sink(gr.hier_block2):
     Message input ``predictions``: prediction PDUs. The band is ``freq_lower_edge``, ``freq_upper_edge`` (Hz),
     else ``rx_freq`` plus and minus half of ``sample_rate``. Unknowns are labelled 'unknown'; a regression
     is labelled with its value and unit.
-    Message output ``status``: {command 'annotate', ok false, reason} for every message that is refused, and
-    when something cannot be written.
+    Message output ``status``: {command 'annotate', ok false, reason} for every message that is refused, when
+    something cannot be written, and once a run when a rate contradicts ``samp_rate``.
 
     filename     metadata file to write; may be the recording's own
     recording    recording that is annotated (as SigMF Source takes it); '' for none
@@ -69,13 +71,11 @@ class sigmf_annotation_sink(gr.hier_block2):
                                                              gr.sizeof_gr_complex), gr.io_signature(0, 0, 0))
         if record and recording:
             raise ValueError(f"{_NAME}: annotate a recording or record the stream, not both")
-        if not (np.isfinite(samp_rate) and samp_rate >= 0):
-            raise ValueError(f"{_NAME}: samp_rate must be at least 0 (0 if not known), got {samp_rate}")
+        rate = stated_rate(f"{_NAME}: samp_rate", samp_rate)
         # Two blocks, because one with a stream input ends with its stream: predictions come later.
         self._predictions = _predictions(max_queue)
         self._report = self._predictions.report
         self._options = {"merge": bool(merge), "merge_gap": int(merge_gap)}
-        rate = float(samp_rate) or None
         if recording:
             more = {"replace": bool(replace), "data": data, "overwrite": bool(overwrite)}
             self._annotator = _recording_annotator(str(filename), str(recording), self._report, self._options,
@@ -177,10 +177,9 @@ class _predictions(backlog.Reader, Held, gr.basic_block):
         self.message_port_register_out(messages.STATUS)
 
     def set_max_queue(self, max_queue: int) -> None:
-        if max_queue < 1:
-            raise ValueError(f"{_NAME}: max_queue must be at least 1, got {max_queue}")
+        max_queue = whole(f"{_NAME}: max_queue", max_queue, 1)
         with self._queue.mutex:
-            self._queue.maxsize = int(max_queue)
+            self._queue.maxsize = max_queue
 
     # -- life ---------------------------------------------------------------------------------------
     def start(self):
@@ -240,8 +239,6 @@ class _predictions(backlog.Reader, Held, gr.basic_block):
         except queue.Full:
             self.report.count("dropped")
             self.report.say("dropped", "predictions come faster than they can be written; some are lost")
-        except UnicodeDecodeError:
-            self.report.refuse("a symbol is not UTF-8")
         except Exception as error:  # would end the block's thread
             self.report.refuse(str(error) or repr(error))
 

@@ -56,7 +56,8 @@ class task_head(backlog.Reader, Held, gr.basic_block):
     def __init__(self, head: str, min_confidence: float = 0.0, bundle: str = "", min_pixels: int = 16,
                  max_batch: int = 8, max_queue: int = 256, threads: int = 1):
         gr.basic_block.__init__(self, name=_NAME, in_sig=None, out_sig=None)
-        self._complaints = Complaints(gr.logger(self.alias()))
+        self._log = gr.logger(self.alias())
+        self._complaints = Complaints(self._log)
         self._lock = threading.Lock()
         self._counts = {"received": 0, "refused": 0, "dropped": 0}
         self._bundle, self._threads = str(bundle), _whole("threads", threads)
@@ -298,7 +299,7 @@ def _placed(info: TileInfo, start: int, count: int, band: tuple[float, float]) -
         centre = info.rx_freq or 0.0
         lower, upper = (centre + edge * rate for edge in band)
         if info.rx_time is not None:
-            time = messages.move_time(info.rx_time, start / rate)
+            time = messages.time_after(info.rx_time, start, rate)
     return replace(info, sample_start=info.sample_start + start, sample_count=count, rx_time=time,
                    freq_lower_edge=lower, freq_upper_edge=upper)
 

@@ -3,13 +3,11 @@
 """Predictions become annotations: where each of them lies in the recording that they are about."""
 
 from collections.abc import Callable
-from math import isfinite
 
 from .messages import Prediction, TileInfo
+from .origin import contradiction
 from .recorder import Recorder
 from .report import Report
-
-_MAX_HZ = 1e12  # SigMF's bound on frequencies and rates
 
 
 class Annotator:
@@ -37,7 +35,6 @@ class Annotator:
         """Write a prediction; False if it lies outside of the recording. Raises ValueError for what cannot
         be written; nothing has changed then."""
         info = prediction.info
-        _check_numbers(info)
         label = label_of(prediction)
         lower, upper = info.freq_lower_edge, info.freq_upper_edge
         if lower is None and upper is None and None not in (info.rx_freq, info.sample_rate):
@@ -108,9 +105,9 @@ class RecordingAnnotator(Annotator):
 
     def _in_recording(self, info: TileInfo) -> tuple[int, int]:
         """Where a stretch of the stream lies: moved by what SigMF Source says, at the recording's rate."""
-        ratio = self._rate / info.sample_rate if self._rate and info.sample_rate else 1.0
-        if abs(ratio - 1.0) < 1e-9:
+        if not contradiction(self._rate, info.sample_rate):
             return info.sample_start + (info.recording_shift or 0), info.sample_count
+        ratio = self._rate / info.sample_rate
         rates = f"the stream has {info.sample_rate:g} samples/s, the recording {self._rate:g}"
         if info.recording_shift is None:
             self._report.say("position", f"{rates}, and no recording_shift tag of SigMF Source has come: "
@@ -168,6 +165,9 @@ class StreamAnnotator(Annotator):
         if self._rate is None and info.sample_rate:
             self._rate = info.sample_rate
             self.writer.set_sample_rate(self._rate)
+        elif contradiction(self._rate, info.sample_rate):
+            self._report.say("rate", f"predictions are of {info.sample_rate:.10g} samples/s, the metadata "
+                             f"say {self._rate:.10g}", announce=True)
         if self._capture is not None and (start <= self._capture or info.rx_freq == self._frequency):
             return
         try:
@@ -176,14 +176,6 @@ class StreamAnnotator(Annotator):
             self._report.fail("rx_time", f"rx_time is left out: {error}")
             self.writer.add_capture(start, info.rx_freq)
         self._capture, self._frequency = start, info.rx_freq
-
-
-def _check_numbers(info: TileInfo) -> None:
-    """Raises ValueError for what no annotation or capture can say."""
-    if info.sample_rate is not None and not 0 < info.sample_rate <= _MAX_HZ:
-        raise ValueError(f"sample_rate must be positive and at most {_MAX_HZ:g}, got {info.sample_rate}")
-    if info.rx_freq is not None and not (isfinite(info.rx_freq) and abs(info.rx_freq) <= _MAX_HZ):
-        raise ValueError(f"rx_freq must lie within {_MAX_HZ:g} Hz, got {info.rx_freq}")
 
 
 def label_of(prediction: Prediction) -> str:

@@ -2,6 +2,11 @@
 # Copyright 2026 gr-radiofm authors
 """A flowgraph keeps the Python blocks in it alive, as it keeps those in C++: ``tb.connect(block(), …)``."""
 
+import atexit
+import gc
+
+from gnuradio import gr
+
 from ..radiofm_python import _lifetime
 
 
@@ -22,3 +27,15 @@ def connect_message_ports(outer, inner, inputs: tuple[str, ...] = (), outputs: t
     for names, input in ((inputs, True), (outputs, False)):
         for name in names:
             _lifetime.connect_own_port(outer._impl, name, inner.to_basic_block(), name, input)
+
+
+def _stop_flowgraphs() -> None:
+    """At the end of a program that has not stopped its flowgraphs: while Python is still there for their
+    blocks. (GNU Radio stops them later, and the program aborts.)"""
+    for one in gc.get_objects():
+        if issubclass(type(one), gr.top_block):
+            gr.top_block.stop(one)
+            gr.top_block.wait(one)
+
+
+atexit.register(_stop_flowgraphs)

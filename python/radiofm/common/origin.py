@@ -9,11 +9,21 @@ from typing import NamedTuple
 import pmt
 
 from ..radiofm_python import _tags
-from . import messages
+from . import arguments, messages
 from .messages import MessageError
 
 _KEYS = {name: pmt.intern(name) for name in ("rx_rate", "rx_freq", "rx_time", "radiofm_pad",
                                             "recording_shift")}
+
+
+def stated_rate(name: str, samp_rate) -> float | None:
+    """Samples/s that the user has set; None for 0, not known. Raises ValueError that begins with ``name``,
+    the block's and the parameter's, for what no tag or message could say."""
+    rate = arguments.number(name, samp_rate)
+    try:
+        return messages.rate(pmt.from_double(rate)) if rate else None
+    except MessageError as error:
+        raise ValueError(f"{name} {error}; 0 goes by the tags") from None
 
 
 def rate_in_force(stated: float | None, tagged: float | None) -> float | None:
@@ -66,7 +76,10 @@ class Origin:
         if tag.key == "rx_time":
             return replace(self, time=(tag.sample, messages.time_from_pmt(tag.value)), before=self.time)
         if tag.key == "radiofm_pad":
-            return replace(self, padding=messages.whole(tag.value))
+            padding = messages.whole(tag.value)
+            if padding < tag.sample:  # an interpolator moves the tag, and not what it says
+                raise MessageError(f"says that padding begins at {padding}, before its sample, {tag.sample}")
+            return replace(self, padding=padding)
         if tag.key == "recording_shift":
             return replace(self, recording_shift=messages.number(tag.value, int))
         return self

@@ -3,18 +3,19 @@
 """A stream of samples becomes the dataset of a SigMF recording."""
 
 import os
-from math import isfinite
 
 import numpy as np
 import pmt
 
 from . import messages
+from .origin import contradiction
 from .report import Report
 
 _SAMPLE = np.dtype(np.complex64).itemsize
-_TAGS = {"rx_rate": messages.RX_RATE, "rx_freq": messages.RX_FREQ, "rx_time": messages.RX_TIME}
-_MAX_HZ = 1e12  # SigMF's bound on frequencies and rates
-_MAX_SECONDS = 253402300800  # the year 10000
+_TAGS = {  # name: (key, what reads it)
+    "rx_rate": (messages.RX_RATE, messages.rate), "rx_freq": (messages.RX_FREQ, messages.frequency),
+    "rx_time": (messages.RX_TIME, messages.time_from_pmt),
+}
 
 
 class Recorder:
@@ -25,13 +26,14 @@ class Recorder:
     Where samples cannot be written (no space, no folder), or no room would be left for the metadata, the
     recording ends, whole up to there; ``take`` goes on taking samples, and leaves them out until ``start``.
 
-    samp_rate  None to take it from the first ``rx_rate`` tag
+    samp_rate  as the user states it; None to take it from the first ``rx_rate`` tag
     report     told what goes wrong
     """
 
     def __init__(self, writer, samp_rate: float | None, report: Report):
         self.path = writer.path.with_suffix(".sigmf-data")
-        self._writer, self._rate, self._report = writer, samp_rate, report
+        self._writer, self._stated, self._report = writer, samp_rate, report
+        self._rate = samp_rate
         self._file = None
         self._started = False
         self._base, self._end = 0, 0  # samples before this run, and up to now
@@ -123,30 +125,15 @@ class Recorder:
         if first == 0:
             by_sample[0] = {}  # a capture begins here, with tags or without
         for tag in tags:
-            for name, key in _TAGS.items():
+            for name, (key, read) in _TAGS.items():
                 if pmt.eqv(tag.key, key):
                     values = by_sample.setdefault(tag.offset, {})
-                    value = self._read_tag(name, tag)
-                    if value is not None:
-                        values[name] = value
+                    try:
+                        values[name] = read(tag.value)
+                    except messages.MessageError as error:
+                        self._report.fail(name, f"a tag {name} is left out: it {error}")
         for offset in sorted(by_sample):
             self._note_capture(self._base + offset, by_sample[offset])
-
-    def _read_tag(self, name: str, tag):
-        """The value, None if there is no sense in it."""
-        try:
-            if name == "rx_time":
-                seconds, fraction = messages.time_from_pmt(tag.value)
-                if not (0 <= seconds < _MAX_SECONDS and isfinite(fraction) and 0 <= fraction < 1):
-                    raise ValueError(f"{seconds} s + {fraction} s is no time from 1970 to 9999")
-                return seconds, fraction
-            value = messages.number(tag.value, float)
-            if not abs(value) <= _MAX_HZ or (name == "rx_rate" and value <= 0):
-                raise ValueError(f"{value} is none that SigMF can say")
-            return value
-        except Exception as error:
-            self._report.fail(name, f"tag {name} at sample {tag.offset} is left out: {error}")
-            return None
 
     def _note_capture(self, sample: int, tags: dict) -> None:
         if "rx_rate" in tags:
@@ -157,7 +144,7 @@ class Recorder:
         elif self._capture is not None and frequency == self._frequency:
             return  # nothing new
         elif self._time is not None and self._rate is not None:
-            time = messages.move_time(self._time[1], (sample - self._time[0]) / self._rate)
+            time = messages.time_after(self._time[1], sample - self._time[0], self._rate)
         self._add_capture(sample, frequency, time)
         self._capture, self._frequency = sample, frequency
 
@@ -172,6 +159,9 @@ class Recorder:
         if self._rate is None:
             self._rate = rate
             self._writer.set_sample_rate(rate)
-        elif rate != self._rate:
-            self._report.fail("rate", f"the rate changes from {self._rate} to {rate}; a recording has one, "
-                              "the first")
+        elif text := contradiction(self._rate, rate):
+            if self._stated:
+                self._report.say("rate", text, announce=True)
+            else:
+                self._report.fail("rate", f"the rate changes from {self._rate:.10g} to {rate:.10g} S/s; "
+                                  "a recording has one, the first", announce=True)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from . import messages
+from .complaints import Complaints
 
 
 class Report:
@@ -18,9 +19,8 @@ class Report:
     """
 
     def __init__(self, log, publish: Callable, command: str, counters: tuple[str, ...]):
-        self._log, self._publish, self._command = log, publish, command
+        self._complaints, self._publish, self._command = Complaints(log), publish, command
         self._counts = dict.fromkeys(counters, 0)
-        self._said: set[str] = set()
         self._lock = threading.Lock()
 
     def __getitem__(self, counter: str) -> int:
@@ -28,27 +28,21 @@ class Report:
 
     def begin_run(self) -> None:
         """What was logged before is logged again."""
-        with self._lock:
-            self._said.clear()
+        self._complaints.forget()
 
     def count(self, counter: str, number: int = 1) -> None:
         with self._lock:
             self._counts[counter] += number
 
-    def say(self, about: str, text: str) -> bool:
-        """Log it, once a run about each matter; whether that was now."""
-        with self._lock:
-            new = about not in self._said
-            self._said.add(about)
-        if new:
-            self._log.warn(f"{text} (said once)")
-        return new
+    def say(self, about: str, text: str, announce: bool = False) -> None:
+        """Log it, once a run about each matter. announce: on ``status``, too."""
+        if self._complaints.say(text, about) and announce:
+            self.answer(text)
 
     def fail(self, about: str, text: str, announce: bool = False) -> None:
-        """Something was not written: count it as failed and log it. announce: on ``status``, too."""
+        """Something was not written: count it as failed, and ``say`` it."""
         self.count("failed")
-        if self.say(about, text) and announce:
-            self.answer(text)
+        self.say(about, text, announce)
 
     def refuse(self, reason: str) -> None:
         """A message was refused."""

@@ -3,7 +3,6 @@
 """What blocks that embed a stream have in common: an encoder on a thread of its own, behind a bounded
 queue."""
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from .complaints import Complaints
 from .lifetime import Held
 from .messages import TileInfo
 from .optional import optional
-from .origin import Origin, rate_in_force
+from .origin import Origin, rate_in_force, stated_rate
 from .overload import may_wait
 from .worker import OVERLOADS, BatchWorker
 
@@ -207,10 +206,7 @@ class StreamEmbedder(Held, gr.basic_block):
     # -- settings and counters ------------------------------------------------------------------------
     def set_samp_rate(self, samp_rate: float) -> None:
         """For what is to come. 0: as the ``rx_rate`` tags say. Raises ValueError."""
-        if not (math.isfinite(samp_rate) and samp_rate >= 0):
-            raise ValueError(f"{self._name}: samp_rate must be at least 0 (0: as the tags say), "
-                             f"got {samp_rate}")
-        self._rate = float(samp_rate) or None
+        self._rate = stated_rate(f"{self._name}: samp_rate", samp_rate)
 
     def set_overload(self, overload: str) -> None:
         """'auto', 'drop' or 'block'. Raises ValueError."""

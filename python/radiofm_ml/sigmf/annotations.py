@@ -152,7 +152,8 @@ class AnnotationWriter:
                 count = stop - start
                 self._make_way(start, stop, model, task)
                 self._append(Decision(start, count, label, unknown, nearest, model, task, comment, run,
-                                       lower, upper, 0 if confidence is None else count, confidence or 0.0))
+                                       lower, upper, 0 if confidence is None else count,
+                                       min(max(confidence or 0.0, 0.0), 1.0)))
             self._pending += bool(pieces)
             self.position = self.position if position is None else position
             self._consistent = True

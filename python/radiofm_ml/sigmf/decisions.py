@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from dataclasses import dataclass
 
 MAX_HZ = 1e12  # the schema's bound on frequencies and rates
 _MAX_TEXT = 1024  # characters of a label, or of the name of a model or task
+_ROUNDING = 1e-6  # a sum of probabilities in float32 is not quite 1
 
 
 @dataclass
@@ -70,8 +70,8 @@ def check_decision(start: int, count: int, label: str, lower: float | None = Non
         raise ValueError("give both frequency edges or neither")
     if lower is not None and not (-MAX_HZ <= lower <= upper <= MAX_HZ):
         raise ValueError(f"frequency edges must be finite and ascending, got {lower} and {upper}")
-    if confidence is not None and not math.isfinite(confidence):
-        raise ValueError(f"confidence must be finite, got {confidence}")
+    if confidence is not None and not -_ROUNDING <= confidence <= 1 + _ROUNDING:
+        raise ValueError(f"confidence must lie in 0..1, got {confidence}")
 
 
 def _check_text(text: str) -> None:
