@@ -304,14 +304,15 @@ def test_zips_that_zipfile_gives_up_on(tmp_path, changes, why):
 @pytest.mark.usefixtures("in_time")
 @pytest.mark.parametrize("size", [-512, -1024, -1536, -(1 << 40)])
 def test_a_tar_that_leads_back_ends(tmp_path, size):
-    """A negative size would make tarfile read the same members for ever."""
+    """A negative size would make tarfile read the same members for ever; from Python 3.13 on it takes such a
+    header for the archive's end."""
     content = bytearray(small(".sigmf", tmp_path))
     second = content.index(b"x.sigmf-data")
     content[second + 124:second + 136] = b"\xff" * 4 + size.to_bytes(8, "big", signed=True)
     content[second + 148:second + 156] = b" " * 8
     content[second + 148:second + 156] = b"%06o\0 " % sum(content[second:second + 512])
     (tmp_path / "y.sigmf").write_bytes(content)
-    broken(tmp_path / "y.sigmf", "damaged")
+    broken(tmp_path / "y.sigmf", "damaged|has no member x.sigmf-data")
 
 
 def test_what_the_libraries_raise_beyond_their_documents_is_one_error(tmp_path, monkeypatch):
