@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from radiofm_ml.cli.options import Overwrite, with_options
-from radiofm_ml.cli.recordings import Channel, Report
+from radiofm_ml.cli.recordings import Channel, Data, Replace, Report, Source, Target
 from radiofm_ml.detect.settings import Settings
 
 
@@ -20,17 +19,13 @@ def register(app: typer.Typer) -> None:
 
 @with_options
 def detect(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Recording (.sigmf-meta, .sigmf) or a folder.")
-    ],
-    target: Annotated[Path, typer.Option("--out", "-o", help="File .sigmf-meta or, for a folder, a folder.")],
+    source: Source,
+    target: Target,
     settings: Settings,
     fft_size: Annotated[int, typer.Option(min=64, help="Samples of an FFT: bins of a row.")] = 1024,
     averaging: Annotated[int, typer.Option(min=1, help="FFTs, half overlapping, that make a row.")] = 8,
-    replace: Annotated[bool, typer.Option(help="Drop the annotations that the recording has.")] = False,
-    data: Annotated[
-        str, typer.Option(help="What OUT in another folder does about the samples: auto, link, copy or none.")
-    ] = "auto",
+    replace: Replace = False,
+    data: Data = "auto",
     overwrite: Overwrite = False,
     channel: Channel = 0,
 ) -> None:

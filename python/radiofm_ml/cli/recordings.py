@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 Model = Annotated[
     str, typer.Option("--model", "-m", help="Bundle: a folder, a shipped name, or a Hugging Face id.")
 ]
+Source = Annotated[
+    Path, typer.Argument(metavar="IN", help="Recording (.sigmf-meta, .sigmf) or a folder.")
+]
+Target = Annotated[
+    Path, typer.Option("--out", "-o", help="File .sigmf-meta or, for a folder, a folder.")
+]
+Replace = Annotated[bool, typer.Option(help="Drop the annotations that the recording has.")]
+Data = Annotated[
+    str, typer.Option(help="What OUT in another folder does about the samples: auto, link, copy or none.")
+]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the encoder.")]
 Channel = Annotated[int, typer.Option(min=0, help="Which channel, of recordings with several.")]
 Batch = Annotated[int, typer.Option(min=1, help="Tiles encoded at a time.")]
@@ -33,9 +43,7 @@ def register(app: typer.Typer) -> None:
 
 
 def embed(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Recording (.sigmf-meta, .sigmf) or a folder.")
-    ],
+    source: Source,
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File .npz or, for a folder, a folder.")],
     model: Model = DEFAULT_MODEL,
     overwrite: Overwrite = False,
@@ -64,10 +72,8 @@ def embed(
 
 
 def annotate(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Recording (.sigmf-meta, .sigmf) or a folder.")
-    ],
-    target: Annotated[Path, typer.Option("--out", "-o", help="File .sigmf-meta or, for a folder, a folder.")],
+    source: Source,
+    target: Target,
     prototypes: Annotated[
         Path | None,
         typer.Option(
@@ -85,10 +91,8 @@ def annotate(
     metric: Annotated[
         str, typer.Option(help="euclidean, cosine, or mahalanobis (needs a label with 5 shots).")
     ] = "euclidean",
-    replace: Annotated[bool, typer.Option(help="Drop the annotations that the recording has.")] = False,
-    data: Annotated[
-        str, typer.Option(help="What OUT in another folder does about the samples: auto, link, copy or none.")
-    ] = "auto",
+    replace: Replace = False,
+    data: Data = "auto",
     overwrite: Overwrite = False,
     channel: Channel = 0,
     threads: Threads = 1,
