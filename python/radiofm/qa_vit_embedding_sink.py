@@ -390,7 +390,8 @@ class qa_vit_embedding_sink(gr_unittest.TestCase):
                 time.sleep(delay)
                 self.tb.stop()
                 self.tb.wait()
-                self.assertEqual(self.sink.embedded(), store.num_messages())
+                # an embedding that one of its readers has not got is lost
+                self.assertEqual(self.sink.embedded(), min(store.num_messages(), len(self.first.messages)))
                 self.assertEqual(self.sink.embedded() + self.sink.dropped() + self.sink.failed(),
                                  self.sink._next)
                 self.assertEqual(self.sink.waiting(), 0)
