@@ -383,3 +383,10 @@ def test_every_real_recording(command, data_dir, tmp_path):
                 "radiofm:model" in a or "gr-radiofm" in a.get("core:generator", "")
                 for a in json.loads(made.read_text())["annotations"]
             )
+
+
+def test_a_recording_is_no_label(world, tmp_path):
+    tone = world / "tone" / "tone0.sigmf-meta"
+    error = radiofm("enroll", tmp_path / "t.safetensors", tone, tone, "-m", world / "model", code=1)
+    assert "is the name of a recording; the label comes before the recordings" in error
+    assert not list(tmp_path.iterdir())

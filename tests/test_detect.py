@@ -14,7 +14,9 @@ from radiofm_ml.detect.settings import Settings
 from radiofm_ml.detect.stream import Detector, RowFormat
 from radiofm_ml.detect.threshold import independent_bins, independent_rows, threshold
 from radiofm_ml.pipeline import detect_jobs
+from radiofm_ml.sigmf.annotations import AnnotationWriter
 from radiofm_ml.sigmf.jobs import plan
+from radiofm_ml.sigmf.recording import open_recording
 from sigmf_files import write_recording
 
 RATE, BINS = 10e6, 1024
@@ -282,3 +284,14 @@ def test_the_command(recording, tmp_path):
     assert json.loads((tmp_path / "q.sigmf-meta").read_text())["annotations"] == []
     rateless = write_recording(tmp_path / "rateless", np.zeros(10000, np.complex64))
     assert "states no sample rate" in radiofm("detect", rateless, "-o", tmp_path / "r.sigmf-meta", code=1)
+
+
+def test_boxes_and_names_live_in_one_file(recording, tmp_path):
+    """Neither detect nor annotate takes the other's annotations away; each replaces its own."""
+    out = tmp_path / "out.sigmf-meta"
+    radiofm("detect", recording, "-o", out)
+    with open_recording(recording) as opened, AnnotationWriter(out, opened) as writer:
+        writer.add(0, 1000, "mine")
+    radiofm("detect", recording, "-o", out)
+    labels = sorted(a["core:label"] for a in json.loads(out.read_text())["annotations"])
+    assert labels == ["mine", "signal", "signal"]

@@ -35,6 +35,8 @@ from radiofm_ml.sigmf.tiles import read_tiles, tile_batches, tile_frequency
 from radiofm_ml.spectrogram import occupied_band
 
 Progress = Callable[[int, int], None]  # (tiles or samples done, how many in all)
+# Of boxes without a name: not that of annotations with one, so that neither replaces the other.
+DETECTOR = GENERATOR.replace(" ", "-detect ", 1)
 _PIECE = 1 << 20  # samples that are read at once
 
 
@@ -259,7 +261,7 @@ def detect_jobs(jobs: list[Job], settings: Settings, fft_size: int = 1024, avera
 
     def work(recording: Recording, output: Path) -> int:
         count, mirrored = 0, not recording.sample_type.is_complex
-        with AnnotationWriter(output, recording, merge=False, **writer) as annotations:
+        with AnnotationWriter(output, recording, merge=False, generator=DETECTOR, **writer) as annotations:
             for box in detect_signals(recording, settings, fft_size, averaging, progress):
                 stop = min(box.sample_start + box.sample_count, recording.n_samples)
                 if stop <= box.sample_start or (mirrored and box.freq_upper <= 0):

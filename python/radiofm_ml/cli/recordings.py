@@ -158,6 +158,7 @@ def enroll(
     from radiofm_ml.fewshot.prototypes import SUFFIX, check_label
     from radiofm_ml.outputs import check_file
     from radiofm_ml.pipeline import shots_of
+    from radiofm_ml.sigmf.container import ARCHIVES, META
     from radiofm_ml.sigmf.folders import survey
     from radiofm_ml.sigmf.jobs import Plan
     from radiofm_ml.terminal import console
@@ -165,6 +166,8 @@ def enroll(
     # what a file of another content is, loading it says
     few_path = check_file(prototypes, SUFFIX, lambda _: True)
     label = label.strip()
+    if label.lower().endswith((META, *ARCHIVES)):
+        raise ValueError(f"{label}: is the name of a recording; the label comes before the recordings")
     if label:
         check_label(label)
     found = [survey(given) for given in recordings]
@@ -249,8 +252,8 @@ class Report:
         """The last line, if there is more to say than of one recording that failed; Exit(1) if any did."""
         done = self._done - len(self.failed)
         parts = []
-        if self._found:
-            parts.append(f"{self._found} {self._results} of {done} recording{'s' * (done != 1)}")
+        if self._found or (done and self._results == "signals"):
+            parts.append(f"{_counted(self._found, self._results)} of {_counted(done, 'recordings')}")
         if self.failed and len(self._jobs) > 1:
             parts.append(f"{len(self.failed)} of {len(self._jobs)} recordings failed: {_some(self.failed)}")
         if self._jobs.left_out:
@@ -261,6 +264,10 @@ class Report:
             self._bar.console.print(visible("; ".join(parts)), soft_wrap=True)
         if self.failed:
             raise typer.Exit(1)
+
+
+def _counted(number: int, things: str) -> str:
+    return f"{number} {things if number != 1 else things[:-1]}"
 
 
 def _some(items: list, most: int = 5) -> str:
