@@ -199,7 +199,7 @@ class qa_task_head(gr_unittest.TestCase):
         for k, of in ((1, run), (2, None)):  # None: posted from outside
             bench.post(embedding_pdu(TileInfo(100 * k, 130, model=MODEL, tile=k, run=of), self.x[k]))
         with bench:
-            wait_for(lambda: bench.tested.received() == 2, "the PDU from outside")
+            wait_for(lambda: bench.predictions.num_messages() == 2, "the PDU from outside")
             self.assertEqual(bench.embed(tile(3, self.x[3])).info.tile, 3)
         self.assertEqual([p.info.tile for p in bench.decided()], [0, 2, 3])
 
