@@ -45,7 +45,7 @@ def with_signal(power: np.ndarray, rows: slice, bins: slice, snr_db: float, seed
 
 
 def tracker() -> FloorTracker:
-    return FloorTracker(BINS, LOOKS, 0.3)
+    return FloorTracker(LOOKS, 0.3)
 
 
 # -- floor ------------------------------------------------------------------------------------------------

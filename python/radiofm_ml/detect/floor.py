@@ -48,14 +48,12 @@ _TOO_BUSY = 0.85  # of the bins: then the few that are left tell no gain
 class FloorTracker:
     """The floor of successive blocks of rows.
 
-    bins   of a row, DC in the middle
     looks  independent periodograms that a row averages, about
     slope  dB from a bin to the next that a receiver's shape may have
     """
 
-    def __init__(self, bins: int, looks: float, slope: float):
-        self._bins, self._slope = bins, slope
-        self._looks = looks
+    def __init__(self, looks: float, slope: float):
+        self._looks, self._slope = looks, slope
         self._history: deque[np.ndarray] = deque(maxlen=_MEMORY)
 
     def floor(self, rows: np.ndarray) -> np.ndarray:

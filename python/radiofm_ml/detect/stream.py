@@ -127,8 +127,8 @@ class _Open:
 
 @dataclass
 class _Track:
-    """A signal that went on when its last part was sent: its number, its next part, its band in bins, the
-    row at which it was cut, and how far it had been sent."""
+    """A signal that went on when its last part was sent: its number, its next part, its band in bins, and
+    the row at which it was cut."""
 
     signal: int
     part: int
@@ -158,11 +158,11 @@ class Detector:
         looks = threshold.independent_rows(rows.window, rows.hop, rows.averaging)
         freedom = (threshold.independent_rows(rows.window, rows.hop, rows.averaging * self._cell[0])
                    * threshold.independent_bins(rows.window, self._cell[1]))
-        self._cells = 1e6 / (rows.seconds * self._cell[0] * rows.hertz * self._cell[1])
-        self._high = max(threshold.threshold(settings.false_boxes, self._cells, freedom),
+        cells = 1e6 / (rows.seconds * self._cell[0] * rows.hertz * self._cell[1])
+        self._high = max(threshold.threshold(settings.false_boxes, cells, freedom),
                          10 ** (settings.min_level_db / 10))
         self._low = max(1 + 0.45 * (self._high - 1), 1 + 2.5 / np.sqrt(freedom))
-        self._floor = FloorTracker(rows.fft_size, looks, 0.3 * 1024 / rows.fft_size)
+        self._floor = FloorTracker(looks, 0.3 * 1024 / rows.fft_size)
         self._block = int(np.clip(round(0.1 / rows.seconds), 128, 512))
         self._longest = max(2 * self._block, round(settings.longest / rows.seconds))
         pause = round(settings.pause / rows.seconds) if settings.pause else 6
@@ -205,11 +205,6 @@ class Detector:
         found = self._take(rest, last=True)
         self._tracks = []
         return found
-
-    @property
-    def high_db(self) -> float:
-        """The level that a signal must reach somewhere, in dB over the noise."""
-        return float(10 * np.log10(self._high))
 
     # -- a block ----------------------------------------------------------------------------------------
     def _take(self, rows: np.ndarray, last: bool = False) -> list[Box]:

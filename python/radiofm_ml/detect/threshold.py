@@ -15,9 +15,6 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import gamma
 
-# Boxes that noise makes for every smoothing cell that exceeds the threshold: measured, see tests.
-_BOXES_PER_CELL = 1.0
-
 
 def independent(count: int, correlation: Callable[[int], float]) -> float:
     """How many independent values ``count`` neighbours are worth. correlation: function of their distance."""
@@ -42,17 +39,11 @@ def independent_bins(window: np.ndarray, count: int) -> float:
     return independent(count, lambda k: float(abs(spectrum[k]) / abs(spectrum[0])) ** 2)
 
 
-def cell_rate(freedom: float, threshold: float) -> float:
-    """Probability that a cell of noise with ``freedom`` independent values exceeds ``threshold`` (power over
-    the mean)."""
-    return float(gamma.sf(threshold * freedom, freedom))
-
-
 def threshold(false_boxes: float, cells: float, freedom: float) -> float:
     """Power over the mean that noise's boxes must exceed.
 
     false_boxes  wanted, per second and MHz
     cells        smoothing cells per second and MHz
     """
-    rate = min(false_boxes / (cells * _BOXES_PER_CELL), 0.1)
+    rate = min(false_boxes / cells, 0.1)
     return float(gamma.isf(rate, freedom) / freedom)
