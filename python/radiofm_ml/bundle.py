@@ -170,6 +170,11 @@ def _from_hub(repo_id: str) -> Path:
         ) from None
 
 
+def is_bundle(ref: str | os.PathLike) -> bool:
+    """Is it the folder or the name of a bundle on this machine?"""
+    return any((Path(place) / "config.json").is_file() for place in (ref, PRETRAINED / str(ref)))
+
+
 def load(ref: str | os.PathLike | Bundle, reads: str | None = None) -> Bundle:
     """Open and check a bundle. Raises BundleError.
 

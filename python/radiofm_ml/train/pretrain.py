@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from radiofm_ml import atomic
+from radiofm_ml import bundle as bundles
 from radiofm_ml.data.shards import unpack
 from radiofm_ml.models.vit import ViT, ViTConfig
 from radiofm_ml.spectrogram import SpectrogramSpec
@@ -109,7 +110,7 @@ def pretrain(
 
     stop_after: leave after this step, as if interrupted (the schedule stays that of ``config.steps``).
     on_step: called with each line. readers: threads that read and augment tiles.
-    init: folder of another run, of the same encoder, whose last encoder this one begins with.
+    init: folder of another run, or of a bundle, of the same encoder, that this one begins with.
     Raises ValueError for settings that do not fit each other or the run that the folder holds,
     FloatingPointError if the loss is not finite.
     """
@@ -219,14 +220,21 @@ def _record(
     checkpoints.keep_settings(folder / checkpoints.RUN, settings)
 
 
-def _begin_with(model: Pretraining, run: Path, vit: ViTConfig) -> None:
-    """Take over a run's encoder, also as the teacher's start, and the decoder of its pixels."""
-    other, _, _ = load_run(run)
-    if other.encoder.config != vit:
-        raise ValueError(f"{run}: its encoder has another shape; give the same preset and patches")
-    model.encoder.load_state_dict(other.encoder.state_dict())
+def _begin_with(model: Pretraining, start: Path, vit: ViTConfig) -> None:
+    """Take over the encoder of a run or a bundle, also as the teacher's start, and the decoder of a run's
+    pixels."""
+    of_bundle = bundles.is_bundle(start)
+    other = None if of_bundle else load_run(start)[0]
+    encoder = bundles.load(start, bundles.TILES).model if of_bundle else other.encoder
+    config = replace(encoder.config, read_out=vit.read_out, projection=vit.projection)
+    if config != vit:
+        raise ValueError(f"{start}: its encoder has another shape; give the same preset and patches")
+    weights = {key: value for key, value in encoder.state_dict().items() if not key.startswith("projection.")}
+    model.encoder.load_state_dict(weights)
     if "latent" in model.terms:
-        model.terms["latent"].teacher.load_state_dict(other.encoder.state_dict())
+        model.terms["latent"].teacher.load_state_dict(weights)
+    if other is None:
+        return
     mine, its = (m.terms["pixels"].decoder if "pixels" in m.terms else None for m in (model, other))
     if mine is not None and its is not None and mine.state_dict().keys() == its.state_dict().keys():
         mine.load_state_dict(its.state_dict())
