@@ -10,7 +10,8 @@
 The first two make the bundle's id. The calibration is no part of it: it can be made anew, and what was taught
 and trained with the encoder goes on working. (Older bundles have theirs in config.json; it is read there.)
 
-An encoder reads spectrogram tiles (key ``spectrogram``) or blocks of raw I/Q (key ``iq``).
+An encoder reads spectrogram tiles (key ``spectrogram``) or blocks of raw I/Q (key ``iq``). One of tiles may
+read pictures of signals, too (key ``signals``, see ``radiofm_ml.signals``).
 
 ``load`` takes a path, the name of a shipped bundle, or a Hugging Face repository id.
 """
@@ -33,6 +34,7 @@ from safetensors.torch import save as to_bytes
 from radiofm_ml import atomic, models
 from radiofm_ml.arguments import is_whole
 from radiofm_ml.files import check_regular
+from radiofm_ml.pictures import NUMBERS, PictureSpec
 from radiofm_ml.spectrogram import SpectrogramSpec
 
 FORMAT_VERSION = 1
@@ -42,6 +44,22 @@ CALIBRATION = "calibration.json"
 TILES, IQ = "tiles", "iq"  # what an encoder reads
 MAX_BLOCK = 1 << 20  # samples
 _READS = {TILES: "spectrogram tiles", IQ: "blocks of raw I/Q"}
+
+
+@dataclass(frozen=True)
+class Signals:
+    """How an encoder reads signals, and what becomes of its vectors and of M physical numbers: an embedding
+    of K values is ``weight`` (K, D + M) times both, plus ``bias`` (K,); of the vectors ``mean`` (D,) is taken
+    off first, and their length."""
+
+    picture: PictureSpec
+    mean: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+
+    @property
+    def size(self) -> int:
+        return len(self.bias)
 
 
 class BundleError(ValueError):
@@ -86,6 +104,35 @@ class Bundle:
     @property
     def labels(self) -> list[str]:
         return self.config.get("labels", [])
+
+    @property
+    def signals_id(self) -> str:
+        """Of embeddings of signals."""
+        return f"{self.id}/signals"
+
+    @property
+    def signals_calibration(self) -> dict:
+        """The calibration of embeddings of signals; empty where there is none."""
+        return self.calibration.get("signals", {})
+
+    @cached_property
+    def signals(self) -> Signals | None:
+        """How signals are read; None where they are not. Raises BundleError."""
+        if "signals" not in self.config:
+            return None
+        file, size = self.path / "model.safetensors", self.embedding_size + NUMBERS
+        found = {key: self.tensors.get(f"signals.{key}") for key in ("mean", "weight", "bias")}
+        for key, value in found.items():
+            if value is None:
+                raise BundleError(f"{file}: tensor 'signals.{key}' is missing")
+            if not torch.isfinite(value).all():
+                raise BundleError(f"{file}: tensor 'signals.{key}' holds NaN or infinite values")
+        found = {key: value.float().numpy() for key, value in found.items()}
+        rows = len(found["bias"]) if found["bias"].ndim == 1 else -1
+        if found["mean"].shape != (self.embedding_size,) or found["weight"].shape != (rows, size):
+            raise BundleError(f"{file}: tensors 'signals.*' must be mean ({self.embedding_size},), weight "
+                              f"(K, {size}) and bias (K,)")
+        return Signals(PictureSpec.from_dict(self.config["signals"]["picture"]), **found)
 
     @cached_property
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -304,9 +351,20 @@ def _check_input(config: dict, file: Path) -> None:
         if key == "iq":
             _check_iq(config[key])
         else:
-            SpectrogramSpec.from_dict(config[key])
+            _check_signals(config.get("signals"), SpectrogramSpec.from_dict(config[key]))
     except ValueError as error:
         raise BundleError(f"{file}: {error}") from None
+
+
+def _check_signals(signals, spec: SpectrogramSpec) -> None:
+    if signals is None:
+        return
+    if not isinstance(signals, dict) or set(signals) != {"picture"}:
+        raise ValueError("signals: must be an object with the key 'picture'")
+    picture = PictureSpec.from_dict(signals["picture"])
+    if picture.shape != (spec.tile_rows, spec.tile_cols):
+        raise ValueError(f"signals: pictures are {picture.shape}, tiles {(spec.tile_rows, spec.tile_cols)}; "
+                         "one network reads both")
 
 
 def _check_iq(iq: dict) -> None:
@@ -332,11 +390,13 @@ def save(
     calibration: dict | None = None,
     provenance: dict | None = None,
     half: bool = True,
+    signals: Signals | None = None,
 ) -> Bundle:
     """Write a bundle and read it back.
 
     spec, block  what the encoder reads, exactly one of both: tiles, or blocks of so many I/Q samples
     half         store the weights in fp16
+    signals      how the encoder reads signals, if it does
 
     Raises ValueError, also for what ``load`` refuses.
     """
@@ -348,6 +408,8 @@ def save(
         f"model.{key}": (value.half() if half and value.is_floating_point() else value).contiguous()
         for key, value in model.state_dict().items()
     }
+    for key in ("mean", "weight", "bias") if signals else ():
+        tensors[f"signals.{key}"] = torch.from_numpy(np.ascontiguousarray(getattr(signals, key), np.float32))
     if prototypes is not None:
         tensors["prototypes"] = torch.from_numpy(np.ascontiguousarray(prototypes, np.float32))
     config = {
@@ -356,6 +418,7 @@ def save(
         "licence": licence,
         "architecture": architecture,
         **({"spectrogram": spec.to_dict()} if spec else {"iq": {"block": block}}),
+        **({"signals": {"picture": signals.picture.to_dict()}} if signals else {}),
         "embedding_size": models.embedding_size(architecture),
         "labels": labels or [],
         "provenance": provenance or {},

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""From a signal's own samples to what an encoder reads: pictures whose scale is the signal's, not the receiver's.
+"""From a signal's own samples to what an encoder reads: pictures at the signal's scale, not the receiver's.
 
-A picture is a tile of four panels. Their frequency axis is ``span`` times the band that the signal occupies, so
-that it fills the same part of each whatever the sample rate; their time axes are
+A picture is a tile of four panels. Their frequency axis is ``span`` times the band that the signal occupies,
+so that it fills the same part of each whatever the sample rate; their time axes are
 
-    whole    all of the signal, from a burst of microseconds to a broadcast     texture  some thousand symbols
-    fine     some hundred symbols, with a short window                           cycles   as texture, but of the
-                                                                                 power |x|^2, from 0 Hz on
+    whole     all of the signal, from a burst of microseconds to a broadcast
+    texture   some thousand symbols
+    fine      some hundred symbols, with a short window
+    cycles    as texture, but of the power |x|^2, from 0 Hz on
 
-``whole`` shows shape and rhythm, ``texture`` modulation, ``fine`` keying, and ``cycles`` the rates at which the
-power repeats (symbol clock, pulses; W. A. Gardner, "Spectral correlation of modulated signals", IEEE Trans.
-Communications 35(6), 1987). A long signal has several looks: pictures that differ in where the last three lie.
-What has no scale-free picture is told in numbers (``Measured``).
+``whole`` shows shape and rhythm, ``texture`` modulation, ``fine`` keying, and ``cycles`` the rates at which
+the power repeats (symbol clock, pulses; W. A. Gardner, "Spectral correlation of modulated signals", IEEE
+Trans. Communications 35(6), 1987). A long signal has several looks: pictures that differ in where the last
+three lie. What has no scale-free picture is told in numbers (``Measured``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from scipy import fft
 
 from radiofm_ml.arguments import is_number, is_whole
 
+NUMBERS = 3  # of ``Measured.numbers``
 _SHARE = 0.95  # of the power, that the occupied band holds
 _FLOOR = 1e-20
 _FRAMES = 512  # spectra that a band is measured on
@@ -63,6 +65,11 @@ class PictureSpec:
             raise ValueError("picture: clip_db, mean and std must be finite numbers")
         if self.std <= 0 or self.clip_db[0] >= self.clip_db[1]:
             raise ValueError("picture: std must be positive, clip_db ascending")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of a picture."""
+        return 2 * self.rows, 2 * self.cols
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -159,13 +166,15 @@ def pictures(samples: np.ndarray, rate: float, measured: Measured, spec: Picture
         low, high = number / looks, (number + 1) / looks
         long = _stretch(x, (low + high) / 2 if rng is None else rng.uniform(), texture + spec.cols)
         short = _stretch(x, _loudest(power, low, high, rng) / max(len(power), 1), fine)
-        panels = _rows(long, spec, spec.cols, spec.cols // 2), _rows(short, spec, 16, 4)
-        out.append(np.block([[whole, _normalised(panels[0], known, spec)],
-                             [_normalised(panels[1], known, spec), _normalised(_cycles(long, spec), None, spec)]]))
+        texture_panel = _normalised(_rows(long, spec, spec.cols, spec.cols // 2), known, spec)
+        fine_panel = _normalised(_rows(short, spec, 16, 4), known, spec)
+        out.append(np.block([[whole, texture_panel],
+                             [fine_panel, _normalised(_cycles(long, spec), None, spec)]]))
     return np.stack(out).astype(np.float32)
 
 
-def _at_width(x: np.ndarray, rate: float, measured: Measured, spec: PictureSpec) -> tuple[np.ndarray, np.ndarray]:
+def _at_width(x: np.ndarray, rate: float, measured: Measured,
+              spec: PictureSpec) -> tuple[np.ndarray, np.ndarray]:
     """The samples at a rate of the panels' width, its middle at 0 Hz; and which columns of a panel lie in the
     band that there are samples of, bool (cols,)."""
     width = measured.bandwidth * spec.span
@@ -177,8 +186,8 @@ def _at_width(x: np.ndarray, rate: float, measured: Measured, spec: PictureSpec)
     spectrum = np.where(there, fft.fft(x, size)[bins % size], 0)
     out = fft.ifft(fft.ifftshift(spectrum)) * np.float32(keep / size)
     count = max(8, round(len(x) * keep / size))
-    columns = np.abs((np.arange(spec.cols) - spec.cols / 2 + 0.5) / spec.cols * width + measured.centre) < rate / 2
-    return out[:count].astype(np.complex64), columns
+    hertz = (np.arange(spec.cols) - spec.cols / 2 + 0.5) / spec.cols * width + measured.centre
+    return out[:count].astype(np.complex64), np.abs(hertz) < rate / 2
 
 
 def _moving_power(x: np.ndarray, size: int) -> np.ndarray:

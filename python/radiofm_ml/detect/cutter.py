@@ -34,8 +34,8 @@ from radiofm_ml.detect.stream import Box
 BLOCK = 8192  # samples of a forward transform …
 _GUARD = BLOCK // 8  # … of which so many on either side are left out: a filter may last as long
 _KEPT = BLOCK - 2 * _GUARD
-_PASSED = 1.1  # of a box's band is passed unchanged …
-_STOPPED = 0.98  # … and what lies outside so much of a cut-out's is not
+_PASSED = 0.8  # of a cut-out's band is passed unchanged, noise beside the signal included …
+_STOPPED = 0.98  # … and what lies outside of so much of it is not
 _STEEP = 2.75  # erf: 80 dB
 _FADE = 27  # bins of a block that a filter fades over, at least: so it is short enough for the guard …
 _LASTS = 6.0  # … and lasts so long to either side, over what it fades over
@@ -165,7 +165,7 @@ class Cutter:
         slots = min(-(-history // _KEPT) + 2, _CACHE_BYTES // (8 * BLOCK))
         self._spectra = _Spectra(self._samples, max(slots, _AT_ONCE))
         # fewer bins make no filter that fades over _FADE of them
-        self.least_bins = 2 ** math.ceil(math.log2(2 * _FADE / (_STOPPED - _PASSED / self.oversampling)))
+        self.least_bins = 2 ** math.ceil(math.log2(2 * _FADE / (_STOPPED - _PASSED)))
         self.lost = 0  # boxes of which nothing was left
 
     @property
@@ -242,7 +242,7 @@ class _Cut:
         self._bins = cutter.least_bins if self._narrow else bins
         # the filter's edges, in cycles a sample from the middle
         self._stop = (_STOPPED * self._up / self._down if self._up < self._down else 1 - 1 / BLOCK) / 2
-        self._pass = _PASSED * self._width / 2
+        self._pass = _PASSED * self._width * cutter.oversampling / 2
         if not self._narrow:
             self._pass = min(self._pass, self._stop - _FADE / BLOCK)
         self._place()
