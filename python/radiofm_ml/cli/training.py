@@ -29,7 +29,7 @@ def pretrain(
     ],
     config: PretrainConfig,
     augmentation: AugmentationSettings,
-    preset: Annotated[str, typer.Option(help="Encoder: tiny, small, S, M or L.")] = "small",
+    preset: Annotated[str, typer.Option(help="Encoder: pico, tiny, small, S, M or L.")] = "small",
     patch_rows: Annotated[int, typer.Option(min=1, help="Rows in a patch.")] = 16,
     patch_cols: Annotated[int, typer.Option(min=1, help="Bins in a patch.")] = 32,
     shards: Annotated[

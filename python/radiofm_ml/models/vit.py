@@ -20,6 +20,7 @@ from radiofm_ml.arguments import is_number, is_whole
 # encoder (dim, depth, heads); 'small' is the published 6.3 M encoder (arXiv 2511.15162), S, M and L those of
 # 2411.09996
 PRESETS = {
+    "pico": (128, 4, 4),
     "tiny": (192, 6, 6),
     "small": (256, 8, 8),
     "S": (512, 12, 8),
