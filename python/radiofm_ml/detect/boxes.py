@@ -16,6 +16,7 @@ import numpy as np
 
 _DEEPEST = 8
 _SOLID = 0.9  # of a region's box: it is one
+_SHORT = 16  # rows: so much is looked at before and behind a box that is shorter
 _EDGE_SHARE = 0.15  # of the fullest row or column: less is fringe
 
 
@@ -153,7 +154,8 @@ def level_db(power: np.ndarray) -> float:
 
 def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, float]:
     """The box with its level, and by how much it stands above the louder of its two sides in frequency, in
-    dB. A side above ``quiet_db`` holds another signal, and counts as ``quiet_db``.
+    dB; a short one also above what is before and behind it, or it is a line that flickers. A side above
+    ``quiet_db`` holds another signal, and counts as ``quiet_db``.
 
     power: float32 (rows, bins) over the floor, of which the box's indices count."""
     # the smoothed map is wider than the signal
@@ -161,6 +163,13 @@ def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, f
     level = level_db(power[box.t0 + time:box.t1 - time, box.f0 + band:box.f1 - band])
     whole = level_db(power[box.t0:box.t1, box.f0:box.f1])
     wide = max(2, min(8, box.bins // 2 + 1))
-    rows = power[box.t0:box.t1]
-    sides = [rows[:, max(box.f0 - wide - 2, 0):max(box.f0 - 2, 0)], rows[:, box.f1 + 2:box.f1 + 2 + wide]]
-    return replace(box, level=level), whole - min(max(level_db(side) for side in sides), quiet_db)
+    sides = _sides(power[box.t0:box.t1], box.f0, box.f1, wide)
+    if box.rows < _SHORT:
+        sides += _sides(power[:, box.f0:box.f1].T, box.t0, box.t1, _SHORT)
+    return replace(box, level=level), whole - min(max(sides), quiet_db)
+
+
+def _sides(power: np.ndarray, start: int, stop: int, wide: int) -> list[float]:
+    """Levels beside columns [start, stop) of ``power``, two columns away and ``wide`` wide."""
+    return [level_db(side) for side in (power[:, max(start - wide - 2, 0):max(start - 2, 0)],
+                                        power[:, stop + 2:stop + 2 + wide])]

@@ -23,7 +23,8 @@ from collections import deque
 
 import numpy as np
 from scipy import ndimage
-from scipy.stats import gamma
+
+from radiofm_ml.detect.noise import Noise
 
 QUANTILE = 0.12  # of a bin over time: it is right as long as the bin is free for that share of the time
 _GAIN_QUANTILE = 0.2  # of the bins of a row
@@ -39,7 +40,6 @@ _EMPTY_DB = 15.0  # below the rest of the block: a row holds no receiver's noise
 _ZONE = 0.08  # of the band on either side: the edges of the receiver's filter
 _ENOUGH = 96  # rows for a quantile
 _SHORT = (4, 7)  # rows and bins of a short mean
-_MINIMUM_DB = 1.3  # the least of such means (in dB) lies so far below the mean of noise, about
 _UPPER = 0.9  # the quantile of a bin that tells whether it is busy …
 _BUSY_DB = 0.9  # … by so much more spread than noise has
 _TOO_BUSY = 0.85  # of the bins: then the few that are left tell no gain
@@ -53,7 +53,7 @@ class FloorTracker:
     """
 
     def __init__(self, looks: float, slope: float):
-        self._looks, self._slope = looks, slope
+        self._noise, self._slope = Noise(looks), slope
         self._history: deque[np.ndarray] = deque(maxlen=_MEMORY)
 
     def floor(self, rows: np.ndarray) -> np.ndarray:
@@ -71,14 +71,14 @@ class FloorTracker:
 
     def _heard(self, rows: np.ndarray) -> np.ndarray:
         out = np.empty_like(rows)
-        edges = [0, *_gain_steps(rows), len(rows)]
+        edges = [0, *_gain_steps(rows, self._noise), len(rows)]
         for begin, end in zip(edges, edges[1:], strict=False):
             before = None
             if begin:
                 before = bridge(_low(self._history), self._slope)
                 self._history.clear()
             part = rows[begin:end]
-            quantile, gain = _split(part, self._looks)
+            quantile, gain = _split(part, self._noise)
             if before is not None:
                 quantile = _as_before(quantile, before)
             # Too few rows tell little of a bin: before the first step the older floors say more.
@@ -112,7 +112,7 @@ def _low(history) -> np.ndarray:
     return level + middle[-1]
 
 
-def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
+def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
     """The floor of each bin (bins,) and the common gain of each row (n, bins), in dB; their sum is the
     noise's mean. The gain is of three zones, the two edges of the band having one of their own.
 
@@ -120,20 +120,21 @@ def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
     and where they are free for a shorter time than the quantile asks for, the least of short means does
     instead.
     """
-    noise = 10 * np.log10(gamma.ppf([QUANTILE, _UPPER], looks) / looks)
+    lowest, highest = noise.quantile([QUANTILE, _UPPER])
+    wide = highest - lowest + noise.tolerance(_BUSY_DB)
     gain = np.zeros_like(rows)
     some = slice(None, None, max(1, len(rows) // _ENOUGH))
     for _ in range(2):
         low, high = _quantiles(rows[some] - gain[some])
-        busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > noise[1] - noise[0] + _BUSY_DB
+        busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > wide
         gain = _gains(rows - low, busy)
     level = rows - gain
-    floor = ndimage.uniform_filter1d(_quantiles(level[some])[0], 3, mode="nearest") - noise[0]
+    floor = ndimage.uniform_filter1d(_quantiles(level[some])[0], 3, mode="nearest") - lowest
     if len(rows) >= 4 * _SHORT[0]:
         half = _SHORT[0] // 2
         means = ndimage.uniform_filter(level, _SHORT, mode="nearest")[half:-half]
-        least = means.min(0) + _MINIMUM_DB
-        short = floor - least > np.where(busy, 1.0, 1.6)
+        least = means.min(0) + noise.least_mean(_SHORT, len(rows))
+        short = floor - least > noise.tolerance(1.0) * np.where(busy, 1.0, 1.6)
         middle = rows.shape[1] // 2
         short[middle - _DC_BINS // 2:middle + _DC_BINS // 2 + 1] = False  # the receiver's own line
         floor = np.where(short, least, floor)
@@ -175,7 +176,7 @@ def _quantiles(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ordered[low], ordered[high]
 
 
-def _gain_steps(rows: np.ndarray) -> list[int]:
+def _gain_steps(rows: np.ndarray, noise: Noise) -> list[int]:
     """Rows at which nearly all bins change together by much the same."""
     n, h = len(rows), _STEP_ROWS
     if n < 2 * h:
@@ -186,7 +187,7 @@ def _gain_steps(rows: np.ndarray) -> list[int]:
     change = ndimage.uniform_filter1d(after - before, 5, axis=1)
     middle = np.median(change, axis=1)
     share = np.mean(np.sign(middle)[:, None] * change > 0.4 * np.abs(middle)[:, None], axis=1)
-    wanted = np.where((np.abs(middle) > _STEP_DB) & (share > _STEP_SHARE), np.abs(middle), 0.0)
+    wanted = np.where((np.abs(middle) > noise.tolerance(_STEP_DB)) & (share > _STEP_SHARE), np.abs(middle), 0.0)
     steps = []
     while wanted.any():
         best = int(wanted.argmax())

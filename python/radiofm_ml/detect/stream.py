@@ -298,15 +298,16 @@ class Detector:
         if not region.high:
             return
         mask, t0, f0 = region.mask()
-        power = self._rows_of_power(t0, t0 + len(mask))
         kept_from = max(t0, self._power_start)
-        for box in cut(mask[kept_from - t0:], 0, f0, self._cuts):
+        begin = max(kept_from - _LAG, self._power_start)
+        power = self._rows_of_power(begin, t0 + len(mask) + _LAG)
+        for box in cut(mask[kept_from - t0:], kept_from - begin, f0, self._cuts):
             box, contrast = measured(box, power, 10 * np.log10(self._low))
             if contrast < self.settings.min_level_db or box.level < self.settings.min_level_db:
                 continue
             if box.rows < self._least[0] or box.bins < self._least[1]:
                 continue
-            self._waiting.append(Region(box.t0 + kept_from, box.t1 + kept_from, box.f0, box.f1, box.level))
+            self._waiting.append(replace(box, t0=box.t0 + begin, t1=box.t1 + begin))
 
     def _emit(self, last: bool) -> list[Box]:
         """Boxes that nothing can be joined to any more."""
@@ -357,7 +358,7 @@ class Detector:
 
     def _forget(self) -> None:
         """Drop the whitened rows that nobody asks for any more."""
-        needed = min([self._decided - _LAG, *(region.start for region in self._open.values())])
+        needed = min([self._decided - _LAG, *(region.start - _LAG for region in self._open.values())])
         while self._power and self._power_start + len(self._power[0]) <= needed:
             self._power_start += len(self._power.popleft())
         horizon = self._decided - 2 * self._longest
