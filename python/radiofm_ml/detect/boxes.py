@@ -169,6 +169,28 @@ def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, f
     return replace(box, level=level), whole - min(max(sides), quiet_db)
 
 
+def occupied(box: Region, power: np.ndarray, skirt_db: float = 30.0, faint: float = 0.05) -> Region:
+    """The box cut back to the band from the first to the last bin that lies at most ``skirt_db`` under the
+    signal's own level, and to the rows from the first to the last that have ``faint`` of its median row's
+    power: how far a signal's skirts stand above the noise depends on how strong it is, this does not.
+
+    power: float32 (rows, bins) over the floor, of which the box's indices count."""
+    inside = power[box.t0:box.t1, box.f0:box.f1] - 1
+    level = inside.sum(1)
+    if not (level > 0).any():
+        return box
+    t0, t1 = _ends(level > faint * np.median(level[level > 0]))
+    density = np.maximum(inside[t0:t1].mean(0), 1e-6)
+    f0, f1 = _ends(density > 10 ** (-skirt_db / 10) * (density**2).sum() / density.sum())
+    return replace(box, t0=box.t0 + t0, t1=box.t0 + t1, f0=box.f0 + f0, f1=box.f0 + f1)
+
+
+def _ends(wanted: np.ndarray) -> tuple[int, int]:
+    """First and one past the last that is true; all where none is."""
+    places = np.flatnonzero(wanted)
+    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, len(wanted))
+
+
 def _sides(power: np.ndarray, start: int, stop: int, wide: int) -> list[float]:
     """Levels beside columns [start, stop) of ``power``, two columns away and ``wide`` wide."""
     return [level_db(side) for side in (power[:, max(start - wide - 2, 0):max(start - 2, 0)],
