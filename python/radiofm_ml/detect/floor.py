@@ -27,8 +27,9 @@ from scipy import ndimage
 from radiofm_ml.detect.noise import Noise
 
 QUANTILE = 0.12  # of a bin over time: it is right as long as the bin is free for that share of the time
-_GAIN_QUANTILE = 0.2  # of the bins of a row
+_GAIN_QUANTILE = 0.12  # of the bins of a row
 _STEP_DB, _STEP_SHARE = 1.0, 0.85  # a gain step: so far, and so many of the bins
+_STEP_SLACK = 3.0  # dB, around the step of the middle
 _STEP_ROWS = 5  # compared on either side of a step
 _LEAST_ROWS = 16  # between two steps, for a floor of one's own
 _FLANK_DB = 2.5  # by which what is always on stands above both sides
@@ -36,7 +37,7 @@ _WIDEST = 0.45  # of the band, that may be always on
 _EDGE = 0.02  # of the band, on either side: there the receiver's filter falls
 _DC_BINS = 7
 _MEMORY = 8  # blocks
-_EMPTY_DB = 15.0  # below the rest of the block: a row holds no receiver's noise
+_EMPTY_DB = 50.0  # below the rest of the block: samples are lost, a row holds no receiver's noise
 _ZONE = 0.08  # of the band on either side: the edges of the receiver's filter
 _ENOUGH = 96  # rows for a quantile
 _SHORT = (4, 7)  # rows and bins of a short mean
@@ -157,7 +158,7 @@ def _gains(residual: np.ndarray, busy: np.ndarray) -> np.ndarray:
         return smoothed(np.median(free, axis=1), smooth)
 
     middle = together(slice(0, bins), 3)
-    if middle is None:
+    if middle is None:  # few bins are free: the lowest tell
         middle = smoothed(np.quantile(residual, _GAIN_QUANTILE, axis=1), 3)
     gain = np.repeat(middle[:, None], bins, axis=1)
     fade = np.clip(2 - np.arange(2 * edge) / edge, 0, 1)  # 1 over the zone, then down to 0 in as much again
@@ -186,7 +187,9 @@ def _gain_steps(rows: np.ndarray, noise: Noise) -> list[int]:
     before = (total[h:-h] - total[:-2 * h]) / h
     change = ndimage.uniform_filter1d(after - before, 5, axis=1)
     middle = np.median(change, axis=1)
-    share = np.mean(np.sign(middle)[:, None] * change > 0.4 * np.abs(middle)[:, None], axis=1)
+    # A signal that fills the band rises by more here than there; a gain moves all alike.
+    slack = noise.tolerance(_STEP_SLACK) + 0.1 * np.abs(middle)
+    share = np.mean(np.abs(change - middle[:, None]) < slack[:, None], axis=1)
     wanted = np.where((np.abs(middle) > noise.tolerance(_STEP_DB)) & (share > _STEP_SHARE), np.abs(middle), 0.0)
     steps = []
     while wanted.any():
@@ -232,8 +235,9 @@ class _Flank:
     """Neighbouring bins that rise out of the envelope, and the levels beside them."""
 
     def __init__(self, start, stop, top, left, right, ripple):
-        self.start, self.stop, self.left, self.right = start, stop, left, right
-        self.rises, self.falls = top - left > _FLANK_DB, top - right > _FLANK_DB
+        self.start, self.stop, self.left, self.right, self.top = start, stop, left, right, top
+        enough = max(_FLANK_DB, 0.4 * (top - min(left, right)))  # less is a ripple on a plateau
+        self.rises, self.falls = top - left > enough, top - right > enough
         self.stands_out = top - max(left, right) > 2 * ripple + _FLANK_DB
 
     @classmethod
@@ -251,10 +255,10 @@ class _Flank:
 def _closed(flank: _Flank, later: list[_Flank], smooth: np.ndarray, bins: int):
     """The stretch from a rising flank to the falling one that belongs to it, or None."""
     for other in later:
-        if other.rises:
-            return None
-        if not other.falls:
-            continue
+        if other.rises and other.left < flank.left + _FLANK_DB:
+            return None  # another signal begins beside this one
+        if not other.falls or other.right > flank.left + max(_FLANK_DB, 0.5 * (flank.top - flank.left)):
+            continue  # a dent
         inside = smooth[flank.start + 2:other.stop - 2]
         if other.stop - flank.start > _WIDEST * bins or not len(inside):
             return None
