@@ -24,6 +24,7 @@ from collections import deque
 import numpy as np
 from scipy import ndimage
 
+from radiofm_ml.detect.lively import fills_the_band, is_keyed
 from radiofm_ml.detect.noise import Noise
 
 QUANTILE = 0.12  # of a bin over time: it is right as long as the bin is free for that share of the time
@@ -36,6 +37,8 @@ _FLANK_DB = 2.5  # by which what is always on stands above both sides
 _WIDEST = 0.45  # of the band, that may be always on
 _EDGE = 0.02  # of the band, on either side: there the receiver's filter falls
 _DC_BINS = 7
+_ALONE = 0.8  # of a block, without a step of the gain
+_PLATEAU_DB = 12.0  # above both edges of the band: a signal fills it, if it behaves like one
 _MEMORY = 8  # blocks
 _EMPTY_DB = 50.0  # below the rest of the block: samples are lost, a row holds no receiver's noise
 _ZONE = 0.08  # of the band on either side: the edges of the receiver's filter
@@ -88,6 +91,14 @@ class FloorTracker:
             base = _low(self._history)
             shift = np.median(quantile - base)
             shape = bridge(base, self._slope)
+            alone = len(part) > _ALONE * len(rows)  # or steps of the gain would mislead
+            if alone and fills_the_band(part, self._noise):
+                shape = np.minimum(shape, between_edges(shape))
+            line = _middle_line(len(shape))
+            under = _without_line(shape, line)
+            stands = (shape - under)[line].max() > _FLANK_DB
+            if stands and is_keyed(part - gain, line, under, self._noise):
+                shape = np.minimum(shape, under)
             out[begin:end] = shape + gain + shift
         return out
 
@@ -136,8 +147,7 @@ def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
         means = ndimage.uniform_filter(level, _SHORT, mode="nearest")[half:-half]
         least = means.min(0) + noise.least_mean(_SHORT, len(rows))
         short = floor - least > noise.tolerance(1.0) * np.where(busy, 1.0, 1.6)
-        middle = rows.shape[1] // 2
-        short[middle - _DC_BINS // 2:middle + _DC_BINS // 2 + 1] = False  # the receiver's own line
+        short[_middle_line(rows.shape[1])] = False  # the receiver's own line
         floor = np.where(short, least, floor)
     return floor, gain
 
@@ -228,6 +238,28 @@ def bridge(level: np.ndarray, slope: float) -> np.ndarray:
         if stop - start <= _DC_BINS and start <= bins // 2 < stop:
             continue
         out[start:stop] = np.minimum(out[start:stop], np.linspace(left, right, stop - start))
+    return out
+
+
+def between_edges(level: np.ndarray) -> np.ndarray:
+    """A straight line between the levels of both edges of the band, where what is between stands well above
+    them; else ``level``."""
+    bins, edge = len(level), max(2, round(_EDGE * len(level)))
+    left, right = np.median(level[:edge]), np.median(level[-edge:])
+    if np.quantile(level, 0.25) - max(left, right) < _PLATEAU_DB:
+        return level
+    return np.linspace(left, right, bins, dtype=level.dtype)
+
+
+def _middle_line(bins: int) -> slice:
+    return slice(bins // 2 - _DC_BINS // 2, bins // 2 + _DC_BINS // 2 + 1)
+
+
+def _without_line(level: np.ndarray, line: slice) -> np.ndarray:
+    """``level`` with what is beside a line drawn through under it."""
+    out, wide = level.copy(), 2 * _DC_BINS
+    sides = [np.median(level[line.start - wide:line.start]), np.median(level[line.stop:line.stop + wide])]
+    out[line] = np.linspace(*sides, line.stop - line.start)
     return out
 
 

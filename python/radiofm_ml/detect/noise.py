@@ -41,9 +41,14 @@ class Noise:
         """What ``usual_db`` of seven looks is for these."""
         return usual_db * self.spread / _USUAL
 
+    @staticmethod
+    def independent_bins(bins: int) -> float:
+        """Neighbouring ``bins`` are worth so many."""
+        return max(1.0, bins / _WIDTH)
+
     def least_mean(self, size: tuple[int, int], rows: int) -> float:
         """By how much the least mean in dB, over ``size`` rows and bins, of ``rows`` rows lies below the mean
         power."""
-        independent = size[0] * max(1.0, size[1] / _WIDTH)
+        independent = size[0] * self.independent_bins(size[1])
         lowest = norm.ppf(1 / (rows / size[0] + 1))
         return float(-self.mean - self.spread / np.sqrt(independent) * lowest)
