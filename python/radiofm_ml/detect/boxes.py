@@ -16,6 +16,7 @@ import numpy as np
 
 _DEEPEST = 8
 _SOLID = 0.9  # of a region's box: it is one
+_SHORT = 16  # rows: so much is looked at before and behind a box that is shorter
 _EDGE_SHARE = 0.15  # of the fullest row or column: less is fringe
 
 
@@ -153,7 +154,8 @@ def level_db(power: np.ndarray) -> float:
 
 def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, float]:
     """The box with its level, and by how much it stands above the louder of its two sides in frequency, in
-    dB. A side above ``quiet_db`` holds another signal, and counts as ``quiet_db``.
+    dB; a short one also above what is before and behind it, or it is a line that flickers. A side above
+    ``quiet_db`` holds another signal, and counts as ``quiet_db``.
 
     power: float32 (rows, bins) over the floor, of which the box's indices count."""
     # the smoothed map is wider than the signal
@@ -161,6 +163,35 @@ def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, f
     level = level_db(power[box.t0 + time:box.t1 - time, box.f0 + band:box.f1 - band])
     whole = level_db(power[box.t0:box.t1, box.f0:box.f1])
     wide = max(2, min(8, box.bins // 2 + 1))
-    rows = power[box.t0:box.t1]
-    sides = [rows[:, max(box.f0 - wide - 2, 0):max(box.f0 - 2, 0)], rows[:, box.f1 + 2:box.f1 + 2 + wide]]
-    return replace(box, level=level), whole - min(max(level_db(side) for side in sides), quiet_db)
+    sides = _sides(power[box.t0:box.t1], box.f0, box.f1, wide)
+    if box.rows < _SHORT:
+        sides += _sides(power[:, box.f0:box.f1].T, box.t0, box.t1, _SHORT)
+    return replace(box, level=level), whole - min(max(sides), quiet_db)
+
+
+def occupied(box: Region, power: np.ndarray, skirt_db: float = 30.0, faint: float = 0.05) -> Region:
+    """The box cut back to the band from the first to the last bin that lies at most ``skirt_db`` under the
+    signal's own level, and to the rows from the first to the last that have ``faint`` of its median row's
+    power: how far a signal's skirts stand above the noise depends on how strong it is, this does not.
+
+    power: float32 (rows, bins) over the floor, of which the box's indices count."""
+    inside = power[box.t0:box.t1, box.f0:box.f1] - 1
+    level = inside.sum(1)
+    if not (level > 0).any():
+        return box
+    t0, t1 = _ends(level > faint * np.median(level[level > 0]))
+    density = np.maximum(inside[t0:t1].mean(0), 1e-6)
+    f0, f1 = _ends(density > 10 ** (-skirt_db / 10) * (density**2).sum() / density.sum())
+    return replace(box, t0=box.t0 + t0, t1=box.t0 + t1, f0=box.f0 + f0, f1=box.f0 + f1)
+
+
+def _ends(wanted: np.ndarray) -> tuple[int, int]:
+    """First and one past the last that is true; all where none is."""
+    places = np.flatnonzero(wanted)
+    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, len(wanted))
+
+
+def _sides(power: np.ndarray, start: int, stop: int, wide: int) -> list[float]:
+    """Levels beside columns [start, stop) of ``power``, two columns away and ``wide`` wide."""
+    return [level_db(side) for side in (power[:, max(start - wide - 2, 0):max(start - 2, 0)],
+                                        power[:, stop + 2:stop + 2 + wide])]

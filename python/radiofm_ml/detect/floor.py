@@ -23,23 +23,27 @@ from collections import deque
 
 import numpy as np
 from scipy import ndimage
-from scipy.stats import gamma
+
+from radiofm_ml.detect.lively import fills_the_band, is_keyed
+from radiofm_ml.detect.noise import Noise
 
 QUANTILE = 0.12  # of a bin over time: it is right as long as the bin is free for that share of the time
-_GAIN_QUANTILE = 0.2  # of the bins of a row
+_GAIN_QUANTILE = 0.12  # of the bins of a row
 _STEP_DB, _STEP_SHARE = 1.0, 0.85  # a gain step: so far, and so many of the bins
+_STEP_SLACK = 3.0  # dB, around the step of the middle
 _STEP_ROWS = 5  # compared on either side of a step
 _LEAST_ROWS = 16  # between two steps, for a floor of one's own
 _FLANK_DB = 2.5  # by which what is always on stands above both sides
 _WIDEST = 0.45  # of the band, that may be always on
 _EDGE = 0.02  # of the band, on either side: there the receiver's filter falls
 _DC_BINS = 7
+_ALONE = 0.8  # of a block, without a step of the gain
+_PLATEAU_DB = 12.0  # above both edges of the band: a signal fills it, if it behaves like one
 _MEMORY = 8  # blocks
-_EMPTY_DB = 15.0  # below the rest of the block: a row holds no receiver's noise
+_EMPTY_DB = 50.0  # below the rest of the block: samples are lost, a row holds no receiver's noise
 _ZONE = 0.08  # of the band on either side: the edges of the receiver's filter
 _ENOUGH = 96  # rows for a quantile
 _SHORT = (4, 7)  # rows and bins of a short mean
-_MINIMUM_DB = 1.3  # the least of such means (in dB) lies so far below the mean of noise, about
 _UPPER = 0.9  # the quantile of a bin that tells whether it is busy …
 _BUSY_DB = 0.9  # … by so much more spread than noise has
 _TOO_BUSY = 0.85  # of the bins: then the few that are left tell no gain
@@ -53,7 +57,7 @@ class FloorTracker:
     """
 
     def __init__(self, looks: float, slope: float):
-        self._looks, self._slope = looks, slope
+        self._noise, self._slope = Noise(looks), slope
         self._history: deque[np.ndarray] = deque(maxlen=_MEMORY)
 
     def floor(self, rows: np.ndarray) -> np.ndarray:
@@ -71,14 +75,14 @@ class FloorTracker:
 
     def _heard(self, rows: np.ndarray) -> np.ndarray:
         out = np.empty_like(rows)
-        edges = [0, *_gain_steps(rows), len(rows)]
+        edges = [0, *_gain_steps(rows, self._noise), len(rows)]
         for begin, end in zip(edges, edges[1:], strict=False):
             before = None
             if begin:
                 before = bridge(_low(self._history), self._slope)
                 self._history.clear()
             part = rows[begin:end]
-            quantile, gain = _split(part, self._looks)
+            quantile, gain = _split(part, self._noise)
             if before is not None:
                 quantile = _as_before(quantile, before)
             # Too few rows tell little of a bin: before the first step the older floors say more.
@@ -87,6 +91,14 @@ class FloorTracker:
             base = _low(self._history)
             shift = np.median(quantile - base)
             shape = bridge(base, self._slope)
+            alone = len(part) > _ALONE * len(rows)  # or steps of the gain would mislead
+            if alone and fills_the_band(part, self._noise):
+                shape = np.minimum(shape, between_edges(shape))
+            line = _middle_line(len(shape))
+            under = _without_line(shape, line)
+            stands = (shape - under)[line].max() > _FLANK_DB
+            if stands and is_keyed(part - gain, line, under, self._noise):
+                shape = np.minimum(shape, under)
             out[begin:end] = shape + gain + shift
         return out
 
@@ -112,7 +124,7 @@ def _low(history) -> np.ndarray:
     return level + middle[-1]
 
 
-def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
+def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
     """The floor of each bin (bins,) and the common gain of each row (n, bins), in dB; their sum is the
     noise's mean. The gain is of three zones, the two edges of the band having one of their own.
 
@@ -120,22 +132,22 @@ def _split(rows: np.ndarray, looks: float) -> tuple[np.ndarray, np.ndarray]:
     and where they are free for a shorter time than the quantile asks for, the least of short means does
     instead.
     """
-    noise = 10 * np.log10(gamma.ppf([QUANTILE, _UPPER], looks) / looks)
+    lowest, highest = noise.quantile([QUANTILE, _UPPER])
+    wide = highest - lowest + noise.tolerance(_BUSY_DB)
     gain = np.zeros_like(rows)
     some = slice(None, None, max(1, len(rows) // _ENOUGH))
     for _ in range(2):
         low, high = _quantiles(rows[some] - gain[some])
-        busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > noise[1] - noise[0] + _BUSY_DB
+        busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > wide
         gain = _gains(rows - low, busy)
     level = rows - gain
-    floor = ndimage.uniform_filter1d(_quantiles(level[some])[0], 3, mode="nearest") - noise[0]
+    floor = ndimage.uniform_filter1d(_quantiles(level[some])[0], 3, mode="nearest") - lowest
     if len(rows) >= 4 * _SHORT[0]:
         half = _SHORT[0] // 2
         means = ndimage.uniform_filter(level, _SHORT, mode="nearest")[half:-half]
-        least = means.min(0) + _MINIMUM_DB
-        short = floor - least > np.where(busy, 1.0, 1.6)
-        middle = rows.shape[1] // 2
-        short[middle - _DC_BINS // 2:middle + _DC_BINS // 2 + 1] = False  # the receiver's own line
+        least = means.min(0) + noise.least_mean(_SHORT, len(rows))
+        short = floor - least > noise.tolerance(1.0) * np.where(busy, 1.0, 1.6)
+        short[_middle_line(rows.shape[1])] = False  # the receiver's own line
         floor = np.where(short, least, floor)
     return floor, gain
 
@@ -156,7 +168,7 @@ def _gains(residual: np.ndarray, busy: np.ndarray) -> np.ndarray:
         return smoothed(np.median(free, axis=1), smooth)
 
     middle = together(slice(0, bins), 3)
-    if middle is None:
+    if middle is None:  # few bins are free: the lowest tell
         middle = smoothed(np.quantile(residual, _GAIN_QUANTILE, axis=1), 3)
     gain = np.repeat(middle[:, None], bins, axis=1)
     fade = np.clip(2 - np.arange(2 * edge) / edge, 0, 1)  # 1 over the zone, then down to 0 in as much again
@@ -175,7 +187,7 @@ def _quantiles(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ordered[low], ordered[high]
 
 
-def _gain_steps(rows: np.ndarray) -> list[int]:
+def _gain_steps(rows: np.ndarray, noise: Noise) -> list[int]:
     """Rows at which nearly all bins change together by much the same."""
     n, h = len(rows), _STEP_ROWS
     if n < 2 * h:
@@ -185,8 +197,10 @@ def _gain_steps(rows: np.ndarray) -> list[int]:
     before = (total[h:-h] - total[:-2 * h]) / h
     change = ndimage.uniform_filter1d(after - before, 5, axis=1)
     middle = np.median(change, axis=1)
-    share = np.mean(np.sign(middle)[:, None] * change > 0.4 * np.abs(middle)[:, None], axis=1)
-    wanted = np.where((np.abs(middle) > _STEP_DB) & (share > _STEP_SHARE), np.abs(middle), 0.0)
+    # A signal that fills the band rises by more here than there; a gain moves all alike.
+    slack = noise.tolerance(_STEP_SLACK) + 0.1 * np.abs(middle)
+    share = np.mean(np.abs(change - middle[:, None]) < slack[:, None], axis=1)
+    wanted = np.where((np.abs(middle) > noise.tolerance(_STEP_DB)) & (share > _STEP_SHARE), np.abs(middle), 0.0)
     steps = []
     while wanted.any():
         best = int(wanted.argmax())
@@ -227,12 +241,35 @@ def bridge(level: np.ndarray, slope: float) -> np.ndarray:
     return out
 
 
+def between_edges(level: np.ndarray) -> np.ndarray:
+    """A straight line between the levels of both edges of the band, where what is between stands well above
+    them; else ``level``."""
+    bins, edge = len(level), max(2, round(_EDGE * len(level)))
+    left, right = np.median(level[:edge]), np.median(level[-edge:])
+    if np.quantile(level, 0.25) - max(left, right) < _PLATEAU_DB:
+        return level
+    return np.linspace(left, right, bins, dtype=level.dtype)
+
+
+def _middle_line(bins: int) -> slice:
+    return slice(bins // 2 - _DC_BINS // 2, bins // 2 + _DC_BINS // 2 + 1)
+
+
+def _without_line(level: np.ndarray, line: slice) -> np.ndarray:
+    """``level`` with what is beside a line drawn through under it."""
+    out, wide = level.copy(), 2 * _DC_BINS
+    sides = [np.median(level[line.start - wide:line.start]), np.median(level[line.stop:line.stop + wide])]
+    out[line] = np.linspace(*sides, line.stop - line.start)
+    return out
+
+
 class _Flank:
     """Neighbouring bins that rise out of the envelope, and the levels beside them."""
 
     def __init__(self, start, stop, top, left, right, ripple):
-        self.start, self.stop, self.left, self.right = start, stop, left, right
-        self.rises, self.falls = top - left > _FLANK_DB, top - right > _FLANK_DB
+        self.start, self.stop, self.left, self.right, self.top = start, stop, left, right, top
+        enough = max(_FLANK_DB, 0.4 * (top - min(left, right)))  # less is a ripple on a plateau
+        self.rises, self.falls = top - left > enough, top - right > enough
         self.stands_out = top - max(left, right) > 2 * ripple + _FLANK_DB
 
     @classmethod
@@ -250,10 +287,10 @@ class _Flank:
 def _closed(flank: _Flank, later: list[_Flank], smooth: np.ndarray, bins: int):
     """The stretch from a rising flank to the falling one that belongs to it, or None."""
     for other in later:
-        if other.rises:
-            return None
-        if not other.falls:
-            continue
+        if other.rises and other.left < flank.left + _FLANK_DB:
+            return None  # another signal begins beside this one
+        if not other.falls or other.right > flank.left + max(_FLANK_DB, 0.5 * (flank.top - flank.left)):
+            continue  # a dent
         inside = smooth[flank.start + 2:other.stop - 2]
         if other.stop - flank.start > _WIDEST * bins or not len(inside):
             return None

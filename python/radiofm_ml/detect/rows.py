@@ -22,6 +22,11 @@ def row_format(sample_rate: float, fft_size: int = 1024, hop: int = 0, averaging
     return RowFormat(float(sample_rate), fft_size, hop or fft_size // 2, averaging, taps)
 
 
+def formats(sample_rate: float) -> tuple[RowFormat, RowFormat]:
+    """A fast and a fine format for ``sample_rate``, samples/s."""
+    return row_format(sample_rate, 512, averaging=4), row_format(sample_rate, 1024, averaging=8)
+
+
 def rows_of(pieces: Iterable[np.ndarray], form: RowFormat) -> Iterator[np.ndarray]:
     """Rows float32 (n, fft_size) in dB, DC in the middle, of successive pieces of a stream, complex64 (m,).
     What does not fill a row at the end is left out."""

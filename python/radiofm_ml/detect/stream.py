@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from radiofm_ml.arguments import is_number, whole
 from radiofm_ml.detect import threshold
-from radiofm_ml.detect.boxes import Cuts, Joins, Region, cut, join, measured
+from radiofm_ml.detect.boxes import Cuts, Joins, Region, cut, join, measured, occupied
 from radiofm_ml.detect.floor import FloorTracker
 from radiofm_ml.detect.settings import Settings
 
@@ -60,6 +60,13 @@ class RowFormat:
     def hertz(self) -> float:
         """From a bin to the next."""
         return self.sample_rate / self.fft_size
+
+    def checked(self, rows: np.ndarray) -> np.ndarray:
+        """``rows`` as float32 (n, fft_size). Raises ValueError for another shape."""
+        rows = np.asarray(rows, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.fft_size:
+            raise ValueError(f"rows must be (n, {self.fft_size}), got {rows.shape}")
+        return rows
 
     def sample(self, row: int) -> int:
         """First sample that is more a row's own than of the row before."""
@@ -163,8 +170,8 @@ class Detector:
                          10 ** (settings.min_level_db / 10))
         self._low = max(1 + 0.45 * (self._high - 1), 1 + 2.5 / np.sqrt(freedom))
         self._floor = FloorTracker(looks, 0.3 * 1024 / rows.fft_size)
-        self._block = int(np.clip(round(0.1 / rows.seconds), 128, 512))
-        self._longest = max(2 * self._block, round(settings.longest / rows.seconds))
+        self.block = int(np.clip(round(0.1 / rows.seconds), 128, 512))
+        self._longest = max(2 * self.block, round(settings.longest / rows.seconds))
         pause = round(settings.pause / rows.seconds) if settings.pause else 6
         self._cuts = Cuts(rows=max(3, 2 * self._cell[0]), bins=max(6, 4 * self._cell[1]),
                           least=max(4, self._cell[0] * self._cell[1] + 3))
@@ -182,20 +189,19 @@ class Detector:
         self._next_open, self._next_signal = 1, 0
         self._waiting: list[Region] = []
         self._tracks: list[_Track] = []
+        self._flushed = False
 
     # -- use --------------------------------------------------------------------------------------------
     def feed(self, rows: np.ndarray) -> list[Box]:
         """Take rows, float32 (n, fft_size) in dB, DC in the middle, and return the boxes that have ended.
         What is not finite counts as silence. Raises ValueError for another shape."""
-        rows = np.asarray(rows, np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.rows.fft_size:
-            raise ValueError(f"rows must be (n, {self.rows.fft_size}), got {rows.shape}")
-        self._pending.append(rows)
+        self._pending.append(self.rows.checked(rows))
+        self._flushed = False
         found = []
-        while sum(map(len, self._pending)) >= self._block:
+        while sum(map(len, self._pending)) >= self.block:
             waiting = np.concatenate(self._pending)
-            self._pending = [waiting[self._block:]]
-            found += self._take(waiting[:self._block])
+            self._pending = [waiting[self.block:]]
+            found += self._take(waiting[:self.block])
         return found
 
     def flush(self) -> list[Box]:
@@ -203,8 +209,18 @@ class Detector:
         rest = np.concatenate([np.empty((0, self.rows.fft_size), np.float32), *self._pending])
         self._pending = []
         found = self._take(rest, last=True)
-        self._tracks = []
+        self._tracks, self._flushed = [], True
         return found
+
+    def has_more(self, box: Box) -> bool:
+        """May a box that is yet to come touch this one?"""
+        end, rows = box.sample_start + box.sample_count, self.rows
+        if rows.sample(self._decided) < end and not self._flushed:
+            return True
+        regions = [(region.start, *region.band()) for region in self._open.values()]
+        regions += [(region.t0, region.f0, region.f1) for region in self._waiting]
+        return any(rows.sample(t0) < end and rows.frequency(f0) < box.freq_upper
+                   and rows.frequency(f1) > box.freq_lower for t0, f0, f1 in regions)
 
     # -- a block ----------------------------------------------------------------------------------------
     def _take(self, rows: np.ndarray, last: bool = False) -> list[Box]:
@@ -298,15 +314,17 @@ class Detector:
         if not region.high:
             return
         mask, t0, f0 = region.mask()
-        power = self._rows_of_power(t0, t0 + len(mask))
         kept_from = max(t0, self._power_start)
-        for box in cut(mask[kept_from - t0:], 0, f0, self._cuts):
+        begin = max(kept_from - _LAG, self._power_start)
+        power = self._rows_of_power(begin, t0 + len(mask) + _LAG)
+        for box in cut(mask[kept_from - t0:], kept_from - begin, f0, self._cuts):
             box, contrast = measured(box, power, 10 * np.log10(self._low))
             if contrast < self.settings.min_level_db or box.level < self.settings.min_level_db:
                 continue
             if box.rows < self._least[0] or box.bins < self._least[1]:
                 continue
-            self._waiting.append(Region(box.t0 + kept_from, box.t1 + kept_from, box.f0, box.f1, box.level))
+            box = occupied(box, power)
+            self._waiting.append(replace(box, t0=box.t0 + begin, t1=box.t1 + begin))
 
     def _emit(self, last: bool) -> list[Box]:
         """Boxes that nothing can be joined to any more."""
@@ -357,7 +375,7 @@ class Detector:
 
     def _forget(self) -> None:
         """Drop the whitened rows that nobody asks for any more."""
-        needed = min([self._decided - _LAG, *(region.start for region in self._open.values())])
+        needed = min([self._decided - _LAG, *(region.start - _LAG for region in self._open.values())])
         while self._power and self._power_start + len(self._power[0]) <= needed:
             self._power_start += len(self._power.popleft())
         horizon = self._decided - 2 * self._longest
