@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy import fft
@@ -43,7 +44,9 @@ _MARGIN = 4.0  # on either side of a box, over its bandwidth; at least, in sampl
 _LEAST_MARGIN = 8
 _NARROWEST = 2.0**-20  # of the sample rate: a narrower box counts as so wide
 _CACHE_BYTES = 1 << 28
+_STORED_BLOCKS = 1024  # of which spectra are kept where samples are stored elsewhere
 _AT_ONCE = 64  # blocks
+_TURN = 4096  # samples
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,19 @@ class CutOut:
     missing: int
 
 
+class Samples(Protocol):
+    """What a Cutter cuts from: samples ``oldest`` to ``position`` of a stream."""
+
+    @property
+    def oldest(self) -> int: ...
+
+    @property
+    def position(self) -> int: ...
+
+    def read_into(self, start: int, out: np.ndarray) -> None:
+        """Fill ``out`` (complex64) with the samples from ``start`` on, which all exist."""
+
+
 class Ring:
     """The last ``size`` samples of a stream."""
 
@@ -81,25 +97,19 @@ class Ring:
         return max(0, self.position - len(self._kept))
 
     def feed(self, samples: np.ndarray) -> None:
-        size = len(self._kept)
-        self.position += max(0, len(samples) - size)
-        samples = samples[-size:]
-        at = self.position % size
-        head = min(len(samples), size - at)
+        self.position += len(samples)
+        samples = samples[-len(self._kept):]
+        at = (self.position - len(samples)) % len(self._kept)
+        head = min(len(samples), len(self._kept) - at)
         self._kept[at:at + head] = samples[:head]
         self._kept[:len(samples) - head] = samples[head:]
-        self.position += len(samples)
 
-    def read(self, start: int, out: np.ndarray) -> None:
-        """Fill ``out`` from sample ``start`` on; what is not there is zero."""
-        low, high = max(start, self.oldest), min(start + len(out), self.position)
-        out[:max(low - start, 0)] = 0
-        out[max(high - start, 0):] = 0
-        while low < high:
-            at = low % len(self._kept)
-            count = min(high - low, len(self._kept) - at)
-            out[low - start:low - start + count] = self._kept[at:at + count]
-            low += count
+    def read_into(self, start: int, out: np.ndarray) -> None:
+        """Fill ``out`` (complex64) with the samples from ``start`` on, which must all be kept."""
+        at = start % len(self._kept)
+        head = min(len(out), len(self._kept) - at)
+        out[:head] = self._kept[at:at + head]
+        out[head:] = self._kept[:len(out) - head]
 
 
 class _Spectra:
@@ -108,7 +118,7 @@ class _Spectra:
     Block i begins at sample i · _KEPT - _GUARD.
     """
 
-    def __init__(self, samples: Ring, count: int):
+    def __init__(self, samples: Samples, count: int):
         self._samples = samples
         self._kept = np.empty((count, BLOCK), np.complex64)
         self._slots: OrderedDict[int, int] = OrderedDict()  # of each block, the one longest unused first
@@ -139,10 +149,25 @@ class _Spectra:
         return slot
 
     def _transform(self, blocks) -> np.ndarray:
-        samples = np.empty((len(blocks), BLOCK), np.complex64)
-        for row, block in zip(samples, blocks, strict=True):
-            self._samples.read(block * _KEPT - _GUARD, row)
-        return fft.fft(samples, axis=1, overwrite_x=True)
+        samples = self._read(blocks)
+        spectra = fft.fft(samples, axis=1)
+        wrong = ~np.isfinite(spectra[:, 0])  # the sum of all samples
+        if wrong.any():
+            heard = np.where(np.isfinite(samples[wrong]), samples[wrong], 0)
+            spectra[wrong] = fft.fft(heard, axis=1)
+        return spectra
+
+    def _read(self, blocks) -> np.ndarray:
+        """Samples of some blocks, complex64 (n, BLOCK); what does not exist is zero."""
+        first, count = blocks[0], blocks[-1] - blocks[0] + 1
+        if count > len(blocks):
+            return np.concatenate([self._read([block]) for block in blocks])
+        start = first * _KEPT - _GUARD
+        samples = np.zeros(count * _KEPT + 2 * _GUARD, np.complex64)
+        low = max(start, self._samples.oldest)
+        high = max(low, min(start + len(samples), self._samples.position))
+        self._samples.read_into(low, samples[low - start:high - start])
+        return np.lib.stride_tricks.sliding_window_view(samples, BLOCK)[::_KEPT]
 
 
 class Cutter:
@@ -150,19 +175,23 @@ class Cutter:
 
     sample_rate   of the stream, samples/s
     oversampling  least rate of a cut-out over the bandwidth of its box, 1.25 to 16
-    history       samples of the stream to keep: 8 bytes each, and 11 for their spectra (256 MiB at most)
+    history       samples of the stream to keep: 8 bytes each, and 11 for their spectra (256 MiB at most); or
+                  where they are kept already: then nothing is fed
 
     Raises ValueError.
     """
 
-    def __init__(self, sample_rate: float, oversampling: float = 2.0, history: int = 1 << 24):
+    def __init__(self, sample_rate: float, oversampling: float = 2.0, history: int | Samples = 1 << 24):
         if not is_number(sample_rate) or sample_rate <= 0:
             raise ValueError(f"sample_rate must be above 0 samples/s, got {sample_rate!r}")
         if not is_number(oversampling, 1.25, 16):
             raise ValueError(f"oversampling must lie in 1.25..16, got {oversampling!r}")
         self.sample_rate, self.oversampling = float(sample_rate), float(oversampling)
-        self._samples = Ring(whole("history", history, BLOCK))
-        slots = min(-(-history // _KEPT) + 2, _CACHE_BYTES // (8 * BLOCK))
+        slots = _STORED_BLOCKS
+        if is_number(history):
+            slots = min(-(-whole("history", history, BLOCK) // _KEPT) + 2, _CACHE_BYTES // (8 * BLOCK))
+            history = Ring(history)
+        self._samples = history
         self._spectra = _Spectra(self._samples, max(slots, _AT_ONCE))
         # fewer bins make no filter that fades over _FADE of them
         self.least_bins = 2 ** math.ceil(math.log2(2 * _FADE / (_STOPPED - _PASSED / self.oversampling)))
@@ -210,15 +239,16 @@ class Cutter:
         gains = gains * _within_band(centre + k) * np.exp(2j * np.pi * k * (rest / up / BLOCK))
         gains = (gains * (bins / BLOCK)).astype(np.complex64)
         place = (centre + k) % BLOCK
-        parts, blocks = [], range(first, first - (-(skip + count) // kept))
+        blocks = range(first, first - (-(skip + count) // kept))
+        out = np.empty((len(blocks), kept), np.complex64)
         for at in range(0, len(blocks), _AT_ONCE):
             some = blocks[at:at + _AT_ONCE]
             # The shift by whole bins counts from sample 0; a block begins at (6 block - 1) / 8 of its length.
             eighths = np.array([centre * (6 * block - 1) % 8 for block in some])
             spectra = self._spectra.bins(some, place) * gains
             spectra *= np.exp(-2j * np.pi / 8 * eighths).astype(np.complex64)[:, None]
-            parts.append(fft.ifft(spectra, axis=1, overwrite_x=True)[:, guard:guard + kept].ravel())
-        return np.concatenate(parts)[skip:skip + count]
+            out[at:at + _AT_ONCE] = fft.ifft(spectra, axis=1, overwrite_x=True)[:, guard:guard + kept]
+        return out.ravel()[skip:skip + count]
 
 
 class _Cut:
@@ -270,11 +300,11 @@ class _Cut:
 
     def make(self) -> CutOut:
         samples, turn, slope = self._twice() if self._narrow else self._once()
-        samples = samples * np.exp(-2j * np.pi * (turn % 1 + slope * np.arange(len(samples))))
+        _turn(samples, turn, slope)
         for part in (samples[:self._lead], samples[self._body:][::-1]):
             part *= 0.5 - 0.5 * np.cos(np.pi * (np.arange(len(part)) + 0.5) / max(len(part), 1))
         rate = self._cutter.sample_rate * self._up / self._down
-        return CutOut(self._box, samples.astype(np.complex64), rate, self._start, self._lead, self._missing)
+        return CutOut(self._box, samples, rate, self._start, self._lead, self._missing)
 
     def _once(self) -> tuple[np.ndarray, float, float]:
         """Samples; cycles that are to be taken off the first one; and those a sample from there on."""
@@ -305,6 +335,14 @@ class _Cut:
         ``stop`` cycles a sample from it; bins, of which ``per_cycle`` make a cycle a sample."""
         fade = (stop - self._pass) * per_cycle
         return _edges(_indices(bins) - middle, self._pass * per_cycle, fade)
+
+
+def _turn(samples: np.ndarray, first: float, following: float) -> None:
+    """Take ``first`` cycles off the phase of the first sample, ``following`` more off each that follows."""
+    fine = np.exp(-2j * np.pi * following * np.arange(min(len(samples), _TURN))).astype(np.complex64)
+    for at in range(0, len(samples), _TURN):
+        part = samples[at:at + _TURN]
+        part *= fine[:len(part)] * np.complex64(np.exp(-2j * np.pi * ((first + at * following) % 1)))
 
 
 def _ratio(share: float) -> tuple[int, int]:
