@@ -2,10 +2,13 @@
 # Copyright 2026 gr-radiofm authors
 """Signals cut out of a stream: in the right place to the sample and the hertz, and nothing else with them."""
 
+import threading
+
 import numpy as np
 import pytest
-from radiofm_ml.detect.cutter import BLOCK, CutOut, Cutter
+from radiofm_ml.detect.cutter import CutOut, Cutter
 from radiofm_ml.detect.settings import Settings
+from radiofm_ml.detect.spectra import BLOCK
 from radiofm_ml.detect.stream import Box
 from radiofm_ml.pipeline import cut_signals, detect_parts
 from radiofm_ml.sigmf.recording import open_recording
@@ -252,6 +255,34 @@ def test_what_is_not_finite_is_silence():
     silent = np.where(np.isfinite(samples), samples, 0)
     wanted = box(100_000, 100_000, 1e6, 2e6)
     np.testing.assert_array_equal(fed(samples).cut(wanted).samples, fed(silent).cut(wanted).samples)
+
+
+def test_one_thread_feeds_while_another_cuts():
+    """However they meet: what is cut out is right, or said to be missing."""
+    samples = np.exp(2j * np.pi * 0.1 * np.arange(4_000_000)).astype(np.complex64)
+    cutter, cuts = Cutter(RATE, history=150_000), []
+    cutter.feed(samples[:150_000])
+
+    def feed():
+        for piece in np.array_split(samples[150_000:], 400):
+            cutter.feed(piece)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    tries = 0
+    fed_all = False
+    while not fed_all:
+        fed_all = not feeder.is_alive()
+        tries += 1
+        cuts.append(cutter.cut(box(max(0, cutter.position - 148_000), 100_000, 0.8e6, 1.2e6)))
+    feeder.join()
+    found = [cut for cut in cuts if cut is not None]
+    assert cutter.lost == tries - len(found)
+    for cut in found:
+        inside = within(cut) & (positions(cut) > cut.start + 500)
+        np.testing.assert_allclose(cut.samples[inside], 1, atol=2e-3)
+        assert cut.start == cut.box.sample_start + cut.missing or not cut.missing
+    assert found
 
 
 def test_arguments():

@@ -22,6 +22,7 @@ from radiofm_ml import embeddings
 from radiofm_ml.detect.cutter import CutOut, Cutter
 from radiofm_ml.detect.rows import row_format, rows_of
 from radiofm_ml.detect.settings import Settings
+from radiofm_ml.detect.spectra import clip
 from radiofm_ml.detect.stream import Box, Detector
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings, band_edges
 from radiofm_ml.engines import Engine
@@ -268,7 +269,11 @@ class _Stored:
     oldest = 0
 
     def __init__(self, recording: Recording):
-        self.position, self.read_into = recording.n_samples, recording.read_into
+        self._recording, self.position = recording, recording.n_samples
+
+    def read(self, start: int, out: np.ndarray) -> None:
+        inside = clip(start, out, self.oldest, self.position)
+        self._recording.read_into(inside.start, out[inside.start - start:inside.stop - start])
 
 
 def _pieces(recording: Recording, progress: Progress | None) -> Iterator[np.ndarray]:

@@ -21,20 +21,16 @@ so the parts of a long signal go on in phase where they have one band.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from scipy import fft
 from scipy.special import erf
 
 from radiofm_ml.arguments import is_number, whole
+from radiofm_ml.detect.spectra import BLOCK, GUARD, KEPT, Ring, Samples, Spectra
 from radiofm_ml.detect.stream import Box
 
-BLOCK = 8192  # samples of a forward transform …
-_GUARD = BLOCK // 8  # … of which so many on either side are left out: a filter may last as long
-_KEPT = BLOCK - 2 * _GUARD
 _PASSED = 1.1  # of a box's band is passed unchanged …
 _STOPPED = 0.98  # … and what lies outside so much of a cut-out's is not
 _STEEP = 2.75  # erf: 80 dB
@@ -47,6 +43,7 @@ _CACHE_BYTES = 1 << 28
 _STORED_BLOCKS = 1024  # of which spectra are kept where samples are stored elsewhere
 _AT_ONCE = 64  # blocks
 _TURN = 4096  # samples
+_TRIES = 4  # where samples get lost while they are cut
 
 
 @dataclass(frozen=True)
@@ -71,107 +68,9 @@ class CutOut:
     missing: int
 
 
-class Samples(Protocol):
-    """What a Cutter cuts from: samples ``oldest`` to ``position`` of a stream."""
-
-    @property
-    def oldest(self) -> int: ...
-
-    @property
-    def position(self) -> int: ...
-
-    def read_into(self, start: int, out: np.ndarray) -> None:
-        """Fill ``out`` (complex64) with the samples from ``start`` on, which all exist."""
-
-
-class Ring:
-    """The last ``size`` samples of a stream."""
-
-    def __init__(self, size: int):
-        self._kept = np.zeros(size, np.complex64)
-        self.position = 0  # samples that came
-
-    @property
-    def oldest(self) -> int:
-        """The first sample that is kept."""
-        return max(0, self.position - len(self._kept))
-
-    def feed(self, samples: np.ndarray) -> None:
-        self.position += len(samples)
-        samples = samples[-len(self._kept):]
-        at = (self.position - len(samples)) % len(self._kept)
-        head = min(len(samples), len(self._kept) - at)
-        self._kept[at:at + head] = samples[:head]
-        self._kept[:len(samples) - head] = samples[head:]
-
-    def read_into(self, start: int, out: np.ndarray) -> None:
-        """Fill ``out`` (complex64) with the samples from ``start`` on, which must all be kept."""
-        at = start % len(self._kept)
-        head = min(len(out), len(self._kept) - at)
-        out[:head] = self._kept[at:at + head]
-        out[head:] = self._kept[:len(out) - head]
-
-
-class _Spectra:
-    """Transforms of the blocks of a stream, complex64; those asked for last are kept.
-
-    Block i begins at sample i · _KEPT - _GUARD.
-    """
-
-    def __init__(self, samples: Samples, count: int):
-        self._samples = samples
-        self._kept = np.empty((count, BLOCK), np.complex64)
-        self._slots: OrderedDict[int, int] = OrderedDict()  # of each block, the one longest unused first
-
-    def bins(self, blocks: range, bins: np.ndarray) -> np.ndarray:
-        """Of some blocks, complex64 (n, bins)."""
-        for block in blocks:
-            if block in self._slots:
-                self._slots.move_to_end(block)
-        missing = [block for block in blocks if block not in self._slots]
-        if not all(map(self._whole, missing)):
-            return self._transform(blocks)[:, bins]  # not to be kept: more of it may come
-        if missing:
-            fresh = self._transform(missing)
-            self._kept[[self._slot(block) for block in missing]] = fresh
-        slots = np.array([self._slots[block] for block in blocks])
-        return self._kept[slots[:, None], bins]
-
-    def _whole(self, block: int) -> bool:
-        start = block * _KEPT - _GUARD
-        return max(start, 0) >= self._samples.oldest and start + BLOCK <= self._samples.position
-
-    def _slot(self, block: int) -> int:
-        """A place for a block, that of the one longest unused if need be."""
-        full = len(self._slots) == len(self._kept)
-        slot = self._slots.popitem(last=False)[1] if full else len(self._slots)
-        self._slots[block] = slot
-        return slot
-
-    def _transform(self, blocks) -> np.ndarray:
-        samples = self._read(blocks)
-        spectra = fft.fft(samples, axis=1)
-        wrong = ~np.isfinite(spectra[:, 0])  # the sum of all samples
-        if wrong.any():
-            heard = np.where(np.isfinite(samples[wrong]), samples[wrong], 0)
-            spectra[wrong] = fft.fft(heard, axis=1)
-        return spectra
-
-    def _read(self, blocks) -> np.ndarray:
-        """Samples of some blocks, complex64 (n, BLOCK); what does not exist is zero."""
-        first, count = blocks[0], blocks[-1] - blocks[0] + 1
-        if count > len(blocks):
-            return np.concatenate([self._read([block]) for block in blocks])
-        start = first * _KEPT - _GUARD
-        samples = np.zeros(count * _KEPT + 2 * _GUARD, np.complex64)
-        low = max(start, self._samples.oldest)
-        high = max(low, min(start + len(samples), self._samples.position))
-        self._samples.read_into(low, samples[low - start:high - start])
-        return np.lib.stride_tricks.sliding_window_view(samples, BLOCK)[::_KEPT]
-
-
 class Cutter:
-    """Keeps the newest samples of a stream and cuts signals out of them.
+    """Keeps the newest samples of a stream and cuts signals out of them. One thread may feed it while another
+    cuts.
 
     sample_rate   of the stream, samples/s
     oversampling  least rate of a cut-out over the bandwidth of its box, 1.25 to 16
@@ -189,10 +88,10 @@ class Cutter:
         self.sample_rate, self.oversampling = float(sample_rate), float(oversampling)
         slots = _STORED_BLOCKS
         if is_number(history):
-            slots = min(-(-whole("history", history, BLOCK) // _KEPT) + 2, _CACHE_BYTES // (8 * BLOCK))
+            slots = min(-(-whole("history", history, BLOCK) // KEPT) + 2, _CACHE_BYTES // (8 * BLOCK))
             history = Ring(history)
         self._samples = history
-        self._spectra = _Spectra(self._samples, max(slots, _AT_ONCE))
+        self._spectra = Spectra(self._samples, max(slots, _AT_ONCE))
         # fewer bins make no filter that fades over _FADE of them
         self.least_bins = 2 ** math.ceil(math.log2(2 * _FADE / (_STOPPED - _PASSED / self.oversampling)))
         self.lost = 0  # boxes of which nothing was left
@@ -211,21 +110,30 @@ class Cutter:
         """Take the samples that follow, complex64 (n,)."""
         self._samples.feed(np.asarray(samples, np.complex64))
 
+    def needs(self, box: Box) -> int:
+        """How many samples must have come for all that the box's cut-out depends on, its margins and filters
+        included. Raises ValueError for a box that is none."""
+        return _Cut(self, box).needs
+
     def complete(self, box: Box) -> bool:
-        """Has all come that the box's cut-out depends on, its margins and filters included?"""
-        return self.position >= _Cut(self, box).needs
+        """Have they come?"""
+        return self.position >= self.needs(box)
 
     def cut(self, box: Box) -> CutOut | None:
         """The signal in a box, as far as its samples have come and are kept; None where none of them are
         kept, which ``lost`` counts. Raises ValueError for a box that is none, or that begins later than what
         has come."""
-        cut = _Cut(self, box)
-        if box.sample_start >= self.position:
-            raise ValueError(f"the box begins at sample {box.sample_start}, {self.position} have come")
-        if box.sample_start + box.sample_count <= self.oldest:
-            self.lost += 1
-            return None
-        return cut.make()
+        for _ in range(_TRIES):
+            cut = _Cut(self, box)
+            if box.sample_start >= self.position:
+                raise ValueError(f"the box begins at sample {box.sample_start}, {self.position} have come")
+            if box.sample_start + box.sample_count <= self.oldest:
+                break
+            made = cut.make()
+            if self.oldest <= made.start:  # else another thread has fed so much meanwhile
+                return made
+        self.lost += 1
+        return None
 
     def bank(self, centre: int, gains: np.ndarray, start: int, count: int) -> np.ndarray:
         """complex64 (count,): the bins around bin ``centre``, as many as there are gains (in the order of an
@@ -233,8 +141,8 @@ class Cutter:
         bins = len(gains)
         up, down = bins // math.gcd(bins, BLOCK), BLOCK // math.gcd(bins, BLOCK)
         kept, guard = bins * 3 // 4, bins // 8
-        first = start // _KEPT
-        skip, rest = divmod((start - first * _KEPT) * up, down)
+        first = start // KEPT
+        skip, rest = divmod((start - first * KEPT) * up, down)
         k = _indices(bins)
         gains = gains * _within_band(centre + k) * np.exp(2j * np.pi * k * (rest / up / BLOCK))
         gains = (gains * (bins / BLOCK)).astype(np.complex64)
@@ -293,7 +201,7 @@ class _Cut:
         if self._narrow:
             self._around = math.ceil(_LASTS / (self._stop - self._pass) * self._bins / BLOCK)
         reach = stop + (self._around + 1) * (BLOCK // self._bins)
-        self.needs = (reach // _KEPT + 1) * _KEPT + _GUARD  # samples that must have come
+        self.needs = (reach // KEPT + 1) * KEPT + GUARD  # samples that must have come
 
     def _samples_until(self, position: int) -> int:
         return -((self._start - position) * self._up // self._down)
