@@ -2,11 +2,18 @@
 # Copyright 2026 gr-radiofm authors
 """Signals cut out of a stream: in the right place to the sample and the hertz, and nothing else with them."""
 
+import threading
+
 import numpy as np
 import pytest
-from radiofm_ml.detect.cutter import BLOCK, CutOut, Cutter
+from radiofm_ml.detect.cutter import CutOut, Cutter
+from radiofm_ml.detect.settings import Settings
+from radiofm_ml.detect.spectra import BLOCK
 from radiofm_ml.detect.stream import Box
+from radiofm_ml.pipeline import cut_signals, detect_parts
+from radiofm_ml.sigmf.recording import open_recording
 from scipy import signal
+from sigmf_files import write_recording
 
 RATE = 10e6
 COUNT = 409_600
@@ -242,6 +249,42 @@ def test_spectra_in_memory_are_bounded_and_right():
     assert len(cutter._spectra._slots) <= len(cutter._spectra._kept) == 64
 
 
+def test_what_is_not_finite_is_silence():
+    samples = noise(COUNT)
+    samples[150_000:150_003] = np.nan, np.inf, complex(1, -np.inf)
+    silent = np.where(np.isfinite(samples), samples, 0)
+    wanted = box(100_000, 100_000, 1e6, 2e6)
+    np.testing.assert_array_equal(fed(samples).cut(wanted).samples, fed(silent).cut(wanted).samples)
+
+
+def test_one_thread_feeds_while_another_cuts():
+    """However they meet: what is cut out is right, or said to be missing."""
+    samples = np.exp(2j * np.pi * 0.1 * np.arange(4_000_000)).astype(np.complex64)
+    cutter, cuts = Cutter(RATE, history=150_000), []
+    cutter.feed(samples[:150_000])
+
+    def feed():
+        for piece in np.array_split(samples[150_000:], 400):
+            cutter.feed(piece)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    tries = 0
+    fed_all = False
+    while not fed_all:
+        fed_all = not feeder.is_alive()
+        tries += 1
+        cuts.append(cutter.cut(box(max(0, cutter.position - 148_000), 100_000, 0.8e6, 1.2e6)))
+    feeder.join()
+    found = [cut for cut in cuts if cut is not None]
+    assert cutter.lost == tries - len(found)
+    for cut in found:
+        inside = within(cut) & (positions(cut) > cut.start + 500)
+        np.testing.assert_allclose(cut.samples[inside], 1, atol=2e-3)
+        assert cut.start == cut.box.sample_start + cut.missing or not cut.missing
+    assert found
+
+
 def test_arguments():
     for arguments, words in [((0,), "sample_rate"), ((1e6, 1.1), "oversampling"), ((1e6, 2, 100), "history")]:
         with pytest.raises(ValueError, match=words):
@@ -254,3 +297,54 @@ def test_arguments():
         cutter.cut(box(0, 100, 5e6, 6e6))
     with pytest.raises(ValueError, match="begins at sample"):
         cutter.cut(box(BLOCK, 100, 0, 1e6))
+
+
+# -- recordings --------------------------------------------------------------------------------------------
+STRETCHES = ((1_000_000, 1_200_000, 150e3), (300_000, 2_800_000, -250e3))
+
+
+@pytest.fixture(scope="module")
+def scene() -> np.ndarray:
+    """A burst at +150 kHz and a long signal at -250 kHz, 1 MS/s: BPSK of 20 kBd."""
+    samples = 0.02 * noise(3_000_000)
+    for start, stop, frequency in STRETCHES:
+        turn = np.exp(2j * np.pi * frequency / 1e6 * np.arange(start, stop))
+        samples[start:stop] += bpsk(start, stop) * turn
+    return samples
+
+
+def bpsk(start: int, stop: int) -> np.ndarray:
+    bits = np.random.default_rng(start).choice([-1, 1], (stop - start) // 50 + 1)
+    return 0.03 * np.repeat(bits, 50)[:stop - start]
+
+
+def test_the_signals_of_a_recording(scene, tmp_path):
+    settings = Settings(longest=0.5)
+    with open_recording(write_recording(tmp_path / "x", scene, sample_rate=1e6)) as recording:
+        cuts = list(cut_signals(recording, settings))
+        boxes = list(detect_parts(recording, settings))
+        assert [cut.box for cut in cuts] == boxes and len(boxes) >= 3, "the long one is in parts"
+    ring = fed(scene, rate=1e6)
+    for cut in cuts:
+        np.testing.assert_allclose(cut.samples, ring.cut(cut.box).samples, atol=1e-6)
+        start, stop, frequency = min(STRETCHES, key=lambda s: abs(s[2] - cut.box.freq_lower))
+        middle = (cut.box.freq_lower + cut.box.freq_upper) / 2
+        at = positions(cut, 1e6)
+        inside = (at > start + 100) & (at < stop - 100)
+        bits = cut.samples[inside] * np.exp(2j * np.pi * (middle - frequency) * at[inside] / 1e6)
+        wanted = bpsk(start, stop)[np.floor(at[inside]).astype(int) - start]
+        assert np.corrcoef(bits.real, wanted)[0, 1] > 0.9, "every bit in its place, in phase"
+
+
+def test_of_real_samples_only_the_upper_half(scene, tmp_path):
+    path = write_recording(tmp_path / "real", scene.real.copy(), sample_rate=1e6, datatype="rf32_le")
+    with open_recording(path) as recording:
+        cuts = list(cut_signals(recording, Settings()))
+    assert {round(cut.box.freq_lower / 100e3) for cut in cuts} == {1, 2}
+    assert all(cut.box.freq_lower >= 0 for cut in cuts)
+
+
+def test_a_recording_without_a_rate(tmp_path):
+    with open_recording(write_recording(tmp_path / "x", noise(1000))) as recording:
+        with pytest.raises(ValueError, match="states no sample rate"):
+            next(cut_signals(recording, Settings()))

@@ -6,9 +6,10 @@ import numpy as np
 
 from .common import backlog, messages
 from .common.arguments import is_whole, whole
+from .common.lingering import PATIENCE
 from .common.origin import origins, read_tags
 from .common.prototype_block import PrototypeBlock, PrototypeSettings
-from .common.stream_embedder import PATIENCE, EmbedderSettings, Piece, StreamEmbedder, open_encoder
+from .common.stream_embedder import EmbedderSettings, Piece, StreamEmbedder, open_encoder
 
 _NAME = "ProtoBeam Classifier"
 

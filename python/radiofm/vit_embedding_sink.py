@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from .common import backlog, messages
+from .common.lingering import PATIENCE
 from .common.messages import TILE_LAYER, TileInfo
 from .common.optional import optional
 from .common.origin import origins, read_tags
-from .common.stream_embedder import PATIENCE, EmbedderSettings, Piece, StreamEmbedder, open_encoder
+from .common.stream_embedder import EmbedderSettings, Piece, StreamEmbedder, open_encoder
 
 _NAME = "ViT Embedding Sink"
 

@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from radiofm_ml import embeddings
+from radiofm_ml.detect.cutter import CutOut, Cutter
 from radiofm_ml.detect.rows import row_format, rows_of
 from radiofm_ml.detect.settings import Settings
+from radiofm_ml.detect.spectra import clip
 from radiofm_ml.detect.stream import Box, Detector
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings, band_edges
 from radiofm_ml.engines import Engine
@@ -222,15 +224,56 @@ def detect_signals(recording: Recording, settings: Settings, fft_size: int = 102
                    progress: Progress | None = None) -> Iterator[Box]:
     """The signals of a recording, each whole (the parts of a long one put together), in the order of their
     ends. progress: samples done, and in all. Raises RecordingError, ValueError."""
+    going_on: dict[int, Box] = {}
+    for box in detect_parts(recording, settings, fft_size, averaging, progress):
+        before = going_on.pop(box.signal, None)
+        box = box if before is None else before.join(box)
+        if box.ended:
+            yield box
+        else:
+            going_on[box.signal] = box
+    yield from going_on.values()  # whose end was not told apart from what followed
+
+
+def detect_parts(recording: Recording, settings: Settings, fft_size: int = 1024, averaging: int = 8,
+                 progress: Progress | None = None) -> Iterator[Box]:
+    """The signals of a recording, long ones in parts, in the order of their ends and as far as the recording
+    goes. progress: samples done, and in all. Raises RecordingError, ValueError."""
+    form = row_format(_known_rate(recording), fft_size, averaging=averaging)
+    detector = Detector(form, settings)
+    for rows in rows_of(_pieces(recording, progress), form):
+        yield from _of_recording(detector.feed(rows), recording)
+    yield from _of_recording(detector.flush(), recording)
+
+
+def cut_signals(recording: Recording, settings: Settings, fft_size: int = 1024, averaging: int = 8,
+                progress: Progress | None = None, oversampling: float = 2.0) -> Iterator[CutOut]:
+    """The signals of a recording at baseband, as ``detect_parts`` finds them: long ones in parts. Samples are
+    read again where a signal is: memory depends on ``settings.longest`` alone. Raises RecordingError,
+    ValueError."""
+    cutter = Cutter(_known_rate(recording), oversampling, _Stored(recording))
+    for box in detect_parts(recording, settings, fft_size, averaging, progress):
+        yield cutter.cut(box)
+
+
+def _known_rate(recording: Recording) -> float:
     if recording.sample_rate is None:
         raise ValueError(f"{recording.path}: states no sample rate, which detection needs; "
                          "add core:sample_rate")
-    form = row_format(recording.sample_rate, fft_size, averaging=averaging)
-    detector, parts = Detector(form, settings), {}
-    for rows in rows_of(_pieces(recording, progress), form):
-        yield from _whole(detector.feed(rows), parts)
-    yield from _whole(detector.flush(), parts)
-    yield from parts.values()  # whose end was not told apart from what followed
+    return recording.sample_rate
+
+
+class _Stored:
+    """A recording as what a Cutter cuts from: all of it is there."""
+
+    oldest = 0
+
+    def __init__(self, recording: Recording):
+        self._recording, self.position = recording, recording.n_samples
+
+    def read(self, start: int, out: np.ndarray) -> None:
+        inside = clip(start, out, self.oldest, self.position)
+        self._recording.read_into(inside.start, out[inside.start - start:inside.stop - start])
 
 
 def _pieces(recording: Recording, progress: Progress | None) -> Iterator[np.ndarray]:
@@ -241,15 +284,15 @@ def _pieces(recording: Recording, progress: Progress | None) -> Iterator[np.ndar
             progress(min(at + _PIECE, total), total)
 
 
-def _whole(boxes: list[Box], parts: dict[int, Box]) -> Iterator[Box]:
-    """Signals that have ended. parts: by number, those that go on."""
+def _of_recording(boxes: list[Box], recording: Recording) -> Iterator[Box]:
+    """Boxes as far as the recording goes; of real samples, whose lower half of the band mirrors the upper
+    one, only the upper."""
+    mirrored = not recording.sample_type.is_complex
     for box in boxes:
-        before = parts.pop(box.signal, None)
-        box = box if before is None else before.join(box)
-        if box.ended:
-            yield box
-        else:
-            parts[box.signal] = box
+        count = min(box.sample_count, recording.n_samples - box.sample_start)
+        lower = max(box.freq_lower, 0.0) if mirrored else box.freq_lower
+        if count > 0 and box.freq_upper > lower:
+            yield replace(box, sample_count=count, freq_lower=lower)
 
 
 def detect_jobs(jobs: list[Job], settings: Settings, fft_size: int = 1024, averaging: int = 8,
@@ -260,16 +303,12 @@ def detect_jobs(jobs: list[Job], settings: Settings, fft_size: int = 1024, avera
     """
 
     def work(recording: Recording, output: Path) -> int:
-        count, mirrored = 0, not recording.sample_type.is_complex
+        count = 0
         with AnnotationWriter(output, recording, merge=False, generator=DETECTOR, **writer) as annotations:
             for box in detect_signals(recording, settings, fft_size, averaging, progress):
-                stop = min(box.sample_start + box.sample_count, recording.n_samples)
-                if stop <= box.sample_start or (mirrored and box.freq_upper <= 0):
-                    continue  # the lower half of real samples mirrors the upper one
-                centre = recording.capture_at(stop - 1).frequency or 0.0
-                lower = max(box.freq_lower, 0.0) if mirrored else box.freq_lower
-                annotations.add(box.sample_start, stop - box.sample_start, "signal",
-                                freq_lower=centre + lower, freq_upper=centre + box.freq_upper,
+                centre = recording.capture_at(box.sample_start + box.sample_count - 1).frequency or 0.0
+                annotations.add(box.sample_start, box.sample_count, "signal",
+                                freq_lower=centre + box.freq_lower, freq_upper=centre + box.freq_upper,
                                 task="detection", comment=f"SNR {box.snr_db:.1f} dB")
                 count += 1
         return count

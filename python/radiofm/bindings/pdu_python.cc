@@ -10,6 +10,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <complex>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@ namespace py = pybind11;
 namespace {
 
 using floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using samples = py::array_t<std::complex<float>, py::array::c_style | py::array::forcecast>;
 
 pmt::pmt_t with(const pmt::pmt_t& dict, const char* key, const pmt::pmt_t& value)
 {
@@ -58,6 +60,13 @@ pmt::pmt_t f32vector(const floats& values)
     return pmt::init_f32vector(values.size(), values.data());
 }
 
+pmt::pmt_t c32vector(const samples& values)
+{
+    if (values.ndim() != 1)
+        throw py::value_error("a c32vector needs an array of one dimension");
+    return pmt::init_c32vector(values.size(), values.data());
+}
+
 pmt::pmt_t decision(pmt::pmt_t dict,
                     const std::string& label,
                     double confidence,
@@ -77,6 +86,13 @@ floats f32values(const pmt::pmt_t& vector)
     return floats(size, values); // a copy
 }
 
+samples c32values(const pmt::pmt_t& vector)
+{
+    size_t size = 0;
+    const std::complex<float>* values = pmt::c32vector_elements(vector, size);
+    return samples(size, values); // a copy
+}
+
 } // namespace
 
 void bind_pdu(py::module& parent)
@@ -88,4 +104,6 @@ void bind_pdu(py::module& parent)
     m.def("f32vector", &f32vector);
     m.def("decision", &decision);
     m.def("f32values", &f32values);
+    m.def("c32vector", &c32vector);
+    m.def("c32values", &c32values);
 }

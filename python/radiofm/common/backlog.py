@@ -152,6 +152,12 @@ def _sends_to(sender, reader, names: set[str] | None = None) -> bool:
                for who, port in _subscribers(sender, pmt.vector_ref(ports, i)))
 
 
+def awaits(reader, port) -> bool:
+    """Does anything wait at this port of a block, or may more come from a sender that has not ended?"""
+    return bool(reader.to_basic_block().nmsgs(port)) or any(
+        _sends_to(sender, reader, {str(port)}) for sender in _sending.all())
+
+
 def is_read(sender, port) -> bool:
     """Is anything connected to this port?"""
     return bool(_subscribers(sender, port))

@@ -8,16 +8,34 @@ reason instead of throwing.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import pmt
 
 from ..radiofm_python import _pdu, _tags
+from .reading import (
+    MessageError,
+    boolean,
+    frequency,
+    get,
+    is_dict,  # noqa: F401
+    keys,  # noqa: F401
+    number,
+    open_dict,  # noqa: F401
+    open_pdu,
+    rate,
+    real,
+    samples,
+    text,
+    time_from_pmt,
+    vector,  # noqa: F401
+    whole,
+)
 
 EMBEDDINGS, PREDICTIONS = pmt.mp("embeddings"), pmt.mp("predictions")
-TOKENS = pmt.mp("tokens")
+TOKENS, SIGNALS = pmt.mp("tokens"), pmt.mp("signals")
 PROTOTYPES, PROTOTYPES_OUT, STATUS = pmt.mp("prototypes"), pmt.mp("prototypes_out"), pmt.mp("status")
 
 RX_TIME, RX_FREQ, RX_RATE = pmt.intern("rx_time"), pmt.intern("rx_freq"), pmt.intern("rx_rate")
@@ -27,13 +45,29 @@ SHIFT = pmt.intern("recording_shift")  # stream tag: index in the recording, les
 TILE_LAYER = -1  # in a tokens PDU: the tile itself, before the encoder
 
 
-class MessageError(ValueError):
-    """A message that does not keep its contract; the text says how."""
+@dataclass(frozen=True)
+class Signal:
+    """What is known about a signal, or a part of a long one, besides where it lies; what is None was not
+    known and is left out of the PDU.
+
+    ended: this is its last part; rate: samples/s of its cut-out; lead: samples of the cut-out before the
+    first of the signal; missing: samples of the stream, at the signal's beginning, that could not be cut out
+    """
+
+    signal: int
+    part: int = 0
+    ended: bool = True
+    snr: float | None = None  # dB
+    bandwidth: float | None = None  # Hz
+    duration: float | None = None  # s
+    rate: float | None = None
+    lead: int | None = None
+    missing: int | None = None
 
 
 @dataclass
 class TileInfo:
-    """Where a tile came from; what is None was not known and is left out of the PDU."""
+    """Where a tile or a signal came from; what is None was not known and is left out of the PDU."""
 
     sample_start: int = 0
     sample_count: int = 0
@@ -47,6 +81,7 @@ class TileInfo:
     freq_upper_edge: float | None = None
     run: int | None = None  # see runs.py
     recording_shift: int | None = None  # index in the recording that is played, less that in the stream
+    signal: Signal | None = None  # of a signal
 
 
 @dataclass
@@ -102,8 +137,13 @@ def _info_dict(info: TileInfo, constant=None):
     if constant is None:
         constant = _constant(info.sample_count, info.sample_rate, info.rx_freq, info.model, info.run,
                              info.recording_shift)
-    return _pdu.tile_dict(constant, info.sample_start, info.tile, info.dropped, info.freq_lower_edge,
+    meta = _pdu.tile_dict(constant, info.sample_start, info.tile, info.dropped, info.freq_lower_edge,
                           info.freq_upper_edge, info.rx_time)
+    if info.signal is not None:
+        for key, value in asdict(info.signal).items():
+            if value is not None:
+                meta = pmt.acons(pmt.intern(key), _scalar(value), meta)
+    return meta
 
 
 def embedding_pdu(info: TileInfo, embedding) -> pmt.pmt_base:
@@ -120,6 +160,14 @@ def tokens_pdu(info: TileInfo, layers: dict[int, np.ndarray]) -> pmt.pmt_base:
     return pmt.cons(meta, to_pmt_vector(np.concatenate([m.ravel() for m in layers.values()])))
 
 
+def signal_pdu(info: TileInfo, samples=()) -> pmt.pmt_base:
+    """(dict . c32vector): the samples of a cut-out, or none."""
+    meta = _info_dict(info)
+    for key in ("model", "tile", "dropped"):
+        meta = pmt.dict_delete(meta, pmt.intern(key))
+    return pmt.cons(meta, _pdu.c32vector(np.asarray(samples, np.complex64)))
+
+
 def prediction_pdu(prediction: Prediction) -> pmt.pmt_base:
     """(dict . f32vector): scores in the order of ``labels``, or a regression's value."""
     info = prediction.info
@@ -134,20 +182,6 @@ def prediction_pdu(prediction: Prediction) -> pmt.pmt_base:
 def time_to_pmt(seconds: int, fraction: float) -> pmt.pmt_base:
     """{uint64 seconds, double fraction}, as UHD writes rx_time."""
     return _pdu.time_tuple(int(seconds), float(fraction))
-
-
-def _read(reader, value):
-    """What a reader of lib/tags.h finds; MessageError with its reason otherwise."""
-    found, why = reader(value)
-    if found is None:
-        raise MessageError(why)
-    return found
-
-
-def time_from_pmt(value) -> tuple[int, float]:
-    """(seconds, fraction) of a time: a tuple, vector or pair of two numbers of any kind, or one number of
-    seconds; MessageError otherwise."""
-    return _read(_tags.read_time, value)
 
 
 def move_time(time: tuple[int, float], seconds: float) -> tuple[int, float] | None:
@@ -171,109 +205,6 @@ def time_of_item(time: tuple[int, float], sample: int, samples: int,
     return found, later
 
 
-def number(value, kind):
-    """int or float of a PMT number of any kind; a whole number may come as a real (5.0). MessageError
-    otherwise, also for what is not finite, and for whole numbers beyond 2^62."""
-    return _read(_tags.read_whole if kind is int else _tags.read_number, value)
-
-
-def whole(value) -> int:
-    """A whole number from 0 to 2^62; MessageError otherwise."""
-    result = number(value, int)
-    if result < 0:
-        raise MessageError(f"must not be negative, got {result}")
-    return result
-
-
-def rate(value) -> float:
-    """Samples/s, 1e-6 to 1e12; MessageError otherwise."""
-    return _read(_tags.read_rate, value)
-
-
-def frequency(value) -> float:
-    """Hz, -1e12 to 1e12; MessageError otherwise."""
-    return _read(_tags.read_frequency, value)
-
-
-def text(value) -> str:
-    """str of a PMT symbol in UTF-8; MessageError otherwise."""
-    return _read(_tags.read_text, value)
-
-
-def vector(value) -> np.ndarray:
-    """float32 array of a PMT f32 or f64 vector with finite values; MessageError otherwise."""
-    if pmt.is_f32vector(value):
-        values = _pdu.f32values(value)
-    elif pmt.is_f64vector(value):
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
-            values = np.asarray(pmt.f64vector_elements(value), np.float32)
-    else:
-        raise MessageError("must be an f32vector")
-    if not np.isfinite(values).all():
-        raise MessageError("holds NaN or infinite values")
-    return values
-
-
-def boolean(value) -> bool:
-    if pmt.is_bool(value):
-        return pmt.to_bool(value)
-    raise MessageError(f"must be true or false, got {_tags.describe(value)}")
-
-
-def is_dict(value) -> bool:
-    """True for a PMT dict. (pmt.is_dict is also true for any pair and for the empty list.)"""
-    if not pmt.is_dict(value):
-        return False
-    while pmt.is_pair(value):
-        if not pmt.is_pair(pmt.car(value)):
-            return False
-        value = pmt.cdr(value)
-    return pmt.is_null(value)
-
-
-def open_dict(message):
-    """The dict in a message: it itself, the metadata of a PDU, or that of a pair (key . value), as GNU
-    Radio's widgets send it. MessageError otherwise."""
-    if pmt.is_pair(message):
-        first = pmt.car(message)
-        if pmt.is_pair(first) and is_dict(first):
-            return first
-        if is_dict(message):
-            return message
-        if pmt.is_symbol(first):
-            return pmt.dict_add(pmt.make_dict(), first, pmt.cdr(message))
-    raise MessageError("must be a dict, or a pair (key . value)")
-
-
-def keys(meta) -> list[str]:
-    """The keys of a PMT dict; MessageError if one is no symbol in UTF-8."""
-    found = []
-    while pmt.is_pair(meta):
-        try:
-            found.append(text(pmt.car(pmt.car(meta))))
-        except MessageError as error:
-            raise MessageError(f"a key {error}") from None
-        meta = pmt.cdr(meta)
-    return found
-
-
-def get(meta, key: str, read, default=None, required: bool = False):
-    """``read`` (number, text, vector …) of ``meta[key]``; MessageError names the key."""
-    value = pmt.dict_ref(meta, pmt.intern(key), pmt.PMT_NIL)
-    if pmt.is_null(value):
-        if required:
-            raise MessageError(f"key '{key}' is missing")
-        return default
-    try:
-        return read(value)
-    except MessageError as error:
-        raise MessageError(f"key '{key}' {error}") from None
-
-
-def _float(value) -> float:
-    return number(value, float)
-
-
 def parse_info(meta) -> TileInfo:
     return TileInfo(
         sample_start=get(meta, "sample_start", whole, required=True),
@@ -288,29 +219,39 @@ def parse_info(meta) -> TileInfo:
         freq_upper_edge=get(meta, "freq_upper_edge", frequency),
         run=get(meta, "run", whole),
         recording_shift=get(meta, "recording_shift", lambda value: number(value, int)),
+        signal=_parse_signal(meta),
     )
 
 
-def _open_pdu(message, what: str):
-    if not pmt.is_pair(message) or not is_dict(pmt.car(message)):
-        raise MessageError(f"{what} must be a PDU (dict . f32vector)")
-    try:
-        return pmt.car(message), vector(pmt.cdr(message))
-    except MessageError as error:
-        raise MessageError(f"{what}: the payload {error}") from None
+def _parse_signal(meta) -> Signal | None:
+    """What a PDU says of a signal; None if it is of none."""
+    number = get(meta, "signal", whole)
+    return None if number is None else Signal(
+        number, get(meta, "part", whole, 0), get(meta, "ended", boolean, True), get(meta, "snr", real),
+        get(meta, "bandwidth", real), get(meta, "duration", real), get(meta, "rate", rate),
+        get(meta, "lead", whole), get(meta, "missing", whole))
 
 
 def parse_embedding(message, size: int | None = None) -> tuple[TileInfo, np.ndarray]:
     """TileInfo and float32 (D,) of an embedding PDU."""
-    meta, values = _open_pdu(message, "an embedding")
+    meta, values = open_pdu(message, "an embedding")
     if size is not None and len(values) != size:
         raise MessageError(f"an embedding must have {size} values, got {len(values)}")
     return parse_info(meta), values
 
 
+def parse_signal(message) -> tuple[TileInfo, np.ndarray]:
+    """TileInfo, whose ``signal`` is there, and complex64 (n,) of a signal PDU."""
+    meta, values = open_pdu(message, "a signal", samples, "c32vector")
+    info = parse_info(meta)
+    if info.signal is None:
+        raise MessageError("a signal: key 'signal' is missing")
+    return info, values
+
+
 def parse_tokens(message) -> tuple[TileInfo, dict[int, np.ndarray]]:
     """TileInfo and the matrices float32 (rows, columns) by layer of a tokens PDU."""
-    meta, values = _open_pdu(message, "a tokens PDU")
+    meta, values = open_pdu(message, "a tokens PDU")
     layers, rows, columns = (get(meta, key, _int_vector, required=True)
                              for key in ("layers", "rows", "columns"))
     if not len(layers) == len(rows) == len(columns) or len(set(layers)) != len(layers):
@@ -333,7 +274,7 @@ def _int_vector(value) -> list[int]:
 
 def parse_prediction(message) -> Prediction:
     """Prediction of a prediction PDU."""
-    meta, scores = _open_pdu(message, "a prediction")
+    meta, scores = open_pdu(message, "a prediction")
     labels = get(meta, "labels", _labels, ())
     if labels and len(labels) != len(scores):
         raise MessageError(
@@ -343,7 +284,7 @@ def parse_prediction(message) -> Prediction:
         parse_info(meta),
         get(meta, "task", text, ""),
         get(meta, "label", text, required=True),
-        get(meta, "confidence", _float, 0.0),
+        get(meta, "confidence", real, 0.0),
         get(meta, "unknown", boolean, False),
         labels,
         scores,

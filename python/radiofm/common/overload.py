@@ -3,6 +3,9 @@
 """Whether a stream may be held back: yes where it comes from files or is computed, no where it is live."""
 
 from ..radiofm_python import _flowgraph
+from .worker import OVERLOADS, BatchWorker
+
+AUTO = "auto"  # 'block' where the source can wait, 'drop' where it is live
 
 # Sources (the names that their blocks have) that make samples as they are asked for them. Of any other, also
 # of those that read a socket, a pipe or a device, nobody knows: to hold it back may lose samples unseen.
@@ -17,3 +20,16 @@ def may_wait(block) -> bool:
     before = _flowgraph.upstream(block.to_basic_block())
     sources = {name for name, is_source in before if is_source}
     return bool(sources) and sources <= PATIENT and not any(name.startswith(_CLOCK) for name, _ in before)
+
+
+def set_overload(overload: str, worker: BatchWorker, block=None) -> str:
+    """Let a worker block or drop as the user has set it: 'auto', 'drop' or 'block', which is returned. block:
+    that the worker is of, while the flowgraph runs; before, nobody knows where its stream comes from. Raises
+    ValueError."""
+    if overload not in (AUTO, *OVERLOADS):
+        raise ValueError(f"overload must be one of {', '.join((AUTO, *OVERLOADS))}, got {overload!r}")
+    if overload != AUTO:
+        worker.set_overload(overload)
+    elif block is not None:
+        worker.set_overload("block" if may_wait(block) else "drop")
+    return overload

@@ -12,15 +12,13 @@ from gnuradio import gr
 from ..radiofm_python import _flowgraph
 from . import backlog, messages, runs
 from .complaints import Complaints
-from .lifetime import Held
+from .lingering import Lingering
 from .messages import TileInfo
 from .optional import optional
 from .origin import Origin, rate_in_force, stated_rate
-from .overload import may_wait
+from .overload import set_overload
 from .worker import OVERLOADS, BatchWorker
 
-AUTO = "auto"  # overload: 'block' where the source can wait, 'drop' where it is live
-PATIENCE = 0.001, 0.05  # seconds that the block's thread waits for the worker before it looks for more items
 _BUFFER = 2 << 20  # bytes that fit into the buffer before us, about
 
 
@@ -52,7 +50,7 @@ class EmbedderSettings:
     max_queue: int
 
 
-class StreamEmbedder(Held, gr.basic_block):
+class StreamEmbedder(Lingering):
     """Base of a sink whose items are embedded on a thread of its own.
 
     A subclass gives ``_take(items)``, which queues new items as pieces and says how many items it took, and
@@ -81,20 +79,18 @@ class StreamEmbedder(Held, gr.basic_block):
         self._reset()
         self.message_port_register_out(messages.EMBEDDINGS)
         self.message_port_register_out(messages.STATUS)
-        self._buffered = max(8, _BUFFER // np.dtype(item).itemsize)
-        self.set_output_multiple(self._buffered)  # what the buffer before us is made for; see start
+        self._open_stream(max(8, _BUFFER // np.dtype(item).itemsize))
 
     def _reset(self) -> None:
         """For a new run: all counts from 0."""
-        self._origin, self._next = Origin(), 0  # of the newest piece that was queued; first item not taken
+        self._origin = Origin()  # of the newest piece that was queued
         self._posted, self._bad = 0, 0
-        self._patience = PATIENCE[0]
         self._complaints.forget()
         self._stopping = False
 
     # -- life -----------------------------------------------------------------------------------------
     def start(self):
-        self.set_output_multiple(1)  # else the last items would never come
+        self._begin_stream()
         self._reset()
         self._number = runs.begin()  # of this run
         self._running = True
@@ -110,7 +106,7 @@ class StreamEmbedder(Held, gr.basic_block):
         if not ended:  # but was stopped: what readers that have ended before this block would never read
             self._worker.take_back(backlog.take_back(self, self._ports))
             self._report_drops()
-        self.set_output_multiple(self._buffered)
+        self._end_stream()
         runs.end(self._number)
         backlog.end_sending(self)
         return True
@@ -123,31 +119,13 @@ class StreamEmbedder(Held, gr.basic_block):
             self._publish_status(text)
 
     # -- the block's thread ---------------------------------------------------------------------------
-    def forecast(self, noutput_items, ninputs):
-        return [1] * ninputs
-
-    def general_work(self, input_items, output_items):
-        """Queue the new items. The last one stays in the buffer until all are embedded and sent: while there
-        is something to read, the scheduler neither ends this block nor tells those behind that it did."""
-        items = input_items[0]
-        try:
-            held = self._next - self.nitems_read(0)
-            if len(items) > held:
-                # look again soon if the buffer fills fast, else seldom: each look costs the worker time
-                factor = 0.5 if len(items) - held > self._buffered // 4 else 2.0
-                self._patience = min(max(self._patience * factor, PATIENCE[0]), PATIENCE[1])
-                taken = self._take(items[held:])
-                self._next += taken
-                self.consume(0, min(held + taken, len(items) - 1))
-            elif self._flush() and self._worker.wait_idle(self._patience):
-                if _flowgraph.input_ended(self.to_basic_block(), len(items)):
-                    self._report_drops()  # now, while somebody still reads it
-                self.consume(0, len(items))
-        except Exception as error:  # an exception here would leave a flowgraph that never ends
-            self._failed(error)
-            self._next = self.nitems_read(0) + len(items)
-            self.consume(0, len(items))
-        return 0
+    def _rest(self, seconds: float, ended) -> bool:
+        """The last item stays in the buffer until all are embedded and sent."""
+        if not self._flush() or not self._worker.wait_idle(seconds):
+            return False
+        if ended():
+            self._report_drops()  # now, while somebody still reads it
+        return True
 
     def _take(self, items: np.ndarray) -> int:
         """Queue items, the first of them number ``_next``; how many were taken. Waits a little at most."""
@@ -210,13 +188,7 @@ class StreamEmbedder(Held, gr.basic_block):
 
     def set_overload(self, overload: str) -> None:
         """'auto', 'drop' or 'block'. Raises ValueError."""
-        if overload not in (AUTO, *OVERLOADS):
-            raise ValueError(f"overload must be one of {', '.join((AUTO, *OVERLOADS))}, got {overload!r}")
-        if overload != AUTO:
-            self._worker.set_overload(overload)
-        elif self._running:  # before, nobody knows where the stream comes from
-            self._worker.set_overload("block" if may_wait(self) else "drop")
-        self._overload = overload
+        self._overload = set_overload(overload, self._worker, self if self._running else None)
 
     def set_max_batch(self, max_batch: int) -> None:
         self._worker.set_max_batch(max_batch)

@@ -21,7 +21,6 @@ so the parts of a long signal go on in phase where they have one band.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,11 +28,9 @@ from scipy import fft
 from scipy.special import erf
 
 from radiofm_ml.arguments import is_number, whole
+from radiofm_ml.detect.spectra import BLOCK, GUARD, KEPT, Ring, Samples, Spectra
 from radiofm_ml.detect.stream import Box
 
-BLOCK = 8192  # samples of a forward transform …
-_GUARD = BLOCK // 8  # … of which so many on either side are left out: a filter may last as long
-_KEPT = BLOCK - 2 * _GUARD
 _PASSED = 0.8  # of a cut-out's band is passed unchanged, noise beside the signal included …
 _STOPPED = 0.98  # … and what lies outside of so much of it is not
 _STEEP = 2.75  # erf: 80 dB
@@ -43,7 +40,10 @@ _MARGIN = 4.0  # on either side of a box, over its bandwidth; at least, in sampl
 _LEAST_MARGIN = 8
 _NARROWEST = 2.0**-20  # of the sample rate: a narrower box counts as so wide
 _CACHE_BYTES = 1 << 28
+_STORED_BLOCKS = 1024  # of which spectra are kept where samples are stored elsewhere
 _AT_ONCE = 64  # blocks
+_TURN = 4096  # samples
+_TRIES = 4  # where samples get lost while they are cut
 
 
 @dataclass(frozen=True)
@@ -68,102 +68,30 @@ class CutOut:
     missing: int
 
 
-class Ring:
-    """The last ``size`` samples of a stream."""
-
-    def __init__(self, size: int):
-        self._kept = np.zeros(size, np.complex64)
-        self.position = 0  # samples that came
-
-    @property
-    def oldest(self) -> int:
-        """The first sample that is kept."""
-        return max(0, self.position - len(self._kept))
-
-    def feed(self, samples: np.ndarray) -> None:
-        size = len(self._kept)
-        self.position += max(0, len(samples) - size)
-        samples = samples[-size:]
-        at = self.position % size
-        head = min(len(samples), size - at)
-        self._kept[at:at + head] = samples[:head]
-        self._kept[:len(samples) - head] = samples[head:]
-        self.position += len(samples)
-
-    def read(self, start: int, out: np.ndarray) -> None:
-        """Fill ``out`` from sample ``start`` on; what is not there is zero."""
-        low, high = max(start, self.oldest), min(start + len(out), self.position)
-        out[:max(low - start, 0)] = 0
-        out[max(high - start, 0):] = 0
-        while low < high:
-            at = low % len(self._kept)
-            count = min(high - low, len(self._kept) - at)
-            out[low - start:low - start + count] = self._kept[at:at + count]
-            low += count
-
-
-class _Spectra:
-    """Transforms of the blocks of a stream, complex64; those asked for last are kept.
-
-    Block i begins at sample i · _KEPT - _GUARD.
-    """
-
-    def __init__(self, samples: Ring, count: int):
-        self._samples = samples
-        self._kept = np.empty((count, BLOCK), np.complex64)
-        self._slots: OrderedDict[int, int] = OrderedDict()  # of each block, the one longest unused first
-
-    def bins(self, blocks: range, bins: np.ndarray) -> np.ndarray:
-        """Of some blocks, complex64 (n, bins)."""
-        for block in blocks:
-            if block in self._slots:
-                self._slots.move_to_end(block)
-        missing = [block for block in blocks if block not in self._slots]
-        if not all(map(self._whole, missing)):
-            return self._transform(blocks)[:, bins]  # not to be kept: more of it may come
-        if missing:
-            fresh = self._transform(missing)
-            self._kept[[self._slot(block) for block in missing]] = fresh
-        slots = np.array([self._slots[block] for block in blocks])
-        return self._kept[slots[:, None], bins]
-
-    def _whole(self, block: int) -> bool:
-        start = block * _KEPT - _GUARD
-        return max(start, 0) >= self._samples.oldest and start + BLOCK <= self._samples.position
-
-    def _slot(self, block: int) -> int:
-        """A place for a block, that of the one longest unused if need be."""
-        full = len(self._slots) == len(self._kept)
-        slot = self._slots.popitem(last=False)[1] if full else len(self._slots)
-        self._slots[block] = slot
-        return slot
-
-    def _transform(self, blocks) -> np.ndarray:
-        samples = np.empty((len(blocks), BLOCK), np.complex64)
-        for row, block in zip(samples, blocks, strict=True):
-            self._samples.read(block * _KEPT - _GUARD, row)
-        return fft.fft(samples, axis=1, overwrite_x=True)
-
-
 class Cutter:
-    """Keeps the newest samples of a stream and cuts signals out of them.
+    """Keeps the newest samples of a stream and cuts signals out of them. One thread may feed it while another
+    cuts.
 
     sample_rate   of the stream, samples/s
     oversampling  least rate of a cut-out over the bandwidth of its box, 1.25 to 16
-    history       samples of the stream to keep: 8 bytes each, and 11 for their spectra (256 MiB at most)
+    history       samples of the stream to keep: 8 bytes each, and 11 for their spectra (256 MiB at most); or
+                  where they are kept already: then nothing is fed
 
     Raises ValueError.
     """
 
-    def __init__(self, sample_rate: float, oversampling: float = 2.0, history: int = 1 << 24):
+    def __init__(self, sample_rate: float, oversampling: float = 2.0, history: int | Samples = 1 << 24):
         if not is_number(sample_rate) or sample_rate <= 0:
             raise ValueError(f"sample_rate must be above 0 samples/s, got {sample_rate!r}")
         if not is_number(oversampling, 1.25, 16):
             raise ValueError(f"oversampling must lie in 1.25..16, got {oversampling!r}")
         self.sample_rate, self.oversampling = float(sample_rate), float(oversampling)
-        self._samples = Ring(whole("history", history, BLOCK))
-        slots = min(-(-history // _KEPT) + 2, _CACHE_BYTES // (8 * BLOCK))
-        self._spectra = _Spectra(self._samples, max(slots, _AT_ONCE))
+        slots = _STORED_BLOCKS
+        if is_number(history):
+            slots = min(-(-whole("history", history, BLOCK) // KEPT) + 2, _CACHE_BYTES // (8 * BLOCK))
+            history = Ring(history)
+        self._samples = history
+        self._spectra = Spectra(self._samples, max(slots, _AT_ONCE))
         # fewer bins make no filter that fades over _FADE of them
         self.least_bins = 2 ** math.ceil(math.log2(2 * _FADE / (_STOPPED - _PASSED)))
         self.lost = 0  # boxes of which nothing was left
@@ -182,21 +110,30 @@ class Cutter:
         """Take the samples that follow, complex64 (n,)."""
         self._samples.feed(np.asarray(samples, np.complex64))
 
+    def needs(self, box: Box) -> int:
+        """How many samples must have come for all that the box's cut-out depends on, its margins and filters
+        included. Raises ValueError for a box that is none."""
+        return _Cut(self, box).needs
+
     def complete(self, box: Box) -> bool:
-        """Has all come that the box's cut-out depends on, its margins and filters included?"""
-        return self.position >= _Cut(self, box).needs
+        """Have they come?"""
+        return self.position >= self.needs(box)
 
     def cut(self, box: Box) -> CutOut | None:
         """The signal in a box, as far as its samples have come and are kept; None where none of them are
         kept, which ``lost`` counts. Raises ValueError for a box that is none, or that begins later than what
         has come."""
-        cut = _Cut(self, box)
-        if box.sample_start >= self.position:
-            raise ValueError(f"the box begins at sample {box.sample_start}, {self.position} have come")
-        if box.sample_start + box.sample_count <= self.oldest:
-            self.lost += 1
-            return None
-        return cut.make()
+        for _ in range(_TRIES):
+            cut = _Cut(self, box)
+            if box.sample_start >= self.position:
+                raise ValueError(f"the box begins at sample {box.sample_start}, {self.position} have come")
+            if box.sample_start + box.sample_count <= self.oldest:
+                break
+            made = cut.make()
+            if self.oldest <= made.start:  # else another thread has fed so much meanwhile
+                return made
+        self.lost += 1
+        return None
 
     def bank(self, centre: int, gains: np.ndarray, start: int, count: int) -> np.ndarray:
         """complex64 (count,): the bins around bin ``centre``, as many as there are gains (in the order of an
@@ -204,21 +141,22 @@ class Cutter:
         bins = len(gains)
         up, down = bins // math.gcd(bins, BLOCK), BLOCK // math.gcd(bins, BLOCK)
         kept, guard = bins * 3 // 4, bins // 8
-        first = start // _KEPT
-        skip, rest = divmod((start - first * _KEPT) * up, down)
+        first = start // KEPT
+        skip, rest = divmod((start - first * KEPT) * up, down)
         k = _indices(bins)
         gains = gains * _within_band(centre + k) * np.exp(2j * np.pi * k * (rest / up / BLOCK))
         gains = (gains * (bins / BLOCK)).astype(np.complex64)
         place = (centre + k) % BLOCK
-        parts, blocks = [], range(first, first - (-(skip + count) // kept))
+        blocks = range(first, first - (-(skip + count) // kept))
+        out = np.empty((len(blocks), kept), np.complex64)
         for at in range(0, len(blocks), _AT_ONCE):
             some = blocks[at:at + _AT_ONCE]
             # The shift by whole bins counts from sample 0; a block begins at (6 block - 1) / 8 of its length.
             eighths = np.array([centre * (6 * block - 1) % 8 for block in some])
             spectra = self._spectra.bins(some, place) * gains
             spectra *= np.exp(-2j * np.pi / 8 * eighths).astype(np.complex64)[:, None]
-            parts.append(fft.ifft(spectra, axis=1, overwrite_x=True)[:, guard:guard + kept].ravel())
-        return np.concatenate(parts)[skip:skip + count]
+            out[at:at + _AT_ONCE] = fft.ifft(spectra, axis=1, overwrite_x=True)[:, guard:guard + kept]
+        return out.ravel()[skip:skip + count]
 
 
 class _Cut:
@@ -263,18 +201,18 @@ class _Cut:
         if self._narrow:
             self._around = math.ceil(_LASTS / (self._stop - self._pass) * self._bins / BLOCK)
         reach = stop + (self._around + 1) * (BLOCK // self._bins)
-        self.needs = (reach // _KEPT + 1) * _KEPT + _GUARD  # samples that must have come
+        self.needs = (reach // KEPT + 1) * KEPT + GUARD  # samples that must have come
 
     def _samples_until(self, position: int) -> int:
         return -((self._start - position) * self._up // self._down)
 
     def make(self) -> CutOut:
         samples, turn, slope = self._twice() if self._narrow else self._once()
-        samples = samples * np.exp(-2j * np.pi * (turn % 1 + slope * np.arange(len(samples))))
+        _turn(samples, turn, slope)
         for part in (samples[:self._lead], samples[self._body:][::-1]):
             part *= 0.5 - 0.5 * np.cos(np.pi * (np.arange(len(part)) + 0.5) / max(len(part), 1))
         rate = self._cutter.sample_rate * self._up / self._down
-        return CutOut(self._box, samples.astype(np.complex64), rate, self._start, self._lead, self._missing)
+        return CutOut(self._box, samples, rate, self._start, self._lead, self._missing)
 
     def _once(self) -> tuple[np.ndarray, float, float]:
         """Samples; cycles that are to be taken off the first one; and those a sample from there on."""
@@ -305,6 +243,14 @@ class _Cut:
         ``stop`` cycles a sample from it; bins, of which ``per_cycle`` make a cycle a sample."""
         fade = (stop - self._pass) * per_cycle
         return _edges(_indices(bins) - middle, self._pass * per_cycle, fade)
+
+
+def _turn(samples: np.ndarray, first: float, following: float) -> None:
+    """Take ``first`` cycles off the phase of the first sample, ``following`` more off each that follows."""
+    fine = np.exp(-2j * np.pi * following * np.arange(min(len(samples), _TURN))).astype(np.complex64)
+    for at in range(0, len(samples), _TURN):
+        part = samples[at:at + _TURN]
+        part *= fine[:len(part)] * np.complex64(np.exp(-2j * np.pi * ((first + at * following) % 1)))
 
 
 def _ratio(share: float) -> tuple[int, int]:
