@@ -10,6 +10,7 @@ from radiofm_ml.cli import (
     fewshot,
     figures,
     finetune,
+    groups,
     interop,
     model,
     protobeam,
@@ -44,5 +45,6 @@ def _options(
     pass
 
 
-for module in (recordings, detect, model, training, fewshot, synth, finetune, protobeam, figures, interop):
+for module in (recordings, detect, model, training, fewshot, groups, synth, finetune, protobeam, figures,
+               interop):
     module.register(app)

@@ -200,7 +200,8 @@ def _gain_steps(rows: np.ndarray, noise: Noise) -> list[int]:
     # A signal that fills the band rises by more here than there; a gain moves all alike.
     slack = noise.tolerance(_STEP_SLACK) + 0.1 * np.abs(middle)
     share = np.mean(np.abs(change - middle[:, None]) < slack[:, None], axis=1)
-    wanted = np.where((np.abs(middle) > noise.tolerance(_STEP_DB)) & (share > _STEP_SHARE), np.abs(middle), 0.0)
+    is_step = (np.abs(middle) > noise.tolerance(_STEP_DB)) & (share > _STEP_SHARE)
+    wanted = np.where(is_step, np.abs(middle), 0.0)
     steps = []
     while wanted.any():
         best = int(wanted.argmax())

@@ -52,7 +52,8 @@ def _is_rough(rows: np.ndarray, noise: Noise) -> bool:
     rows the carriers average out, and a ripple of the receiver counts more."""
     mean = rows.mean(axis=0)
     bend = mean[:-2 * _APART] - 2 * mean[_APART:-_APART] + mean[2 * _APART:]
-    return len(rows) <= _FEW_ROWS and _usual(bend) > max(_ROUGH_DB, _ROUGH * noise.spread * np.sqrt(6 / len(rows)))
+    rough = max(_ROUGH_DB, _ROUGH * noise.spread * np.sqrt(6 / len(rows)))
+    return len(rows) <= _FEW_ROWS and _usual(bend) > rough
 
 
 def is_keyed(rows: np.ndarray, line: slice, floor: np.ndarray, noise: Noise) -> bool:

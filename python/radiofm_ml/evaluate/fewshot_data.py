@@ -35,7 +35,7 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
     """
     path = Path(source)
     if path.suffix == ".npz":
-        return _file(path, bundle.embedding_size)
+        return read_labelled(path, bundle.embedding_size)
     if path.suffix in (".h5", ".hdf5"):
         if bundle.spec is not None:
             raise ValueError(f"{source}: a file of beams holds raw I/Q, bundle {bundle.id} reads tiles; give "
@@ -61,7 +61,8 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
     return Data(x, bench.recordings, None, bench.labels)
 
 
-def _file(path: Path, size: int) -> Data:
+def read_labelled(path: Path, size: int | None = None) -> Data:
+    """Labelled embeddings, of ``size`` values, of an ``.npz``. Raises ValueError."""
     try:
         check_regular(path)
         with np.load(path, allow_pickle=False) as arrays:
@@ -71,12 +72,22 @@ def _file(path: Path, size: int) -> Data:
         raise ValueError(f"{path}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: not an .npz with arrays 'embedding' and 'label' ({error})") from None
-    if x.ndim != 2 or x.shape[1] != size or not np.isfinite(x).all():
-        raise ValueError(f"{path}: array 'embedding' must be (N, {size}) and finite, got {x.shape}")
+    if x.ndim != 2 or size not in (None, x.shape[1]) or not np.isfinite(x).all():
+        raise ValueError(f"{path}: array 'embedding' must be (N, {size or 'D'}) and finite, got {x.shape}")
     for key, values in found.items():
         if key != "embedding" and values.shape != (len(x),):
             raise ValueError(f"{path}: array '{key}' must hold {len(x)} names, got shape {values.shape}")
     return Data(x, labels, found.get("group"), found.get("cluster"))
+
+
+def read_others(path: Path, names: tuple[str, ...], rows: int) -> dict[str, np.ndarray]:
+    """Those of these arrays, float32 (``rows``, any), that an ``.npz`` holds. Raises ValueError."""
+    with np.load(path, allow_pickle=False) as arrays:
+        found = {name: np.asarray(arrays[name], np.float32) for name in names if name in arrays}
+    for name, values in found.items():
+        if values.ndim != 2 or len(values) != rows or not np.isfinite(values).all():
+            raise ValueError(f"{path}: array '{name}' must be ({rows}, any) and finite, got {values.shape}")
+    return found
 
 
 def _simulated_beams(bundle: bundles.Bundle) -> Data:

@@ -177,6 +177,25 @@ class FewShot:
             return 0
         return max(0, math.ceil(round(1.0 / self._rate, 6)) - 1 - len(self._geometry().loo))
 
+    @property
+    def mean(self) -> np.ndarray:
+        """float32 (D,): what 'cl2n' subtracts now. Raises ValueError for another normalisation."""
+        if self._normalisation != "cl2n":
+            raise ValueError(f"normalisation '{self._normalisation}' subtracts no mean")
+        return self._mean()
+
+    def pair_distance(self, share: float) -> float | None:
+        """The squared distance between normalised signals of one label that a ``share`` of such pairs does
+        not exceed in the source domain, each of another session if it was calibrated so; None without a
+        calibration for one shot and this normalisation."""
+        source = self._source()
+        table = source.tables.get("euclidean") if source else None
+        if table is None or 1 not in table.ratios:
+            return None
+        ratios = table.ratios[1]
+        ratio = np.interp(share, table.levels, ratios[max(ratios)].values)
+        return float(ratio * 2.0 * source.scatter)
+
     # -- use --------------------------------------------------------------------------------------
     def predict(self, embeddings: ArrayLike) -> Decision:
         """Decide about raw embeddings, (N, D) or (D,), finite. Raises PrototypeError for another shape."""

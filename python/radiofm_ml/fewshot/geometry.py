@@ -252,15 +252,21 @@ def _whitening(taught: _Taught) -> _Whitening | None:
     rich = counts >= WHITEN_SHOTS
     freedom = (counts[rich] - 1).sum()
     rows = taught.residuals[rich[owner]]
-    size = rows.shape[1]
     if not rich.any() or not (rows**2).sum() > _TINY:
         return None
+    whiten, shrink, level = shrunk_whitening(rows, freedom)
+    share = np.where(rich, (1 - shrink) * counts / np.maximum(counts - 1, 1) / freedom / level, 0.0)[owner]
+    return _Whitening(whiten, share, rich)
+
+
+def shrunk_whitening(rows: np.ndarray, freedom: int) -> tuple[np.ndarray, float, float]:
+    """What makes the shrunk covariance (OAS) of residuals (M, D), with so many degrees of freedom, a multiple
+    of one, its mean variance kept, (D, D); how far it was shrunk, and that variance."""
+    size = rows.shape[1]
     covariance = rows.T @ rows / freedom
     trace, square = np.trace(covariance), (covariance**2).sum()
     gap = (freedom + 1 - 2 / size) * (square - trace**2 / size)
     shrink = 1.0 if gap <= 0 else min(1.0, ((1 - 2 / size) * square + trace**2) / gap)
     level = trace / size
     values, vectors = np.linalg.eigh((1 - shrink) * covariance + shrink * level * np.eye(size))
-    whiten = vectors * np.sqrt(level / np.maximum(values, level * 1e-6))
-    share = np.where(rich, (1 - shrink) * counts / np.maximum(counts - 1, 1) / freedom / level, 0.0)[owner]
-    return _Whitening(whiten, share, rich)
+    return vectors * np.sqrt(level / np.maximum(values, level * 1e-6)), shrink, level

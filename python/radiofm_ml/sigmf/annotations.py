@@ -19,6 +19,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +37,7 @@ __all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "check
 
 _log = logging.getLogger(__name__)
 EXTENSION = {"name": "radiofm", "version": "1.0.0", "optional": True}
+CELL = "radiofm:cell"
 INCOMPLETE, RESUME = "radiofm:incomplete", "radiofm:resume"  # in ``global``, while a file is not complete
 _SECONDS = -30610224000, 253402300800  # the years 1000 to 9999, for core:datetime
 
@@ -128,20 +130,22 @@ class AnnotationWriter:
 
     def add(self, sample_start: int, sample_count: int, label: str, *, freq_lower: float | None = None,
             freq_upper: float | None = None, confidence: float | None = None, unknown: bool = False,
-            model: str = "", task: str = "", comment: str = "", position: int | None = None) -> int:
+            model: str = "", task: str = "", comment: str = "", position: int | None = None,
+            group: str = "", cell: int = 0) -> int:
         """Annotate samples [sample_start, sample_start + sample_count), counted from the dataset's first.
 
         freq_lower, freq_upper: edges in Hz at the centre frequency of the last of these samples; without
         them, the whole band. Where the centre frequency changes the annotation is cut, and the edges move
         with it. unknown: the decision was "none of the labels"; it is labelled 'unknown', and ``label`` is
-        kept as the nearest. position: the writer's, from now on. Returns how many annotations it made or
+        kept as the nearest. position: the writer's, from now on. group, cell: of an unknown, the label in
+        place of 'unknown', and where ``fewshot.groups`` has it. Returns how many annotations it made or
         extended: 0 if the recording ends before ``sample_start``. Raises ValueError for values that an
         annotation cannot hold.
         """
         check_decision(sample_start, sample_count, label, freq_lower, freq_upper, confidence, model, task,
-                       comment)
+                       comment, group)
         nearest = label if unknown and label != UNKNOWN else ""
-        label = UNKNOWN if unknown else label
+        label = (group or UNKNOWN) if unknown else label
         with self._lock:
             end = sample_start + sample_count
             if self._end is not None:
@@ -153,7 +157,7 @@ class AnnotationWriter:
                 self._make_way(start, stop, model, task)
                 self._append(Decision(start, count, label, unknown, nearest, model, task, comment, run,
                                        lower, upper, 0 if confidence is None else count,
-                                       min(max(confidence or 0.0, 0.0), 1.0)))
+                                       min(max(confidence or 0.0, 0.0), 1.0), cell=cell if unknown else 0))
             self._pending += bool(pieces)
             self.position = self.position if position is None else position
             self._consistent = True
@@ -487,7 +491,8 @@ class AnnotationWriter:
             a.get("core:comment", ""),
             max(0, bisect.bisect_right(self._run_starts, start) - 1),
             a.get("core:freq_lower_edge"), a.get("core:freq_upper_edge"),
-            0 if confidence is None else a["core:sample_count"], confidence or 0.0, a["radiofm:decisions"])
+            0 if confidence is None else a["core:sample_count"], confidence or 0.0, a["radiofm:decisions"],
+            cell=a.get(CELL, 0))
 
     def _state(self) -> dict:
         """What ``global`` says of a file that is not complete."""
@@ -524,9 +529,7 @@ class AnnotationWriter:
             entries.append((decision.start + self._offset, decision.line))
         entries.sort(key=lambda entry: entry[0])
         info = {**self._global, **({} if self._complete else self._state())}
-        text = json.dumps(info, indent=2, allow_nan=False).replace("\n", "\n  ")
-        return "".join(('{\n  "global": ', text, ',\n  "captures": ', _lines(map(_json, self._captures)),
-                        ',\n  "annotations": ', _lines(line for _, line in entries), "\n}\n"))
+        return metadata_text(info, self._captures, (line for _, line in entries))
 
     def _annotation(self, d: Decision) -> dict:
         entry: dict = {"core:sample_start": d.start + self._offset, "core:sample_count": d.count}
@@ -540,10 +543,17 @@ class AnnotationWriter:
         if self._channel is not None:
             entry[CHANNEL] = self._channel
         entry |= {"radiofm:unknown": d.unknown, "radiofm:decisions": d.decisions}
-        for key, value in (("nearest", d.nearest), ("model", d.model), ("task", d.task)):
+        for key, value in (("nearest", d.nearest), ("cell", d.cell), ("model", d.model), ("task", d.task)):
             if value:
                 entry[f"radiofm:{key}"] = value
         return entry
+
+
+def metadata_text(info: dict, captures: Iterable[dict], annotations: Iterable[str]) -> str:
+    """A ``.sigmf-meta`` file of its ``global`` object, captures, and annotations in JSON: a line each."""
+    text = json.dumps(info, indent=2, allow_nan=False).replace("\n", "\n  ")
+    return "".join(('{\n  "global": ', text, ',\n  "captures": ', _lines(map(_json, captures)),
+                    ',\n  "annotations": ', _lines(annotations), "\n}\n"))
 
 
 def output_path(path: str | os.PathLike) -> Path:

@@ -30,6 +30,7 @@ class Decision:
     weight: int = 0  # samples that ``confidence`` is the mean over
     confidence: float = 0.0
     decisions: int = 1
+    cell: int = 0  # of an unknown signal, see ``fewshot.groups``; 0: not known, or several
     line: str = ""  # its JSON, until it changes
 
     def same_kind(self, other: Decision) -> bool:
@@ -53,6 +54,8 @@ class Decision:
             self.confidence += (other.confidence - self.confidence) * other.weight / self.weight
         if self.nearest != other.nearest:
             self.nearest = ""
+        if self.cell != other.cell:
+            self.cell = 0
         self.decisions += other.decisions
         self.line = ""
 
@@ -65,7 +68,7 @@ def check_decision(start: int, count: int, label: str, lower: float | None = Non
     if not isinstance(label, str):
         raise ValueError(f"a label is text, got {label!r}")
     for text in (label, *texts):
-        _check_text(text)
+        check_text(text)
     if (lower is None) != (upper is None):
         raise ValueError("give both frequency edges or neither")
     if lower is not None and not (-MAX_HZ <= lower <= upper <= MAX_HZ):
@@ -74,7 +77,8 @@ def check_decision(start: int, count: int, label: str, lower: float | None = Non
         raise ValueError(f"confidence must lie in 0..1, got {confidence}")
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Raises ValueError for what is no label or name."""
     if len(text) > _MAX_TEXT:
         raise ValueError(f"a label or name must have at most {_MAX_TEXT} characters, got {len(text)}")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright 2026 gr-radiofm authors
+"""What is new here: learn for a stretch what is normal, then report what is not, each once.
+
+    watch = Watch(Settings(false_alarms=0.1, learn=3600))
+    alarms = watch.feed([Event(start, stop, "lora", 868.05e6, 868.15e6)])
+    alarms = watch.advance(now)                                # nothing was heard until now
+
+new     a label, or a group of the unknown, that was never heard here
+moved   a known label at a frequency where it was never heard
+silent  a label that has not been heard at its frequency for so long that chance does not explain it
+
+Each of the three gets a third of the stated rate. The first two wait for as many visits within a short time
+as it takes for sources that are only rare to come so often at no more than that rate; the third waits until a
+silence would be longer than chance makes them at that rate (``rates``). Assumed: visits come by chance, at
+rates that stay what they were while they were learned. What lasts longer than ``pause``, and what depends
+on the time of day where less than a day was learned, does not keep to that.
+
+Time for an event and memory are constant: MAX_LABELS labels, ``presence.MAX_PLACES`` places of each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from radiofm_ml.arguments import is_number
+from radiofm_ml.watch import rates
+from radiofm_ml.watch.presence import Label, Place, Presence, join_hops
+from radiofm_ml.watch.settings import Settings
+
+KINDS = NEW, MOVED, SILENT = "new", "moved", "silent"
+MAX_LABELS = 1000
+WINDOWS = (0.1, 1 / 3)  # within which visits are counted, in parts of the time that was learned
+LEAST_VISITS = 3  # of a label at a place whose silence is reported
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """A signal, or a part of one that goes on: from ``start`` to ``stop`` in seconds of the stream, between
+    two frequencies in Hz, with the label that it was given; a group of the unknown counts as a label. Raises
+    ValueError."""
+
+    start: float
+    stop: float
+    label: str
+    freq_lower: float
+    freq_upper: float
+
+    def __post_init__(self):
+        values = (self.start, self.stop, self.freq_lower, self.freq_upper)
+        if not all(map(is_number, values)) or self.stop < self.start or self.freq_upper < self.freq_lower:
+            raise ValueError(f"an event's times and frequencies must be finite and ascend, got {values}")
+        if not isinstance(self.label, str) or not self.label:
+            raise ValueError(f"an event's label must be a name, got {self.label!r}")
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What is new, said once.
+
+    kind    'new' | 'moved' | 'silent'
+    time    when it became certain enough, in seconds of the stream
+    since   when the first of the visits began that made it certain; of a silence, when it was heard last
+    label, freq_lower, freq_upper   what and where, in Hz
+    reason  a sentence
+    """
+
+    kind: str
+    time: float
+    since: float
+    label: str
+    freq_lower: float
+    freq_upper: float
+    reason: str
+
+
+class Watch:
+    """See the module.
+
+    Times are those of the stream: seconds from any moment on. They ascend, but for signals that overlap, and
+    may begin anew where a watch is loaded: it goes on from where it was.
+    """
+
+    def __init__(self, settings: Settings | None = None):
+        self.settings = settings or Settings()
+        self.pause = self.settings.pause or self.settings.learn / 100
+        self._labels: dict[str, Label] = {}
+        self._now = 0.0  # seconds of listening
+        self._ahead: float | None = None  # the stream's time less those
+        self._length: float | None = None  # seconds that were learned; None while they are
+        self._needed: dict[str, list[tuple[float, int]]] = {}  # by kind: window, visits that make an alarm
+        self._next_look = math.inf  # when something may have gone silent
+
+    # -- use ----------------------------------------------------------------------------------------
+    @property
+    def learning(self) -> bool:
+        return self._length is None
+
+    @property
+    def listened(self) -> float:
+        """Seconds, those of learning included."""
+        return self._now
+
+    def feed(self, events: Iterable[Event]) -> list[Alarm]:
+        """Signals in the order in which they end. Returns what is new with them, or went silent before."""
+        alarms = []
+        for event in events:
+            start, stop = max(self._listening(event.start), 0.0), max(self._listening(event.stop), 0.0)
+            alarms += [*self._go_on(start), *self._hear(event, start, stop), *self._go_on(stop)]
+        return alarms
+
+    def advance(self, time: float) -> list[Alarm]:
+        """The stream has come to ``time``, and all that ended before has been fed."""
+        if not is_number(time):
+            raise ValueError(f"a time must be a finite number of seconds, got {time!r}")
+        return self._go_on(self._listening(time))
+
+    def skip(self, seconds: float) -> None:
+        """So much of the stream was not heard (samples lost, the receiver elsewhere): it is no silence."""
+        if not is_number(seconds, 0.0):
+            raise ValueError(f"what was skipped must be seconds from 0 on, got {seconds!r}")
+        if self._ahead is not None:
+            self._ahead += seconds
+
+    def rename(self, label: str, new: str) -> None:
+        """What was called ``label`` is ``new`` from now on, which may be there: a group that was named, or
+        has gone into another. That is no news. Does nothing where there is no such label."""
+        if label == new or label not in self._labels:
+            return
+        old = self._labels.pop(label)
+        if new in self._labels:
+            self._labels[new].absorb(old)
+            self._set_limits()
+        else:
+            self._labels[new] = old
+
+    def end_learning(self) -> None:
+        """What was heard until now is what is normal: for a recording that is shorter than ``learn``. Raises
+        ValueError if no time has passed."""
+        if not self.learning:
+            return
+        if self._now <= 0:
+            raise ValueError("there is nothing to learn from: no time has passed")
+        self._length = self._now
+        for label in self._labels.values():
+            label.known = True
+            join_hops(label.places)
+            for place in label.places:
+                place.known = True
+        heard = {NEW: list(self._labels.values()), MOVED: [place for _, place in self._places()]}
+        self._needed = {kind: self._visits_needed(Counter(one.visits for one in those))
+                        for kind, those in heard.items()}
+        self._look_for_usual()
+
+    # -- hearing ------------------------------------------------------------------------------------
+    def _hear(self, event: Event, start: float, stop: float) -> list[Alarm]:
+        label = self._label(event.label)
+        again = label.hear(start, stop, self.pause)
+        frequency, width = (event.freq_lower + event.freq_upper) / 2, event.freq_upper - event.freq_lower
+        place = label.find(frequency, width, self.settings.tolerance)
+        if place is None:
+            place = Place(centre=frequency, width=width)
+            if self.learning:
+                label.add(place)
+            elif label.known and self._now < label.until:  # where it is heard is being learned
+                self._learn(label, place)
+            else:
+                label.add_new(place)
+        place.follow(frequency, width)
+        come = place.hear(start, stop, self.pause)
+        if place.silent:
+            place.silent = False
+            self._set_limits()
+        if self.learning:
+            return []
+        if not label.known:
+            return self._report_new(event, label, place) if again else []
+        return self._report_moved(event, label, place) if come and not place.known else []
+
+    def _label(self, name: str) -> Label:
+        if name not in self._labels:
+            if len(self._labels) >= MAX_LABELS:  # what is not known first, and what was heard longest ago
+                del self._labels[min(self._labels, key=lambda one: (self._labels[one].known,
+                                                                    self._labels[one].heard))]
+            self._labels[name] = Label()
+        return self._labels[name]
+
+    def _report_new(self, event: Event, label: Label, place: Place) -> list[Alarm]:
+        found = self._explained(NEW, label)
+        if found is None:
+            return []
+        since, often = found
+        label.begin_again(self._now + self._length)
+        new, label.new = label.new, []
+        for one in new:
+            self._learn(label, one)
+        return [self._alarm(NEW, event.label, place, since, f"{often}, and never in {self._learned}")]
+
+    def _report_moved(self, event: Event, label: Label, place: Place) -> list[Alarm]:
+        found = self._explained(MOVED, place)
+        if found is None:
+            return []
+        since, often = found
+        label.new = [one for one in label.new if one is not place]
+        self._learn(label, place)
+        return [self._alarm(MOVED, event.label, place, since,
+                            f"{often} at this frequency, and never in {self._learned}")]
+
+    def _learn(self, label: Label, place: Place) -> None:
+        """It is heard here, from now on."""
+        place.begin_again(self._now + self._length)
+        label.add(place)
+        self._next_look = min(self._next_look, place.until)
+
+    def _explained(self, kind: str, one: Presence) -> tuple[float, str] | None:
+        """When it began and how often it came, if chance does not explain it."""
+        for window, visits in self._needed[kind]:
+            if one.came_within(visits, window):
+                since = one.recent[-visits]
+                return since, "heard" if visits == 1 else (
+                    f"heard {visits} times within {_time(max(one.recent[-1] - since, self.pause))}")
+        return None
+
+    def _visits_needed(self, counts: Counter) -> list[tuple[float, int]]:
+        budget = self.settings.false_alarms / _HOUR / len(KINDS) / len(WINDOWS)
+        seen = [counts[m] for m in range(rates.MAX_VISITS + 1)]
+        windows = [share * self._length for share in WINDOWS]
+        needed = [(window, rates.visits_needed(seen, self._length, window, budget)) for window in windows]
+        return [(window, visits) for window, visits in needed if visits is not None]
+
+    # -- silence ------------------------------------------------------------------------------------
+    def _listening(self, time: float) -> float:
+        """Seconds of listening at a time of the stream."""
+        if self._ahead is None:
+            self._ahead = time - self._now
+        return time - self._ahead
+
+    def _go_on(self, now: float) -> list[Alarm]:
+        if now <= self._now:
+            return []
+        if self.learning and now >= self.settings.learn:
+            self._now = self.settings.learn
+            self.end_learning()
+        self._now = now
+        return self._look() if now >= self._next_look else []
+
+    def _look(self) -> list[Alarm]:
+        alarms = []
+        for name, place in self._places():
+            if place.limit is not None and not place.silent and self._now > place.heard + place.limit:
+                place.silent = True
+                reason = (f"not heard for {_time(place.limit)}, after {place.usual:.0f} visits in "
+                          f"{_time(place.length)}")
+                alarms.append(self._alarm(SILENT, name, place, place.heard, reason,
+                                          place.heard + place.limit))
+        self._look_for_usual()
+        return alarms
+
+    def _look_for_usual(self) -> None:
+        """Note how often those come that have been listened to for long enough."""
+        for _, place in self._places():
+            if not place.length and place.until <= self._now:
+                place.length = self._length
+                place.usual = place.independent if place.visits >= LEAST_VISITS else 0.0
+        self._set_limits()
+
+    def _set_limits(self) -> None:
+        places = [place for _, place in self._places()]
+        missed = [place for place in places if place.usual]
+        budget = self.settings.false_alarms / _HOUR / len(KINDS) / max(len(missed), 1)
+        for place in missed:
+            silence = rates.longest_silence(place.usual, place.length, budget)
+            place.limit = max(silence, self.pause) if math.isfinite(silence) else None
+        waiting = [place.until for place in places if not place.length]
+        looks = [place.heard + place.limit for place in missed
+                 if place.limit is not None and not place.silent]
+        self._next_look = min([*waiting, *looks], default=math.inf)
+
+    def _places(self) -> Iterator[tuple[str, Place]]:
+        return ((name, place) for name, label in self._labels.items() for place in label.places)
+
+    # -- saying -------------------------------------------------------------------------------------
+    @property
+    def _learned(self) -> str:
+        return f"{_time(self._length)} of learning"
+
+    def _alarm(self, kind: str, label: str, place: Place, since: float, reason: str,
+               now: float | None = None) -> Alarm:
+        now = self._now if now is None else now
+        return Alarm(kind, now + self._ahead, since + self._ahead, label, *place.edges, reason)
+
+
+def _time(seconds: float) -> str:
+    for unit, name in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds:.3g} s"
