@@ -169,7 +169,7 @@ def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, f
     return replace(box, level=level), whole - min(max(sides), quiet_db)
 
 
-def occupied(box: Region, power: np.ndarray, skirt_db: float = 30.0, faint: float = 0.05) -> Region:
+def occupied(box: Region, power: np.ndarray, skirt_db: float = 28.0, faint: float = 0.05) -> Region:
     """The box cut back to the band from the first to the last bin that lies at most ``skirt_db`` under the
     signal's own level, and to the rows from the first to the last that have ``faint`` of its median row's
     power: how far a signal's skirts stand above the noise depends on how strong it is, this does not.

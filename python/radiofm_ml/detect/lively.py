@@ -16,8 +16,8 @@ from radiofm_ml.detect.noise import Noise
 _LEAST_ROWS = 10
 _MIDDLE = 0.8  # of the band: its edges are the receiver's
 _MEDIAN = 1.25  # spread of the median of many values, over that of their mean
-_FLUTTER = 1.1  # times what noise has (0.5 to 0.8 of it was seen in simulated noise) …
-_FLUTTER_ROWS = 2.5  # … and so much over the root of the rows more, where few tell
+_FLUTTER = 1.6  # times what noise has (0.5 to 0.8 of it was seen in simulated noise) …
+_FLUTTER_ROWS = 1.0  # … and so much over the root of the rows more, where few tell
 _APART = 3  # bins that are independent
 _FEW_ROWS = 64
 _ROUGH_DB, _ROUGH = 3.0, 1.6  # the bend of the mean spectrum over so many bins; times what noise has
