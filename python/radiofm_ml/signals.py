@@ -65,6 +65,12 @@ class Evidence:
         return Measured(0.0, self.bandwidth, self.duration, self.duty).numbers()
 
 
+def body(cut: CutOut, sample_rate: float) -> tuple[int, int]:
+    """The samples of a cut-out, from and to, that lie in its box. sample_rate: of the stream."""
+    stop = cut.lead + round((cut.box.sample_count - cut.missing) * cut.rate / sample_rate)
+    return cut.lead, min(max(stop, cut.lead + 1), len(cut.samples))
+
+
 class SignalEncoder:
     """A bundle's encoder, for signals. Raises BundleError for a bundle whose encoder reads none.
 
@@ -82,12 +88,10 @@ class SignalEncoder:
 
     def look(self, cut: CutOut, sample_rate: float) -> Look:
         """sample_rate: of the stream that the signal was cut from."""
-        box = cut.box
-        stop = cut.lead + round((box.sample_count - cut.missing) * cut.rate / sample_rate)
-        stop = min(max(stop, cut.lead + 1), len(cut.samples))
-        half = (box.freq_upper - box.freq_lower) / 2
-        measured = measure(cut.samples, cut.rate, (-half, half), cut.lead, stop)
-        made = pictures(cut.samples, cut.rate, measured, self._signals.picture, cut.lead, stop, MOST_LOOKS)
+        half = (cut.box.freq_upper - cut.box.freq_lower) / 2
+        start, stop = body(cut, sample_rate)
+        measured = measure(cut.samples, cut.rate, (-half, half), start, stop)
+        made = pictures(cut.samples, cut.rate, measured, self._signals.picture, start, stop, MOST_LOOKS)
         return Look(made, measured)
 
     def evidence(self, looks: Sequence[Look]) -> list[Evidence]:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""radiofm synth signals, radiofm synth tiles, radiofm synth classes;
+"""radiofm synth signals, radiofm synth tiles, radiofm synth pictures, radiofm synth classes;
 beams and positioning have files of their own"""
 
 from __future__ import annotations
@@ -133,6 +133,33 @@ def tiles(
         jobs=jobs,
         track=track,
     )
+    stderr.print(f"{len(paths)} shards in {out}")
+
+
+@synth.command()
+def pictures(
+    out: Annotated[Path, typer.Argument(help="Folder of the shards.")],
+    count: Annotated[int, typer.Option(min=1, help="Pictures of synthetic signals (32 kB each).")] = 30720,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Also pictures of the signals found in these recordings, unlabelled.")
+    ] = None,
+    seed: Seed = 1,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write pictures of signals, cut out as the detector would, in shards that `radiofm pretrain` reads.
+
+    A third of the recordings' sessions, chosen by a hash of their names, is left out. The same command goes
+    on where it was interrupted.
+
+    `radiofm synth pictures train --recordings FOLDER`
+    """
+    from radiofm_ml.cli.progress import stderr, track
+    from radiofm_ml.pictures import PictureSpec
+    from radiofm_ml.spectrogram import SpectrogramSpec
+    from radiofm_ml.train.signal_shards import prepare_pictures
+
+    claim_folder(out, "synth pictures", overwrite=overwrite)
+    paths = prepare_pictures(out, SpectrogramSpec(), PictureSpec(), count, seed, recordings, track=track)
     stderr.print(f"{len(paths)} shards in {out}")
 
 
