@@ -131,6 +131,32 @@ def test_bands_unite_and_apart_ones_stay_apart(recording, tmp_path):
     assert edges == [(1e6, 4e6), (7e6, 8e6)]
 
 
+def test_the_parts_of_a_signal_are_one_annotation(recording, tmp_path):
+    """Whatever lies between them, also where they overlap or leave a gap; what the last says counts, and
+    neighbours of the same label stay apart."""
+    out = tmp_path / "out.sigmf-meta"
+    with AnnotationWriter(out, recording) as writer:
+        known = {"freq_lower": 100.1e6, "freq_upper": 100.2e6}
+        writer.add(0, 1000, "a", **known, signal="7", ended=False, confidence=0.3)
+        writer.add(1000, 10, "b", freq_lower=99.8e6, freq_upper=99.9e6, signal="8")
+        writer.add(1100, 900, "a", **known, signal="7", ended=False, unknown=True)
+        writer.add(1900, 1000, "b", freq_lower=100.0e6, freq_upper=100.15e6, signal="7", confidence=0.9)
+        writer.add(2900, 100, "b", **known, signal="9")
+        writer.add(3000, 100, "b", **known, signal="7")  # the number is taken anew
+    assert ours(out) == [(0, 2900, "b"), (1000, 10, "b"), (2900, 100, "b"), (3000, 100, "b")]
+    first = validate(out)["annotations"][0]
+    assert (first["core:freq_lower_edge"], first["core:freq_upper_edge"]) == (100.0e6, 100.2e6)
+    assert first["radiofm:confidence"] == 0.9
+
+
+def test_parts_are_cut_where_the_frequency_changes(recording, tmp_path):
+    out = tmp_path / "out.sigmf-meta"
+    with AnnotationWriter(out, recording) as writer:
+        for start in (4000, 5000, 6000):
+            writer.add(start, 1500, "a", freq_lower=199e6, freq_upper=201e6, signal="x", ended=start == 6000)
+    assert ours(out) == [(4000, 2000, "a"), (6000, 1500, "a")]
+
+
 def test_unknown_is_never_written_as_the_nearest_label(recording, tmp_path):
     with AnnotationWriter(tmp_path / "y", recording) as writer:
         writer.add(0, 100, "fm", confidence=0.9)

@@ -18,8 +18,9 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
 
     Message input ``embeddings``: embedding PDUs; each gives one prediction, in order.
     Message input ``prototypes``: commands, as dicts with the key ``command``:
-      enroll {label, shots (1), source: 'next' | 'last' | 'at', sample_start}  teach the next or the last
-          embeddings, or those from the tile that holds sample_start on; one answer, when all are in
+      enroll {label, shots (1), source: 'next' | 'last' | 'at', sample_start, frequency, signal}  teach the
+          next or the last embeddings, or those from the tile that holds sample_start on; of signals those
+          that hold sample_start and frequency (Hz), or of this number; one answer, when all are in
       set {label, vector, shots (1), support}   put a prototype in place
       remove {label}, rename {label, new_label}, clear, undo (64 deep; first cancels a waiting enrolment)
       save {path}, load {path}                  a .safetensors file; load also takes a whole state, as it

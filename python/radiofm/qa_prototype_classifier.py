@@ -55,6 +55,14 @@ def tile(k: int, vector, model: str = MODEL):
                                   sample_rate=1e6, rx_freq=100e6, rx_time=(5, 0.25)), vector)
 
 
+def a_signal(number: int, start: int, count: int, frequency: float, vector, part=0, ended=True):
+    """An embedding of a signal, 100 kHz wide."""
+    signal = messages.Signal(number, part, ended, snr=10.0)
+    return embedding_pdu(TileInfo(sample_start=start, sample_count=count, sample_rate=1e6, model=MODEL,
+                                  freq_lower_edge=frequency - 5e4, freq_upper_edge=frequency + 5e4, run=77,
+                                  signal=signal), vector)
+
+
 def near(label: int, seed: int) -> np.ndarray:
     """A vector of label 0, 1, 2 ...: along an axis of its own."""
     noise = 0.05 * np.random.default_rng(seed).normal(size=D)
@@ -259,6 +267,68 @@ class qa_prototype_classifier(gr_unittest.TestCase):
             self.assertIn("no embedding holds sample 650", bench.status().reason)
             self.assertEqual(bench.count("prototypes_out"), 0)
 
+    def test_enroll_a_signal_by_time_and_frequency(self):
+        """Signals come in the order of their ends; several hold the sample, one the frequency, too."""
+        with self.new() as bench:
+            places = [(500, 100, 1e6), (100, 600, 2e6), (400, 400, 3e6)]
+            for k, place in enumerate(places):
+                bench.embed(a_signal(k, *place, near(0, k)))
+            answer = bench.command(command("enroll", label="a", source="at", sample_start=550,
+                                           frequency=2.01e6))
+            self.assertEqual((answer.ok, answer.shots, answer.sample_start), (True, 1, 501), answer.reason)
+            np.testing.assert_array_equal(bench.state()["prototypes"][0]["support"], [near(0, 1)])
+            # one that ends later than others that begin behind it
+            bench.post("prototypes", command("enroll", label="b", source="at", sample_start=900,
+                                             frequency=5e6))
+            bench.embed(a_signal(3, 950, 10, 5e6, near(1, 3)))
+            bench.embed(a_signal(4, 890, 200, 5e6, near(1, 4)))
+            wait_for(lambda: bench.count("status") == 2, "the answer")
+            self.assertEqual((bench.status().label, bench.status().ok), ("b", True))
+            np.testing.assert_array_equal(bench.state()["prototypes"][1]["support"], [near(1, 4)])
+
+    def test_enroll_a_signal_by_its_number(self):
+        """The newest part of those that came; else the next one."""
+        with self.new() as bench:
+            for part in range(2):
+                bench.embed(a_signal(7, 100 * part, 100, 1e6, near(0, part), part=part, ended=False))
+                bench.embed(a_signal(8, 100 * part, 100, 2e6, near(1, part)))
+            self.assertTrue(bench.command(command("enroll", label="a", signal=7)).ok)
+            np.testing.assert_array_equal(bench.state()["prototypes"][0]["support"], [near(0, 1)])
+            bench.post("prototypes", command("enroll", label="b", signal=9))
+            bench.embed(a_signal(10, 400, 10, 5e6, near(1, 3)))
+            bench.embed(a_signal(9, 300, 200, 5e6, near(2, 4)))
+            wait_for(lambda: bench.count("status") == 2, "the answer")
+            np.testing.assert_array_equal(bench.state()["prototypes"][1]["support"], [near(2, 4)])
+            found = parse_prediction(bench.get("predictions"))
+            self.assertEqual((found.info.signal.signal, found.info.signal.snr), (9, 10.0))
+
+    def test_a_signal_that_does_not_come_is_refused(self):
+        with self.new(history=4) as bench:
+            bench.post("prototypes", command("enroll", label="a", source="at", sample_start=50,
+                                             frequency=1e6))
+            for k in range(4):
+                self.assertEqual(bench.count("status"), 0)
+                bench.embed(a_signal(k, 100 * k + 60, 50, 1e6, near(0, k)))
+            wait_for(lambda: bench.count("status") == 1, "the refusal")
+            self.assertIn("no signal holds sample 50", bench.status().reason)
+            for wrong in (dict(frequency=1e6), dict(source="last", signal=3), dict(source="next", signal=3)):
+                answer = bench.command(command("enroll", label="a", **wrong))
+                self.assertIn("are for source 'at'", answer.reason)
+            self.assertIn("'sample_start' is missing", bench.command(
+                command("enroll", label="a", source="at", frequency=1e6)).reason)
+
+    def test_a_tile_by_time_and_frequency(self):
+        """Only if its strongest signal is there."""
+        with self.new() as bench:
+            info = TileInfo(sample_start=0, sample_count=COUNT, model=MODEL, freq_lower_edge=1e6,
+                            freq_upper_edge=2e6)
+            bench.embed(embedding_pdu(info, near(0, 0)))
+            bench.embed(tile(1, near(0, 1)))  # which says no band
+            at = dict(source="at", sample_start=50)
+            self.assertTrue(bench.command(command("enroll", label="a", frequency=1.5e6, **at)).ok)
+            self.assertIn("no embedding holds sample 50",
+                          bench.command(command("enroll", label="b", frequency=3e6, **at)).reason)
+
     def test_set_remove_rename_clear_undo_state(self):
         with self.new() as bench:
             answer = bench.command(command("set", label="a", vector=near(0, 0), shots=4))
@@ -426,7 +496,7 @@ class qa_prototype_classifier(gr_unittest.TestCase):
     def test_an_unknown_key_is_named(self):
         with self.new() as bench:
             reason = bench.command(command("enroll", label="x", shot=3)).reason
-            self.assertIn("enroll has no key 'shot'; it takes label, sample_start, shots, source", reason)
+            self.assertIn("enroll has no key 'shot'; it takes frequency, label, sample_start, shots, signal, source", reason)
 
     def test_the_last_sample_there_can_be(self):
         """No number in an embedding makes an answer or a prediction impossible."""

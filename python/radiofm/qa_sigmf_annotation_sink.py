@@ -3,6 +3,7 @@
 # Copyright 2026 gr-radiofm authors
 """Tests of the SigMF Annotation Sink: annotations, own recordings, bad messages, the end."""
 
+import dataclasses
 import importlib
 import json
 import os
@@ -74,7 +75,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.tb = None
         self.folder.cleanup()
 
-    def run_messages(self, sink, pdus, keep=False):
+    def run_messages(self, sink, pdus, keep=False, port="predictions"):
         """Post the PDUs, run until the sink has seen them, stop. Returns what came on ``status``."""
         if not keep:
             self.tb = gr.top_block()
@@ -82,7 +83,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
             self.tb.msg_connect((sink, "status"), (self.answers, "store"))
         seen = sink.received() + len(pdus)
         for pdu in pdus:
-            sink.post(pdu)
+            sink._predictions.to_basic_block()._post(pmt.mp(port), pdu)
         self.tb.start()
         wait_for(lambda: sink.received() == seen)
         waiting = sink._predictions._queue
@@ -100,6 +101,38 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
     def notes(self, path=None) -> list[tuple]:
         return [(a["core:sample_start"], a["core:sample_count"], a["core:label"])
                 for a in self.written(path)["annotations"]]
+
+    # -- signals --------------------------------------------------------------------------------------
+    def test_signals_are_annotated_with_their_edges(self):
+        """One annotation a signal, however many parts it came in; what is no signal is refused."""
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+
+        def info(start, count, number, part=0, ended=True, **more):
+            signal = messages.Signal(number, part, ended, snr=12.34)
+            return messages.TileInfo(start, count, RATE, run=5, signal=signal, freq_lower_edge=99.9e6,
+                                     freq_upper_edge=100.1e6, **more)
+
+        infos = [info(0, 500, 0, 0, False), info(100, 100, 1), info(600, 100, 0, 1, True), info(700, 100, 2)]
+        pdus = list(map(messages.signal_pdu, [*infos, dataclasses.replace(infos[0], signal=None)]))
+        answers = self.run_messages(self.sink, pdus, port="signals")
+        self.assertIn("'signal' is missing", answers[0]["reason"])
+        self.assertEqual(self.notes(), [(0, 700, "signal"), (100, 100, "signal"), (700, 100, "signal")])
+        for note in self.written()["annotations"]:
+            self.assertEqual((note["core:freq_lower_edge"], note["core:freq_upper_edge"]), (99.9e6, 100.1e6))
+            self.assertEqual((note["core:comment"], note["radiofm:task"]), ("SNR 12.3 dB", "detection"))
+            self.assertNotIn("radiofm:confidence", note)
+
+    def test_predictions_of_a_signals_parts_are_one_annotation(self):
+        self.sink = radiofm.sigmf_annotation_sink(self.out, self.meta)
+
+        def said(start, count, label, part, ended):
+            return prediction(start, count, label, confidence=0.5 + 0.1 * part, run=5,
+                              signal=messages.Signal(3, part, ended))
+
+        pdus = [said(0, 500, "a", 0, False), prediction(400, 100, "a"), said(500, 300, "b", 1, True)]
+        self.assertEqual(self.run_messages(self.sink, pdus), [])
+        self.assertEqual(self.notes(), [(0, 800, "b"), (400, 100, "a")])
+        self.assertEqual(self.written()["annotations"][0]["radiofm:confidence"], 0.6)
 
     # -- beside a recording -------------------------------------------------------------------------
     def test_annotates_a_recording(self):

@@ -38,13 +38,15 @@ class sigmf_annotation_sink(gr.hier_block2):
     of the same samples takes the place of what an earlier one said. Predictions of a run before, which come
     late, are dropped.
 
-    Equal predictions that touch or overlap become one annotation. The metadata are valid at every moment,
-    also after a crash, and complete when the flowgraph has ended. Predictions wait in a bounded queue for a
-    thread that writes, so nothing upstream ever waits for the disk.
+    Equal predictions that touch or overlap become one annotation; of signals, the parts of each. The metadata
+    are valid at every moment, also after a crash, and complete when the flowgraph has ended. Messages wait in
+    a bounded queue for a thread that writes, so nothing upstream ever waits for the disk.
 
     Message input ``predictions``: prediction PDUs. The band is ``freq_lower_edge``, ``freq_upper_edge`` (Hz),
     else ``rx_freq`` plus and minus half of ``sample_rate``. Unknowns are labelled 'unknown'; a regression
     is labelled with its value and unit.
+    Message input ``signals``: signal PDUs of Signal Detector or Signal Cutter: annotations labelled 'signal'.
+      (What is predicted of signals comes in ``predictions``.)
     Message output ``status``: {command 'annotate', ok false, reason} for every message that is refused, when
     something cannot be written, and once a run when a rate contradicts ``samp_rate``.
 
@@ -85,9 +87,11 @@ class sigmf_annotation_sink(gr.hier_block2):
             if not overwrite:
                 _refuse_to_overwrite(self._annotator.writer.path)
         self._predictions.annotator = self._annotator
-        self.message_port_register_hier_in("predictions")
+        for port in ("predictions", "signals"):
+            self.message_port_register_hier_in(port)
         self.message_port_register_hier_out("status")
-        connect_message_ports(self, self._predictions, inputs=("predictions",), outputs=("status",))
+        connect_message_ports(self, self._predictions, inputs=("predictions", "signals"),
+                              outputs=("status",))
         if record:
             self._stream = _stream(self._predictions)
             self.connect(self, self._stream)
@@ -173,7 +177,8 @@ class _predictions(backlog.Reader, Held, gr.basic_block):
         self._alive = False
         self._running = 0  # of the two blocks
         self._life = threading.Lock()
-        self.read_messages({messages.PREDICTIONS: self.handle_prediction})
+        self.read_messages({messages.PREDICTIONS: self.handle_prediction,
+                            messages.SIGNALS: self.handle_signal})
         self.message_port_register_out(messages.STATUS)
 
     def set_max_queue(self, max_queue: int) -> None:
@@ -223,19 +228,23 @@ class _predictions(backlog.Reader, Held, gr.basic_block):
     def _close(self) -> None:
         """What waits belongs to the run that ends."""
         block = self.to_basic_block()
-        for _ in range(block.nmsgs(messages.PREDICTIONS)):
-            self._take(block.delete_head_nowait(messages.PREDICTIONS), self._queue.put)
+        for port, read in ((messages.PREDICTIONS, messages.parse_prediction), (messages.SIGNALS, _detected)):
+            for _ in range(block.nmsgs(port)):
+                self._take(read, block.delete_head_nowait(port), self._queue.put)
         self._queue.put(_END)
         self._worker.join()
 
     # -- predictions: the handler only checks and queues ----------------------------------------------
     def handle_prediction(self, message):
-        self._take(message, self._queue.put_nowait)
+        self._take(messages.parse_prediction, message, self._queue.put_nowait)
 
-    def _take(self, message, put) -> None:
+    def handle_signal(self, message):
+        self._take(_detected, message, self._queue.put_nowait)
+
+    def _take(self, read, message, put) -> None:
         self.report.count("received")
         try:
-            put(messages.parse_prediction(message))
+            put(read(message))
         except queue.Full:
             self.report.count("dropped")
             self.report.say("dropped", "predictions come faster than they can be written; some are lost")
@@ -283,6 +292,12 @@ class _predictions(backlog.Reader, Held, gr.basic_block):
             self.report.refuse(str(error))
         except Exception as error:
             self.report.fail("prediction", f"a prediction could not be written: {error!r}", announce=True)
+
+
+def _detected(message) -> messages.Prediction:
+    """A signal PDU, as a decision that it is one. Raises MessageError."""
+    info, _ = messages.parse_signal(message)
+    return messages.Prediction(info, task="detection", label="signal", confidence=None)
 
 
 # Outside of the class: what a block inside refers to must not refer to the block around it.

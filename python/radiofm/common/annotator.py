@@ -48,7 +48,7 @@ class Annotator:
         start, count = max(0, start), count + min(0, start)
         made = self.writer.add(start, count, label, freq_lower=lower, freq_upper=upper,
                                confidence=prediction.confidence, unknown=prediction.unknown,
-                               model=info.model, task=prediction.task)
+                               model=info.model, task=prediction.task, **_of_signal(info))
         return made > 0
 
     def _place(self, prediction: Prediction) -> tuple[int, int]:
@@ -176,6 +176,15 @@ class StreamAnnotator(Annotator):
             self._report.fail("rx_time", f"rx_time is left out: {error}")
             self.writer.add_capture(start, info.rx_freq)
         self._capture, self._frequency = start, info.rx_freq
+
+
+def _of_signal(info: TileInfo) -> dict:
+    """What ``AnnotationWriter.add`` takes of a signal, or of a part of one."""
+    signal = info.signal
+    if signal is None:
+        return {}
+    said = "" if signal.snr is None else f"SNR {signal.snr:.1f} dB"
+    return {"signal": f"{info.run}/{signal.signal}", "ended": signal.ended, "comment": said}
 
 
 def label_of(prediction: Prediction) -> str:

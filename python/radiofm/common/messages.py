@@ -91,7 +91,7 @@ class Prediction:
     info: TileInfo = field(default_factory=TileInfo)
     task: str = ""
     label: str = ""
-    confidence: float = 0.0
+    confidence: float | None = 0.0  # None where nobody decides
     unknown: bool = False
     labels: tuple[str, ...] = ()
     scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))

@@ -19,6 +19,7 @@ from itertools import islice, pairwise
 import numpy as np
 
 from . import messages
+from .enrolment import Enrolment, Wanted, anew
 from .messages import MessageError, Prediction, TileInfo, get, text, whole
 from .optional import optional
 from .prototype_messages import open_command, parse_prototype, parse_state, state_message
@@ -31,7 +32,7 @@ _LOOK_BACK = 16  # tiles
 _TOGETHER = 0.1  # seconds whose answers go out together, at most
 _LAST = 0.5  # seconds that commands have once the flowgraph is to stop
 _KEYS = {  # that each command takes
-    "enroll": {"label", "shots", "source", "sample_start"},
+    "enroll": {"label", "shots", "source", "sample_start", "frequency", "signal"},
     "set": {"label", "vector", "shots", "support", "model"},
     "remove": {"label"},
     "rename": {"label", "new_label"},
@@ -63,7 +64,7 @@ class PrototypePort:
         self._size = few.prototypes.embedding_size
         self._history: deque[tuple[TileInfo, np.ndarray]] = deque(maxlen=history)
         self._given_stride = stride
-        self._pending: list[_Enrolment] = []
+        self._pending: list[Enrolment] = []
         self._drifting = False
         self._answers: list = []  # that have not gone out yet
         self._state_due = False
@@ -171,28 +172,35 @@ class PrototypePort:
     def _enroll(self, message, label: str) -> None:
         self._library.check_label(label)
         shots = get(message, "shots", whole, 1)
-        source = get(message, "source", text, "next")
+        wanted = Wanted(get(message, "sample_start", whole), get(message, "frequency", messages.frequency),
+                         get(message, "signal", whole))
+        source = get(message, "source", text, "next" if wanted.signal is None else "at")
         if source not in SOURCES:
             raise MessageError(f"key 'source' must be one of {', '.join(SOURCES)}, got '{source}'")
+        if source != "at" and (wanted.frequency, wanted.signal) != (None, None):
+            raise MessageError("keys 'frequency' and 'signal' are for source 'at'")
         if not 1 <= shots <= MAX_ENROLL:
             raise MessageError(f"key 'shots' must lie in 1..{MAX_ENROLL}, got {shots}")
         if source == "last":
             if len(self._history) < shots:
                 raise MessageError(f"only {len(self._history)} embeddings are kept, {shots} were asked for")
-            taken = list(self._history)[-shots:]
-            self._teach(label, taken)
+            self._teach(label, list(self._history)[-shots:])
             return
         if len(self._pending) >= MAX_PENDING:
             raise MessageError(f"{MAX_PENDING} enrolments are waiting already")
         if source == "next":
             for other in self._pending:
-                if other.sample is None:
+                if other.wanted is None:
                     raise MessageError(f"'{other.label}' is still being taught, {len(other.taken)} of "
                                        f"{other.shots} embeddings have come; undo cancels that")
-            self._pending.append(_Enrolment(label, shots))
+            self._pending.append(Enrolment(label, shots))
             return
-        enrolment = _Enrolment(label, shots, get(message, "sample_start", whole, required=True))
-        for entry in self._history:
+        if wanted.sample is None and wanted.signal is None:
+            raise MessageError("key 'sample_start' is missing")
+        enrolment = Enrolment(label, shots, wanted, self._history.maxlen)
+        # of signals, the newest first: of a long one the last part tells most
+        step = -1 if self._history and self._history[-1][0].signal is not None else 1
+        for entry in list(self._history)[::step]:
             if enrolment.offer(*entry, self._span(entry[0])):
                 self._teach(label, enrolment.taken)
                 return
@@ -285,8 +293,8 @@ class PrototypePort:
             return predictions
 
     def _remember(self, info: TileInfo, vector: np.ndarray) -> None:
-        if self._history and info.sample_start <= self._history[-1][0].sample_start:
-            self._history.clear()  # another stream, or the same one from its beginning
+        if self._history and anew(info, self._history[-1][0]):
+            self._history.clear()
         self._history.append((info, vector))
 
     def _offered(self, enrolment, info: TileInfo, vector: np.ndarray) -> bool:
@@ -337,28 +345,14 @@ class PrototypePort:
 
     def _span(self, info: TileInfo) -> int:
         """Samples from a tile's first one that are its own (tiles may overlap at their end)."""
+        if info.signal is not None:
+            return info.sample_count
         return min(info.sample_count, self._stride() or info.sample_count)
 
     def _boundary(self) -> int:
-        """First sample that the next tile can start at."""
+        """First sample that the next tile can start at; behind the start of all signals that came."""
         if not self._history:
             return 0
+        if self._history[-1][0].signal is not None:
+            return max(info.sample_start for info, _ in self._history) + 1
         return self._history[-1][0].sample_start + (self._stride() or 1)
-
-
-class _Enrolment:
-    """An ``enroll`` that waits for tiles: the next ones, or those from the one that holds ``sample`` on."""
-
-    def __init__(self, label: str, shots: int, sample: int | None = None):
-        self.label, self.shots, self.sample = label, shots, sample
-        self.taken: list[tuple[TileInfo, np.ndarray]] = []
-
-    def offer(self, info: TileInfo, vector: np.ndarray, span: int) -> bool:
-        """Take a tile if it is wanted; True when there are enough. MessageError if the first was missed."""
-        if self.sample is not None and not self.taken:
-            if info.sample_start > self.sample:
-                raise MessageError(f"no embedding holds sample {self.sample}: dropped, or no longer kept")
-            if info.sample_start + span <= self.sample:
-                return False
-        self.taken.append((info, vector))
-        return len(self.taken) == self.shots

@@ -29,7 +29,7 @@ from radiofm_ml.outputs import GENERATOR, same_file
 from radiofm_ml.sigmf import metadata_schema
 from radiofm_ml.sigmf.container import ARCHIVES, DATA, META, base_name, parse_metadata
 from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, leads_to, place_dataset
-from radiofm_ml.sigmf.decisions import MAX_HZ, Decision, check_decision
+from radiofm_ml.sigmf.decisions import MAX_HZ, Decision, Signals, check_decision
 from radiofm_ml.sigmf.recording import CHANNEL, UNKNOWN, Capture, Recording
 from radiofm_ml.sigmf.roomy_file import RoomyFile
 
@@ -94,6 +94,7 @@ class AnnotationWriter:
         self._consistent = True  # ``position`` tells of what has been added, no more and no less
         self._written, self._cost = 0.0, 0.0  # when, and how long the last write took
         self._file = RoomyFile()
+        self._signals = Signals()
         self._earlier: dict[tuple[str, str], list[Decision]] = {}  # of earlier passes, by model and task
         self._end = None if recording is None else recording.n_samples
 
@@ -131,14 +132,16 @@ class AnnotationWriter:
     def add(self, sample_start: int, sample_count: int, label: str, *, freq_lower: float | None = None,
             freq_upper: float | None = None, confidence: float | None = None, unknown: bool = False,
             model: str = "", task: str = "", comment: str = "", position: int | None = None,
-            group: str = "", cell: int = 0) -> int:
+            group: str = "", cell: int = 0, signal: str = "", ended: bool = True) -> int:
         """Annotate samples [sample_start, sample_start + sample_count), counted from the dataset's first.
 
         freq_lower, freq_upper: edges in Hz at the centre frequency of the last of these samples; without
         them, the whole band. Where the centre frequency changes the annotation is cut, and the edges move
         with it. unknown: the decision was "none of the labels"; it is labelled 'unknown', and ``label`` is
         kept as the nearest. position: the writer's, from now on. group, cell: of an unknown, the label in
-        place of 'unknown', and where ``fewshot.groups`` has it. Returns how many annotations it made or
+        place of 'unknown', and where ``fewshot.groups`` has it. signal: name of the signal that this is a
+        part of, the last one if ``ended``: its parts are one annotation, and nothing else joins it. Returns
+        how many annotations it made or
         extended: 0 if the recording ends before ``sample_start``. Raises ValueError for values that an
         annotation cannot hold.
         """
@@ -155,9 +158,13 @@ class AnnotationWriter:
             for start, stop, run, lower, upper in pieces:
                 count = stop - start
                 self._make_way(start, stop, model, task)
-                self._append(Decision(start, count, label, unknown, nearest, model, task, comment, run,
-                                       lower, upper, 0 if confidence is None else count,
-                                       min(max(confidence or 0.0, 0.0), 1.0), cell=cell if unknown else 0))
+                new = Decision(start, count, label, unknown, nearest, model, task, comment, run, lower, upper,
+                               0 if confidence is None else count, min(max(confidence or 0.0, 0.0), 1.0),
+                               cell=cell if unknown else 0)
+                if not signal:
+                    self._append(new)
+                elif self._signals.add((signal, model, task, run), new, ended):
+                    self._decisions.append(new)
             self._pending += bool(pieces)
             self.position = self.position if position is None else position
             self._consistent = True
@@ -215,6 +222,7 @@ class AnnotationWriter:
             self._end = end
             if end is None:
                 return 0
+            self._signals.forget()
             left_out = sum(d.decisions for d in self._decisions if d.start >= end)
             for decision in self._decisions:
                 if decision.start + decision.count > end:
@@ -233,6 +241,7 @@ class AnnotationWriter:
         with self._lock:
             self._earlier[model, task] = [d for d in self._decisions if (d.model, d.task) == (model, task)]
             self._growing.pop((model, task), None)
+            self._signals.forget()
 
     def keep_room(self) -> None:
         """From now on see to it that the next write finds room on the disk, until ``close``. Raises

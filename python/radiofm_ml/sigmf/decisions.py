@@ -46,9 +46,7 @@ class Decision:
             self.lower <= other.upper and other.lower <= self.upper)
 
     def absorb(self, other: Decision) -> None:
-        self.count = max(self.count, other.start + other.count - self.start)
-        if self.lower is not None:
-            self.lower, self.upper = min(self.lower, other.lower), max(self.upper, other.upper)
+        self._cover(other)
         if other.weight:
             self.weight += other.weight
             self.confidence += (other.confidence - self.confidence) * other.weight / self.weight
@@ -56,8 +54,43 @@ class Decision:
             self.nearest = ""
         if self.cell != other.cell:
             self.cell = 0
+
+    def go_on(self, part: Decision) -> None:
+        """A further part of the same signal: what is said of it knows of those before, and holds for all."""
+        self._cover(part)
+        for name in ("label", "unknown", "nearest", "weight", "confidence", "cell"):
+            setattr(self, name, getattr(part, name))
+
+    def _cover(self, other: Decision) -> None:
+        start, stop = min(self.start, other.start), max(self.start + self.count, other.start + other.count)
+        self.start, self.count = start, stop - start
+        if None not in (self.lower, other.lower):
+            self.lower, self.upper = min(self.lower, other.lower), max(self.upper, other.upper)
         self.decisions += other.decisions
         self.line = ""
+
+
+class Signals:
+    """Decisions on signals of which more parts may come, by signal; of those kept too long the oldest go."""
+
+    _MOST = 4096
+
+    def __init__(self):
+        self._open: dict[tuple, Decision] = {}
+
+    def add(self, key: tuple, part: Decision, ended: bool) -> bool:
+        """Whether the part begins a signal; else it went into one."""
+        whole = self._open.pop(key, None)
+        if whole is not None:
+            whole.go_on(part)
+        if not ended:
+            self._open[key] = whole or part
+            if len(self._open) > self._MOST:
+                self._open.pop(next(iter(self._open)))
+        return whole is None
+
+    def forget(self) -> None:
+        self._open.clear()
 
 
 def check_decision(start: int, count: int, label: str, lower: float | None = None, upper: float | None = None,
