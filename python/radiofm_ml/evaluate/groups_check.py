@@ -116,11 +116,9 @@ def _methods(signals: Signals, source: Signals, members, rest, kinds: int, share
              seed: int):
     """(method, numbers of the members' groups)"""
     sessions = None if source.sessions is None else source.sessions[rest]
-    for whiten in (False, True):
-        kinship = measure(source.x[rest], source.kinds[rest], sessions, normalisation, share, whiten)
-        yield "groups" + (", whitened" if whiten else ""), _grouped(signals.x[members], kinship)
-        if not whiten:
-            yield "k-means, told the number", _k_means(kinship.place(signals.x[members]), kinds, seed)
+    kinship = measure(source.x[rest], source.kinds[rest], sessions, normalisation, share)
+    yield "groups", _grouped(signals.x[members], kinship)
+    yield "k-means, told the number", _k_means(kinship.place(signals.x[members]), kinds, seed)
     if signals.calibrated is not None:
         yield "groups, by the bundle's calibration", _grouped(signals.x[members], signals.calibrated)
     for name in sorted(set(signals.others) & set(source.others)):

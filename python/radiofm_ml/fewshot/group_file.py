@@ -24,7 +24,7 @@ FORMAT, FORMAT_VERSION = "radiofm-groups", 1
 GROUPS = ".groups" + SUFFIX
 _JSON = "radiofm"
 _NEEDED = {"total": ("F64", 2), "kept": ("F32", 2)}
-_OPTIONAL = {"mean": ("F32", 1), "whiten": ("F64", 2)}
+_OPTIONAL = {"mean": ("F64", 1)}
 _MAX = 2**62  # of counts and numbers
 
 
@@ -50,10 +50,8 @@ def save(groups: Groups, path: str | os.PathLike) -> None:
     size = groups.embedding_size
     tensors = {"total": np.array([cell.total for cell in cells], np.float64).reshape(-1, size),
                "kept": np.concatenate([np.zeros((0, size), np.float32), *(cell.kept for cell in cells)])}
-    for name in ("mean", "whiten"):
-        if getattr(kinship, name) is not None:
-            tensors[name] = np.ascontiguousarray(getattr(kinship, name),
-                                                 np.float32 if name == "mean" else np.float64)
+    if kinship.mean is not None:
+        tensors["mean"] = np.ascontiguousarray(kinship.mean, np.float64)
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, **state,
               "kinship": {"apart": kinship.apart, "normalisation": kinship.normalisation},
               "cells": [[getattr(cell, name) for name in _COLUMNS] for cell in cells]}
@@ -82,8 +80,7 @@ def _groups(header: dict, tensors: dict[str, np.ndarray]) -> Groups:
     kinship, total = header["kinship"], tensors["total"]
     if not all(np.isfinite(values).all() for values in tensors.values()):
         raise ValueError("a tensor holds NaN or infinite values")
-    groups = Groups(total.shape[1], Kinship(kinship["apart"], kinship["normalisation"], tensors.get("mean"),
-                                            tensors.get("whiten")),
+    groups = Groups(total.shape[1], Kinship(kinship["apart"], kinship["normalisation"], tensors.get("mean")),
                     model=_text(header["model"]), least=header["least"])
     if len(header["cells"]) != len(total) or len(total) > MAX_CELLS:
         raise ValueError(f"there must be as many cells as totals, at most {MAX_CELLS}")

@@ -93,9 +93,9 @@ class Groups:
 
     def __init__(self, embedding_size: int, kinship: Kinship, *, model: str = "", least: int = LEAST):
         self.embedding_size = whole("embedding_size", embedding_size, 1)
-        for name, shape in (("mean", (embedding_size,)), ("whiten", (embedding_size, embedding_size))):
-            if (values := getattr(kinship, name)) is not None and np.shape(values) != shape:
-                raise ValueError(f"the kinship's {name} must have shape {shape}, got {np.shape(values)}")
+        if kinship.mean is not None and np.shape(kinship.mean) != (embedding_size,):
+            raise ValueError(f"the kinship's mean must have {embedding_size} values, got shape "
+                             f"{np.shape(kinship.mean)}")
         self.kinship, self.model, self.least = kinship, model, whole("least", least, 1, 10**6)
         self.merged: dict[int, int] = {}  # numbers of groups that went into others
         self.named: dict[int, str] = {}  # numbers of groups that were given a label
