@@ -5,6 +5,8 @@
 #ifndef INCLUDED_RADIOFM_DETECT_CLONES_H
 #define INCLUDED_RADIOFM_DETECT_CLONES_H
 
+#include <cstddef> // or the C library is not known below
+
 /*!
  * \brief Compiles a function for several instruction sets; the loader takes the
  * processor's best.

@@ -16,7 +16,7 @@ namespace {
 
 // Values that are compared at once. Compilers vectorise few loops with minima by
 // themselves.
-constexpr size_t lanes = 8;
+constexpr size_t lanes = 4;
 typedef float vec __attribute__((vector_size(lanes * sizeof(float))));
 constexpr size_t tile = 32; // columns that are sorted at once
 constexpr float greatest = 1e37f;
@@ -34,15 +34,21 @@ size_t count_below(const float* x, size_t n, float limit)
 RADIOFM_CLONES
 void beside(const float* x, size_t n, float limit, float& below, float& from)
 {
-    vec low = vec{} - greatest, high = vec{} + greatest;
-    size_t i = 0;
-    for (; i + lanes <= n; i += lanes) {
-        vec v;
-        std::memcpy(&v, x + i, sizeof(v));
-        const vec under = v < limit ? v : low, over = v < limit ? high : v;
-        low = under > low ? under : low;
-        high = over < high ? over : high;
+    constexpr size_t chains = 4; // so that none waits for the one before
+    vec low[chains], high[chains];
+    for (size_t k = 0; k < chains; k++) {
+        low[k] = vec{} - greatest;
+        high[k] = vec{} + greatest;
     }
+    size_t i = 0;
+    for (; i + chains * lanes <= n; i += chains * lanes)
+        for (size_t k = 0; k < chains; k++) {
+            vec v;
+            std::memcpy(&v, x + i + k * lanes, sizeof(v));
+            const vec under = v < limit ? v : low[k], over = v < limit ? high[k] : v;
+            low[k] = under > low[k] ? under : low[k];
+            high[k] = over < high[k] ? over : high[k];
+        }
     below = -greatest;
     from = greatest;
     for (; i < n; i++)
@@ -50,10 +56,11 @@ void beside(const float* x, size_t n, float limit, float& below, float& from)
             below = std::max(below, x[i]);
         else
             from = std::min(from, x[i]);
-    for (size_t j = 0; j < lanes; j++) {
-        below = std::max(below, low[j]);
-        from = std::min(from, high[j]);
-    }
+    for (size_t k = 0; k < chains; k++)
+        for (size_t j = 0; j < lanes; j++) {
+            below = std::max(below, low[k][j]);
+            from = std::min(from, high[k][j]);
+        }
 }
 
 RADIOFM_CLONES

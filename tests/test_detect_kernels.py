@@ -134,7 +134,8 @@ def maps() -> dict[str, np.ndarray]:
         spiral[k, k:31 - k] = spiral[30 - k, k:31 - k] = True
         spiral[k:31 - k, 30 - k] = spiral[k + 2:31 - k, k] = True
     found |= {"comb": comb, "comb upside down": comb[::-1], "spiral": spiral,
-              "nothing": np.zeros((9, 20), bool), "everything": np.ones((9, 20), bool), "a column": np.eye(1, 20, 4, dtype=bool).repeat(40, 0)}
+              "nothing": np.zeros((9, 20), bool), "everything": np.ones((9, 20), bool),
+              "a column": np.eye(1, 20, 4, dtype=bool).repeat(40, 0)}
     return {name: m.astype(np.uint8) * np.where(rng.random(m.shape) < 0.03, 3, 1).astype(np.uint8)
             for name, m in found.items()}
 
@@ -212,7 +213,8 @@ def regions() -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("changes", [{}, {"rows": 3, "bins": 3}, {"bins": 3000, "rows": 2000},
-                                     {"difference": 0.1}, {"deepest": 0}, {"least": 1, "solid": 1.0, "edge_share": 0.0}])
+                                     {"difference": 0.1}, {"deepest": 0},
+                                     {"least": 1, "solid": 1.0, "edge_share": 0.0}])
 def test_cut(changes):
     count = 0
     for mask in regions():
