@@ -110,7 +110,8 @@ def main() -> None:
     options = parser.parse_args()
     form = row_format(options.rate, FFT_SIZE, HOP, AVERAGING)
     print(f"{options.rate / 1e6:g} MS/s, inner loops in {'C++' if kernels.compiled else 'NumPy'}; "
-          f"CPU seconds for a second of signal\n{'':24s} {'boxes/s':>8s} {'STFT':>9s} {'detection':>10s} {'ratio':>7s}")
+          f"CPU seconds for a second of signal\n"
+          f"{'':24s} {'boxes/s':>8s} {'STFT':>9s} {'detection':>10s} {'ratio':>7s}")
     for name, per_second in SCENES.items():
         measure(name, scene(options.rate, options.seconds, per_second), form, options.rounds)
     for path in options.recordings:
