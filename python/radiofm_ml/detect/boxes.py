@@ -10,9 +10,12 @@ signal (side lobes, tones, keyed bursts). The recursive cut along rows and colum
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+
+from radiofm_ml.detect import kernels
 
 _DEEPEST = 8
 _SOLID = 0.9  # of a region's box: it is one
@@ -54,54 +57,11 @@ class Region:
                       max(self.f1, other.f1), max(self.level, other.level))
 
 
-def cut(mask: np.ndarray, t0: int, f0: int, cuts: Cuts, depth: int = 0) -> list[Region]:
-    """Boxes of a region. mask: bool (rows, bins), whose first pixel is (t0, f0)."""
-    trimmed = _trim(mask)
-    if trimmed is None:
-        return []
-    (a, b), (c, d) = trimmed
-    mask, t0, f0 = mask[a:b, c:d], t0 + a, f0 + c
-    if mask.sum() < cuts.least:
-        return []
-    h, w = mask.shape
-    if depth < _DEEPEST and mask.mean() < _SOLID:
-        in_time, row = _best_cut(mask, cuts.rows)
-        in_band, column = _best_cut(mask.T, cuts.bins)
-        if max(in_time, in_band) > cuts.difference:
-            if in_time >= in_band:
-                parts = (mask[:row], t0, f0), (mask[row:], t0 + row, f0)
-            else:
-                parts = (mask[:, :column], t0, f0), (mask[:, column:], t0, f0 + column)
-            return [box for part in parts for box in cut(*part, cuts, depth + 1)]
-    return [Region(t0, t0 + h, f0, f0 + w)]
-
-
-def _trim(mask: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Rows and columns without the fringe."""
-    ends = []
-    for axis in (1, 0):
-        filled = mask.sum(axis)
-        if not filled.any():
-            return None
-        inside = np.flatnonzero(filled >= _EDGE_SHARE * filled.max())
-        ends.append((int(inside[0]), int(inside[-1]) + 1))
-    return ends[0], ends[1]
-
-
-def _best_cut(mask: np.ndarray, reach: int) -> tuple[float, int]:
-    """(difference 0..1, row) of the cut whose two sides differ most in which columns they fill."""
-    h = len(mask)
-    if h < 6:
-        return 0.0, 0
-    total = np.concatenate([np.zeros((1, mask.shape[1]), np.float32), np.cumsum(mask, 0, dtype=np.float32)])
-    at = np.arange(2, h - 1)
-    low, high = np.maximum(at - reach, 0), np.minimum(at + reach, h)
-    before = (total[at] - total[low]) / (at - low)[:, None]
-    after = (total[high] - total[at]) / (high - at)[:, None]
-    most = np.maximum(before, after).sum(1)
-    difference = np.abs(before - after).sum(1) / np.maximum(most, 1.0)
-    best = int(difference.argmax())
-    return float(difference[best]), int(at[best])
+def cut(mask: np.ndarray, t0: int, f0: int, cuts: Cuts) -> list[Region]:
+    """Boxes of a region. mask: uint8 (rows, bins) of 0 and 1, whose first pixel is (t0, f0)."""
+    found = kernels.cut(mask, cuts.least, cuts.rows, cuts.bins, cuts.difference, _EDGE_SHARE, _SOLID,
+                        _DEEPEST)
+    return [Region(t0 + a, t0 + b, f0 + c, f0 + d) for a, b, c, d in found]
 
 
 @dataclass(frozen=True)
@@ -132,24 +92,24 @@ class Joins:
         return max(a.t0, b.t0) - min(a.t1, b.t1) <= self.pause and abs(a.level - b.level) < self.level_db
 
 
-def join(boxes: list[Region], joins: Joins) -> list[Region]:
-    """Boxes with those made one that belong together."""
-    boxes, merged = list(boxes), True
-    while merged:
-        merged = False
-        for i in range(len(boxes)):
-            for j in range(i + 1, len(boxes)):
-                if joins.together(boxes[i], boxes[j]):
-                    boxes[i] = boxes[i].join(boxes.pop(j))
-                    merged = True
-                    break
-            if merged:
-                break
+def join(boxes: list[Region], joins: Joins, settled: int = 0) -> list[Region]:
+    """Boxes with those made one that belong together. The first ``settled`` are known not to."""
+    boxes, i = list(boxes), settled
+    while i < len(boxes):
+        other = next((j for j in range(i) if joins.together(boxes[j], boxes[i])), None)
+        if other is None:
+            i += 1
+        else:  # what has grown is compared anew with all before it
+            i -= 1
+            boxes[i] = boxes.pop(other).join(boxes[i])
     return boxes
 
 
-def level_db(power: np.ndarray) -> float:
-    return float(10 * np.log10(max(float(power.mean()), 1e-9))) if power.size else -90.0
+def level_db(power: np.ndarray, t0: int, t1: int, f0: int, f1: int) -> float:
+    """The mean of rows [t0, t1) and bins [f0, f1), where they are inside, in dB; -90 if nothing is."""
+    rows, bins = power.shape
+    t0, t1, f0, f1 = max(t0, 0), max(min(t1, rows), 0), max(f0, 0), max(min(f1, bins), 0)
+    return 10 * math.log10(max(kernels.mean(power, t0, t1, f0, f1), 1e-9))
 
 
 def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, float]:
@@ -160,12 +120,12 @@ def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, f
     power: float32 (rows, bins) over the floor, of which the box's indices count."""
     # the smoothed map is wider than the signal
     time, band = (1 if size >= 6 else 0 for size in (box.rows, box.bins))
-    level = level_db(power[box.t0 + time:box.t1 - time, box.f0 + band:box.f1 - band])
-    whole = level_db(power[box.t0:box.t1, box.f0:box.f1])
+    level = level_db(power, box.t0 + time, box.t1 - time, box.f0 + band, box.f1 - band)
+    whole = level_db(power, box.t0, box.t1, box.f0, box.f1)
     wide = max(2, min(8, box.bins // 2 + 1))
-    sides = _sides(power[box.t0:box.t1], box.f0, box.f1, wide)
+    sides = [level_db(power, box.t0, box.t1, *side) for side in _sides(box.f0, box.f1, wide)]
     if box.rows < _SHORT:
-        sides += _sides(power[:, box.f0:box.f1].T, box.t0, box.t1, _SHORT)
+        sides += [level_db(power, *side, box.f0, box.f1) for side in _sides(box.t0, box.t1, _SHORT)]
     return replace(box, level=level), whole - min(max(sides), quiet_db)
 
 
@@ -191,7 +151,6 @@ def _ends(wanted: np.ndarray) -> tuple[int, int]:
     return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, len(wanted))
 
 
-def _sides(power: np.ndarray, start: int, stop: int, wide: int) -> list[float]:
-    """Levels beside columns [start, stop) of ``power``, two columns away and ``wide`` wide."""
-    return [level_db(side) for side in (power[:, max(start - wide - 2, 0):max(start - 2, 0)],
-                                        power[:, stop + 2:stop + 2 + wide])]
+def _sides(start: int, stop: int, wide: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What lies beside [start, stop) on both sides, two away and ``wide`` wide."""
+    return (start - wide - 2, start - 2), (stop + 2, stop + 2 + wide)

@@ -24,6 +24,7 @@ from collections import deque
 import numpy as np
 from scipy import ndimage
 
+from radiofm_ml.detect.kernels import column_ranks, common_steps, least_means, row_quantiles
 from radiofm_ml.detect.lively import fills_the_band, is_keyed
 from radiofm_ml.detect.noise import Noise
 
@@ -64,7 +65,7 @@ class FloorTracker:
         """The mean noise level of every bin, float32 (n, bins) in dB, of a block of rows float32 (n, bins) in
         dB. Blocks follow one another. Rows that are nearly empty, where samples are lost or the receiver is
         cut off, are their own floor."""
-        level = np.median(rows, axis=1)
+        level = row_quantiles(rows, 0.5)
         empty = level < np.median(level) - _EMPTY_DB
         if not empty.any():
             return self._heard(rows)
@@ -97,9 +98,9 @@ class FloorTracker:
             line = _middle_line(len(shape))
             under = _without_line(shape, line)
             stands = (shape - under)[line].max() > _FLANK_DB
-            if stands and is_keyed(part - gain, line, under, self._noise):
+            if stands and is_keyed(gain.taken_off(part), line, under, self._noise):
                 shape = np.minimum(shape, under)
-            out[begin:end] = shape + gain + shift
+            out[begin:end] = gain.added_to(shape + shift)
         return out
 
 
@@ -119,14 +120,13 @@ def _as_before(floor: np.ndarray, before: np.ndarray) -> np.ndarray:
 def _low(history) -> np.ndarray:
     """A low quantile over the last blocks: a bin that was free in a quarter of them is right."""
     stack = np.stack(history)
-    middle = np.median(stack, axis=1, keepdims=True)
+    middle = row_quantiles(stack, 0.5)[:, None]
     level = np.sort(stack - middle, axis=0)[(len(stack) - 1) // 4]
     return level + middle[-1]
 
 
-def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
-    """The floor of each bin (bins,) and the common gain of each row (n, bins), in dB; their sum is the
-    noise's mean. The gain is of three zones, the two edges of the band having one of their own.
+def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, _Gain]:
+    """The floor of each bin (bins,) and the common gain of each row, in dB; their sum is the noise's mean.
 
     Bins whose power changes more than noise does hold signals that come and go. They do not tell the gain;
     and where they are free for a shorter time than the quantile asks for, the least of short means does
@@ -134,27 +134,48 @@ def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
     """
     lowest, highest = noise.quantile([QUANTILE, _UPPER])
     wide = highest - lowest + noise.tolerance(_BUSY_DB)
-    gain = np.zeros_like(rows)
+    gain = _Gain(np.zeros(len(rows), np.float32), [])
     some = slice(None, None, max(1, len(rows) // _ENOUGH))
     for _ in range(2):
-        low, high = _quantiles(rows[some] - gain[some])
+        low, high = _quantiles(gain.taken_off(rows, some))
         busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > wide
-        gain = _gains(rows - low, busy)
-    level = rows - gain
+        gain = _gains(rows, low, busy)
+    level = gain.taken_off(rows)
     floor = ndimage.uniform_filter1d(_quantiles(level[some])[0], 3, mode="nearest") - lowest
     if len(rows) >= 4 * _SHORT[0]:
-        half = _SHORT[0] // 2
-        means = ndimage.uniform_filter(level, _SHORT, mode="nearest")[half:-half]
-        least = means.min(0) + noise.least_mean(_SHORT, len(rows))
+        least = least_means(level, _SHORT) + noise.least_mean(_SHORT, len(rows))
         short = floor - least > noise.tolerance(1.0) * np.where(busy, 1.0, 1.6)
         short[_middle_line(rows.shape[1])] = False  # the receiver's own line
         floor = np.where(short, least, floor)
     return floor, gain
 
 
-def _gains(residual: np.ndarray, busy: np.ndarray) -> np.ndarray:
-    """What the bins of a row that hold no signals do together, float32 (n, bins)."""
-    bins = residual.shape[1]
+class _Gain:
+    """What all bins do together from row to row, in dB: that of the middle of the band, (n,), and by how much
+    more it is at the edges: [(bins, their weight, (n,))]."""
+
+    def __init__(self, middle: np.ndarray, edges: list[tuple[slice, np.ndarray, np.ndarray]]):
+        self._middle, self._edges = middle, edges
+
+    def taken_off(self, rows: np.ndarray, some: slice = slice(None)) -> np.ndarray:
+        """``some`` of the rows, float32 (n, bins), without it."""
+        out = rows[some] - self._middle[some, None]
+        for place, weight, more in self._edges:
+            out[:, place] -= more[some, None] * weight
+        return out
+
+    def added_to(self, shape: np.ndarray) -> np.ndarray:
+        """Rows float32 (n, bins) of one ``shape`` (bins,) with it."""
+        out = shape.astype(np.float32) + self._middle[:, None]
+        for place, weight, more in self._edges:
+            out[:, place] += more[:, None] * weight
+        return out
+
+
+def _gains(rows: np.ndarray, low: np.ndarray, busy: np.ndarray) -> _Gain:
+    """What the bins of a row that hold no signals do together; the two edges of the band have a gain of their
+    own. low: (bins,) dB of the noise, about."""
+    bins = rows.shape[1]
     edge = round(_ZONE * bins)
 
     def smoothed(gain: np.ndarray, rows: int) -> np.ndarray:
@@ -162,29 +183,29 @@ def _gains(residual: np.ndarray, busy: np.ndarray) -> np.ndarray:
         return ndimage.uniform_filter1d(gain, rows, mode="nearest")
 
     def together(zone: slice, smooth: int) -> np.ndarray | None:
-        free = residual[:, zone][:, ~busy[zone]]
-        if free.shape[1] < (1 - _TOO_BUSY) * (zone.stop - zone.start):
+        free = np.zeros(bins, bool)
+        free[zone] = ~busy[zone]
+        if free.sum() < max(1, (1 - _TOO_BUSY) * (zone.stop - zone.start)):
             return None
-        return smoothed(np.median(free, axis=1), smooth)
+        return smoothed(row_quantiles(rows, 0.5, low, free), smooth)
 
     middle = together(slice(0, bins), 3)
     if middle is None:  # few bins are free: the lowest tell
-        middle = smoothed(np.quantile(residual, _GAIN_QUANTILE, axis=1), 3)
-    gain = np.repeat(middle[:, None], bins, axis=1)
-    fade = np.clip(2 - np.arange(2 * edge) / edge, 0, 1)  # 1 over the zone, then down to 0 in as much again
+        middle = smoothed(row_quantiles(rows, _GAIN_QUANTILE, low), 3)
+    # 1 over the zone, then down to 0 in as much again
+    fade = np.clip(2 - np.arange(2 * edge) / edge, 0, 1).astype(np.float32)
+    edges = []
     for zone, place, weight in ((slice(0, edge), slice(0, 2 * edge), fade),
                                 (slice(bins - edge, bins), slice(bins - 2 * edge, bins), fade[::-1])):
         own = together(zone, 15)
         if own is not None:
-            gain[:, place] += (own - middle)[:, None] * weight
-    return gain.astype(np.float32)
+            edges.append((place, weight, own - middle))
+    return _Gain(middle, edges)
 
 
-def _quantiles(level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _quantiles(level: np.ndarray) -> np.ndarray:
     """The lower and the upper quantile of each column."""
-    low, high = (round(share * (len(level) - 1)) for share in (QUANTILE, _UPPER))
-    ordered = np.partition(level, (low, high), axis=0)
-    return ordered[low], ordered[high]
+    return column_ranks(level, tuple(round(share * (len(level) - 1)) for share in (QUANTILE, _UPPER)))
 
 
 def _gain_steps(rows: np.ndarray, noise: Noise) -> list[int]:
@@ -192,16 +213,8 @@ def _gain_steps(rows: np.ndarray, noise: Noise) -> list[int]:
     n, h = len(rows), _STEP_ROWS
     if n < 2 * h:
         return []
-    total = np.concatenate([np.zeros((1, rows.shape[1]), np.float32), np.cumsum(rows, axis=0)])
-    after = (total[2 * h:] - total[h:-h]) / h
-    before = (total[h:-h] - total[:-2 * h]) / h
-    change = ndimage.uniform_filter1d(after - before, 5, axis=1)
-    middle = np.median(change, axis=1)
     # A signal that fills the band rises by more here than there; a gain moves all alike.
-    slack = noise.tolerance(_STEP_SLACK) + 0.1 * np.abs(middle)
-    share = np.mean(np.abs(change - middle[:, None]) < slack[:, None], axis=1)
-    is_step = (np.abs(middle) > noise.tolerance(_STEP_DB)) & (share > _STEP_SHARE)
-    wanted = np.where(is_step, np.abs(middle), 0.0)
+    wanted = common_steps(rows, h, noise.tolerance(_STEP_DB), noise.tolerance(_STEP_SLACK), _STEP_SHARE)
     steps = []
     while wanted.any():
         best = int(wanted.argmax())

@@ -11,16 +11,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 from radiofm_ml.arguments import is_number, whole
 from radiofm_ml.detect import threshold
 from radiofm_ml.detect.boxes import Cuts, Joins, Region, cut, join, measured, occupied
 from radiofm_ml.detect.floor import FloorTracker
+from radiofm_ml.detect.history import RowHistory
+from radiofm_ml.detect.kernels import Blob, Blobs, SignalMap, whiten
 from radiofm_ml.detect.settings import Settings
 
 _LAG = 12  # rows of a block that wait for the next one, so that no smoothing meets a border
@@ -108,31 +108,6 @@ class Box:
 
 
 @dataclass
-class _Open:
-    """A region that the newest row belongs to: pieces of its mask with their first pixels; whether it is high
-    enough somewhere."""
-
-    pieces: list[tuple[int, int, np.ndarray]]
-    high: bool = False
-
-    @property
-    def start(self) -> int:
-        return self.pieces[0][0]
-
-    def band(self) -> tuple[int, int]:
-        return min(f for _, f, _ in self.pieces), max(f + m.shape[1] for _, f, m in self.pieces)
-
-    def mask(self) -> tuple[np.ndarray, int, int]:
-        t0 = min(t for t, _, _ in self.pieces)
-        t1 = max(t + m.shape[0] for t, _, m in self.pieces)
-        f0, f1 = self.band()
-        out = np.zeros((t1 - t0, f1 - f0), bool)
-        for t, f, m in self.pieces:
-            out[t - t0:t - t0 + m.shape[0], f - f0:f - f0 + m.shape[1]] |= m
-        return out, t0, f0
-
-
-@dataclass
 class _Track:
     """A signal that went on when its last part was sent: its number, its next part, its band in bins, and
     the row at which it was cut."""
@@ -142,15 +117,6 @@ class _Track:
     f0: int
     f1: int
     row: int
-
-
-def _closed(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Morphological closing of a uint8 mask by a rectangle; what is outside is empty."""
-    for axis, length in enumerate(size):
-        mask = ndimage.maximum_filter1d(mask, length, axis=axis, mode="constant")
-    for axis, length in enumerate(size):
-        mask = ndimage.minimum_filter1d(mask, length, axis=axis, mode="constant", cval=1)
-    return mask
 
 
 class Detector:
@@ -176,18 +142,15 @@ class Detector:
         self._cuts = Cuts(rows=max(3, 2 * self._cell[0]), bins=max(6, 4 * self._cell[1]),
                           least=max(4, self._cell[0] * self._cell[1] + 3))
         self._joins = Joins(pause=pause)
-        self._closing = 3, 2 * self._cell[1] + 1
         self._least = (max(1, round(settings.least_seconds / rows.seconds)),
                        max(1, round(settings.least_hertz / rows.hertz)))
-        self._pending: list[np.ndarray] = []
-        self._power: deque[np.ndarray] = deque()  # of whitened rows, block by block
-        self._power_start = 0  # row of the first of them
-        self._received = 0  # rows in self._power's end
-        self._decided = 0  # rows whose mask is known
-        self._open: dict[int, _Open] = {}
-        self._border = np.zeros(rows.fft_size, np.int64)  # open region of each bin of the last decided row
-        self._next_open, self._next_signal = 1, 0
-        self._waiting: list[Region] = []
+        self._pending = np.empty((self.block, rows.fft_size), np.float32)
+        self._filled = 0  # rows of it that have come
+        self._power = RowHistory(rows.fft_size)  # over the floor
+        self._map = SignalMap(self._cell, self._low, self._high, (3, 2 * self._cell[1] + 1))
+        self._blobs = Blobs(rows.fft_size)
+        self._next_signal = 0
+        self._waiting: list[Region] = []  # none of which belongs to another
         self._tracks: list[_Track] = []
         self._flushed = False
 
@@ -195,19 +158,22 @@ class Detector:
     def feed(self, rows: np.ndarray) -> list[Box]:
         """Take rows, float32 (n, fft_size) in dB, DC in the middle, and return the boxes that have ended.
         What is not finite counts as silence. Raises ValueError for another shape."""
-        self._pending.append(self.rows.checked(rows))
+        rows = self.rows.checked(rows)
         self._flushed = False
         found = []
-        while sum(map(len, self._pending)) >= self.block:
-            waiting = np.concatenate(self._pending)
-            self._pending = [waiting[self.block:]]
-            found += self._take(waiting[:self.block])
+        while len(rows):
+            taken = rows[:self.block - self._filled]
+            self._pending[self._filled:self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            rows = rows[len(taken):]
+            if self._filled == self.block:
+                self._filled = 0
+                found += self._take(self._pending)
         return found
 
     def flush(self) -> list[Box]:
         """The boxes that are left at the end of the stream. Rows that follow begin a new one."""
-        rest = np.concatenate([np.empty((0, self.rows.fft_size), np.float32), *self._pending])
-        self._pending = []
+        rest, self._filled = self._pending[:self._filled], 0
         found = self._take(rest, last=True)
         self._tracks, self._flushed = [], True
         return found
@@ -217,7 +183,7 @@ class Detector:
         end, rows = box.sample_start + box.sample_count, self.rows
         if rows.sample(self._decided) < end and not self._flushed:
             return True
-        regions = [(region.start, *region.band()) for region in self._open.values()]
+        regions = [(t0, f0, f1) for t0, _, f0, f1 in self._blobs.open().tolist()]
         regions += [(region.t0, region.f0, region.f1) for region in self._waiting]
         return any(rows.sample(t0) < end and rows.frequency(f0) < box.freq_upper
                    and rows.frequency(f1) > box.freq_lower for t0, f0, f1 in regions)
@@ -225,99 +191,38 @@ class Detector:
     # -- a block ----------------------------------------------------------------------------------------
     def _take(self, rows: np.ndarray, last: bool = False) -> list[Box]:
         if len(rows):
-            rows = np.nan_to_num(rows, nan=-200.0, posinf=-200.0, neginf=-200.0)
-            floor = self._floor.floor(rows)
-            self._power.append(np.exp((rows - floor) * np.float32(np.log(10) / 10)))
-            self._received += len(rows)
-        end = self._received if last else max(self._decided, self._received - _LAG)
+            silent = ~np.isfinite(rows)
+            if silent.any():
+                rows[silent] = -200.0
+            whiten(rows, self._floor.floor(rows), self._power.append(len(rows)))
+        end = self._power.stop if last else max(self._decided, self._power.stop - _LAG)
         closed = self._label(end) if end > self._decided else []
-        if last:
-            closed += [(region, True) for region in self._open.values()]
-            self._open.clear()
-            self._border[:] = 0
-        else:
-            closed += self._too_long()
-        for region, ended in closed:
-            self._finish(region, ended)
-        found = self._emit(last)
+        # Those that have lasted as long as a part may go on under another name.
+        closed += self._blobs.end_before(self._decided - (0 if last else self._longest))
+        settled = len(self._waiting)
+        for blob in closed:
+            self._finish(blob)
+        found = self._emit(last, settled)
         self._forget()
         return found
 
-    def _rows_of_power(self, start: int, stop: int) -> np.ndarray:
-        """Whitened rows [start, stop), those that are kept."""
-        parts, at = [], self._power_start
-        for block in self._power:
-            low, high = max(start - at, 0), min(stop - at, len(block))
-            if low < high:
-                parts.append(block[low:high])
-            at += len(block)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    @property
+    def _decided(self) -> int:
+        """Rows whose map is known."""
+        return self._blobs.rows
 
-    def _label(self, end: int) -> list[tuple[_Open, bool]]:
-        """Find the regions of rows [decided, end); those that have ended."""
-        begin = self._decided
-        context = max(begin - _LAG, self._power_start)
-        power = self._rows_of_power(context, self._received)
-        smooth = ndimage.uniform_filter(power, self._cell, mode="nearest")
-        mask = _closed((smooth > self._low).view(np.uint8), self._closing)
-        mask, smooth = mask[begin - context:end - context], smooth[begin - context:end - context]
-        labels, count = ndimage.label(mask)
-        high = np.zeros(count + 1, bool)
-        high[labels[smooth > self._high]] = True
-        names = self._names(labels, count)
-        for number, place in enumerate(ndimage.find_objects(labels), 1):
-            piece = begin + place[0].start, place[1].start, labels[place] == number
-            region = self._open.setdefault(names[number], _Open([]))
-            region.pieces.append(piece)
-            region.high |= bool(high[number])
-        self._border = names[labels[-1]]
-        self._decided = end
-        alive = set(np.unique(self._border).tolist())
-        return [(self._open.pop(name), True) for name in list(self._open) if name not in alive]
+    def _label(self, end: int) -> list[Blob]:
+        """Find the blobs of rows [decided, end); those that have ended."""
+        power = self._power.rows(self._decided - _LAG, self._power.stop)
+        context = self._power.stop - len(power)
+        return self._blobs.take(self._map(power, self._decided - context, end - context))
 
-    def _names(self, labels: np.ndarray, count: int) -> np.ndarray:
-        """Names of a block's labels, int64 (count + 1,); regions that touch those of the row before are the
-        same ones, and several of them that meet become one."""
-        names = np.zeros(count + 1, np.int64)
-        touching = (labels[0] > 0) & (self._border > 0)
-        for label, before in {*zip(labels[0][touching].tolist(), self._border[touching].tolist(),
-        strict=True)}:
-            if names[label] in (0, before):
-                names[label] = before
-                continue
-            kept = names[label]
-            other = self._open.pop(before)
-            self._open[kept].pieces += other.pieces
-            self._open[kept].high |= other.high
-            self._border[self._border == before] = kept
-            names[names == before] = kept
-            # what else touched the one that is gone
-            return self._names(labels, count)
-        fresh = np.flatnonzero(names[1:] == 0) + 1
-        names[fresh] = self._next_open + np.arange(len(fresh))
-        self._next_open += len(fresh)
-        return names
-
-    def _too_long(self) -> list[tuple[_Open, bool]]:
-        """Regions that have lasted as long as a part may; they go on under another name."""
-        long = [name for name, region in self._open.items() if self._decided - region.start >= self._longest]
-        cut_off = []
-        for name in long:
-            cut_off.append((self._open.pop(name), False))
-            here = self._border == name
-            self._border[here] = 0
-        return cut_off
-
-    # -- regions to boxes -------------------------------------------------------------------------------
-    def _finish(self, region: _Open, ended: bool) -> None:
-        """Put the boxes of a region among those that wait to be joined."""
-        if not region.high:
-            return
-        mask, t0, f0 = region.mask()
-        kept_from = max(t0, self._power_start)
-        begin = max(kept_from - _LAG, self._power_start)
-        power = self._rows_of_power(begin, t0 + len(mask) + _LAG)
-        for box in cut(mask[kept_from - t0:], kept_from - begin, f0, self._cuts):
+    # -- blobs to boxes ---------------------------------------------------------------------------------
+    def _finish(self, blob: Blob) -> None:
+        """Put the boxes of a blob among those that wait to be joined."""
+        begin = max(blob.t0 - _LAG, self._power.start)
+        power = self._power.rows(begin, blob.t1 + _LAG)
+        for box in cut(blob.mask(), blob.t0 - begin, blob.f0, self._cuts):
             box, contrast = measured(box, power, 10 * np.log10(self._low))
             if contrast < self.settings.min_level_db or box.level < self.settings.min_level_db:
                 continue
@@ -326,13 +231,14 @@ class Detector:
             box = occupied(box, power)
             self._waiting.append(replace(box, t0=box.t0 + begin, t1=box.t1 + begin))
 
-    def _emit(self, last: bool) -> list[Box]:
-        """Boxes that nothing can be joined to any more."""
-        self._waiting = join(self._waiting, self._joins)
-        ready, still = [], []
+    def _emit(self, last: bool, settled: int) -> list[Box]:
+        """Boxes that nothing can be joined to any more. settled: the first of those that wait do not belong
+        together."""
+        self._waiting = join(self._waiting, self._joins, settled)
+        ready, still, growing = [], [], self._blobs.open()
         for box in sorted(self._waiting, key=lambda b: (b.t0, b.f0)):
             wait = max(self._joins.pause, self._joins.tolerance * box.rows, self._joins.tolerance_rows) + 1
-            followed = any(self._may_follow(box, region) for region in self._open.values())
+            followed = self._may_follow(box, growing)
             long = box.rows >= self._longest
             if last or long or (self._decided - box.t1 > wait and not followed):
                 ready.append(box)
@@ -342,10 +248,12 @@ class Detector:
         ready = [box for box in ready if not self._is_image(box, [*ready, *still])]
         return [self._sent(box, last) for box in ready]
 
-    def _may_follow(self, box: Region, region: _Open) -> bool:
-        f0, f1 = region.band()
-        beside = max(box.f0, f0) - min(box.f1, f1) <= self._joins.gap * max(box.bins, f1 - f0)
-        return beside and region.start - box.t1 <= self._joins.pause
+    def _may_follow(self, box: Region, growing: np.ndarray) -> bool:
+        """Might one of the blobs that go on, int64 (n, 4), become a box that is joined to this one?"""
+        t0, _, f0, f1 = growing.T
+        apart = np.maximum(f0, box.f0) - np.minimum(f1, box.f1)
+        beside = apart <= self._joins.gap * np.maximum(f1 - f0, box.bins)
+        return bool(np.any(beside & (t0 - box.t1 <= self._joins.pause)))
 
     def _is_image(self, box: Region, others: list[Region]) -> bool:
         """Is it the mirror image that a receiver's unbalanced I and Q make of a much stronger signal?"""
@@ -375,8 +283,7 @@ class Detector:
 
     def _forget(self) -> None:
         """Drop the whitened rows that nobody asks for any more."""
-        needed = min([self._decided - _LAG, *(region.start - _LAG for region in self._open.values())])
-        while self._power and self._power_start + len(self._power[0]) <= needed:
-            self._power_start += len(self._power.popleft())
+        first = min([self._decided, *self._blobs.open()[:, 0].tolist()])
+        self._power.forget(first - _LAG)
         horizon = self._decided - 2 * self._longest
         self._tracks = [track for track in self._tracks if track.row >= horizon]
