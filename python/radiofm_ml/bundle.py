@@ -10,8 +10,8 @@
 The first two make the bundle's id. The calibration is no part of it: it can be made anew, and what was taught
 and trained with the encoder goes on working. (Older bundles have theirs in config.json; it is read there.)
 
-An encoder reads spectrogram tiles (key ``spectrogram``) or blocks of raw I/Q (key ``iq``). One of tiles may
-read pictures of signals, too (key ``signals``, see ``radiofm_ml.signals``).
+An encoder reads spectrogram tiles (key ``spectrogram``), pictures of signals (key ``signals``, see
+``radiofm_ml.signals``), both of these, or blocks of raw I/Q (key ``iq``).
 
 ``load`` takes a path, the name of a shipped bundle, or a Hugging Face repository id.
 """
@@ -41,9 +41,9 @@ FORMAT_VERSION = 1
 PRETRAINED = Path(__file__).parent / "pretrained"
 FILES = ("model.safetensors", "config.json")
 CALIBRATION = "calibration.json"
-TILES, IQ = "tiles", "iq"  # what an encoder reads
+TILES, SIGNALS, IQ = "tiles", "signals", "iq"  # what an encoder reads
 MAX_BLOCK = 1 << 20  # samples
-_READS = {TILES: "spectrogram tiles", IQ: "blocks of raw I/Q"}
+_READS = {TILES: "spectrogram tiles", SIGNALS: "pictures of signals", IQ: "blocks of raw I/Q"}
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Bundle:
     """A loaded bundle.
 
     config       the whole of config.json, validated
-    spec         the tiles that the encoder reads; None where it reads I/Q
-    block        samples in a block that the encoder reads; None where it reads tiles
+    spec         the tiles that the encoder reads; None where it reads none
+    block        samples in a block that the encoder reads; None where it reads tiles or signals
     calibration  see ``fewshot.calibrate``; empty where there is none
     """
 
@@ -85,8 +85,22 @@ class Bundle:
 
     @property
     def reads(self) -> str:
-        """'tiles' or 'iq'."""
-        return TILES if self.block is None else IQ
+        """'tiles', 'signals' or 'iq'; 'tiles' where it is both of the first two."""
+        if self.block is not None:
+            return IQ
+        return SIGNALS if self.spec is None else TILES
+
+    @property
+    def picture(self) -> PictureSpec | None:
+        """The pictures of signals that the encoder reads; None where it reads none."""
+        return PictureSpec.from_dict(self.config["signals"]["picture"]) if "signals" in self.config else None
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Rows and columns of what the encoder reads, a tile or a picture; None where it reads I/Q."""
+        if self.spec is not None:
+            return self.spec.tile_rows, self.spec.tile_cols
+        return None if self.picture is None else self.picture.shape
 
     @property
     def name(self) -> str:
@@ -132,7 +146,7 @@ class Bundle:
         if found["mean"].shape != (self.embedding_size,) or found["weight"].shape != (rows, size):
             raise BundleError(f"{file}: tensors 'signals.*' must be mean ({self.embedding_size},), weight "
                               f"(K, {size}) and bias (K,)")
-        return Signals(PictureSpec.from_dict(self.config["signals"]["picture"]), **found)
+        return Signals(self.picture, **found)
 
     @cached_property
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -225,10 +239,12 @@ def is_bundle(ref: str | os.PathLike) -> bool:
 def load(ref: str | os.PathLike | Bundle, reads: str | None = None) -> Bundle:
     """Open and check a bundle. Raises BundleError.
 
-    reads: 'tiles' or 'iq' where the encoder must read these; a bundle whose encoder does not is refused.
+    reads: 'tiles', 'signals' or 'iq' where the encoder must read these; a bundle whose encoder does not is
+    refused.
     """
     bundle = ref if isinstance(ref, Bundle) else _open(resolve(ref))
-    if reads is not None and bundle.reads != reads:
+    both = reads == SIGNALS and bundle.picture is not None
+    if reads is not None and bundle.reads != reads and not both:
         raise BundleError(f"{bundle.path / 'config.json'}: {bundle.id} reads {_READS[bundle.reads]}, "
                           f"a bundle that reads {_READS[reads]} is needed here")
     return bundle
@@ -258,7 +274,7 @@ def _open(path: Path) -> Bundle:
     calibration = _read_calibration(path, _id(config["name"], digest.hexdigest()))
     if calibration is None:
         calibration = config.get("calibration", {})
-    block = None if spec else config["iq"]["block"]
+    block = config["iq"]["block"] if "iq" in config else None
     return Bundle(path, config, spec, block, digest.hexdigest(), calibration)
 
 
@@ -339,30 +355,30 @@ def _read_config(file: Path) -> dict:
 
 
 def _check_input(config: dict, file: Path) -> None:
-    """Of what the encoder reads: tiles or I/Q, exactly one of both."""
-    given = [key for key in ("spectrogram", "iq") if key in config]
-    if len(given) != 1:
+    """Of what the encoder reads: I/Q, or tiles, signals or both."""
+    given = [key for key in ("spectrogram", "signals", "iq") if key in config]
+    if not given or "iq" in given and len(given) > 1:
         found = "both are there" if given else "neither is there"
-        raise BundleError(f"{file}: needs key 'spectrogram' (tiles) or key 'iq' (blocks of raw I/Q), {found}")
-    (key,) = given
-    if not isinstance(config[key], dict):
-        raise BundleError(f"{file}: key '{key}' must be dict")
+        raise BundleError(f"{file}: needs key 'spectrogram' (tiles) or 'signals', or key 'iq' (blocks of raw "
+                          f"I/Q), {found}")
+    for key in given:
+        if not isinstance(config[key], dict):
+            raise BundleError(f"{file}: key '{key}' must be dict")
     try:
-        if key == "iq":
-            _check_iq(config[key])
-        else:
-            _check_signals(config.get("signals"), SpectrogramSpec.from_dict(config[key]))
+        if "iq" in config:
+            _check_iq(config["iq"])
+        spec = SpectrogramSpec.from_dict(config["spectrogram"]) if "spectrogram" in config else None
+        if "signals" in config:
+            _check_signals(config["signals"], spec)
     except ValueError as error:
         raise BundleError(f"{file}: {error}") from None
 
 
-def _check_signals(signals, spec: SpectrogramSpec) -> None:
-    if signals is None:
-        return
-    if not isinstance(signals, dict) or set(signals) != {"picture"}:
-        raise ValueError("signals: must be an object with the key 'picture'")
+def _check_signals(signals: dict, spec: SpectrogramSpec | None) -> None:
+    if set(signals) != {"picture"}:
+        raise ValueError("signals: must hold the key 'picture' and no other")
     picture = PictureSpec.from_dict(signals["picture"])
-    if picture.shape != (spec.tile_rows, spec.tile_cols):
+    if spec is not None and picture.shape != (spec.tile_rows, spec.tile_cols):
         raise ValueError(f"signals: pictures are {picture.shape}, tiles {(spec.tile_rows, spec.tile_cols)}; "
                          "one network reads both")
 
@@ -394,14 +410,15 @@ def save(
 ) -> Bundle:
     """Write a bundle and read it back.
 
-    spec, block  what the encoder reads, exactly one of both: tiles, or blocks of so many I/Q samples
-    half         store the weights in fp16
-    signals      how the encoder reads signals, if it does
+    spec, signals, block  what the encoder reads: tiles, signals or both of them, or blocks of so many I/Q
+                          samples
+    half                  store the weights in fp16
 
     Raises ValueError, also for what ``load`` refuses.
     """
-    if (spec is None) == (block is None):
-        raise ValueError("give spec, for an encoder of tiles, or block, for one of I/Q")
+    if (spec is None and signals is None) == (block is None):
+        raise ValueError("give spec, for an encoder of tiles, signals, for one of pictures of signals, or "
+                         "block, for one of I/Q")
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     tensors = {
@@ -417,7 +434,8 @@ def save(
         "name": name,
         "licence": licence,
         "architecture": architecture,
-        **({"spectrogram": spec.to_dict()} if spec else {"iq": {"block": block}}),
+        **({"spectrogram": spec.to_dict()} if spec else {}),
+        **({"iq": {"block": block}} if block is not None else {}),
         **({"signals": {"picture": signals.picture.to_dict()}} if signals else {}),
         "embedding_size": models.embedding_size(architecture),
         "labels": labels or [],

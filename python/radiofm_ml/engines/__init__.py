@@ -50,7 +50,7 @@ def open_engine(ref: str | os.PathLike | Bundle, engine: str = "auto", threads: 
     engine     'auto' or a key of ``ENGINES``
     threads    of one pass
     precision  'fp32', 'bf16', or 'auto' for the fastest that keeps the embeddings (cosine to fp32 >= 0.999)
-    reads      'tiles' or 'iq': refuse a bundle whose encoder reads the other
+    reads      'tiles', 'signals' or 'iq': refuse a bundle whose encoder reads none of these
 
     Raises BundleError for a bundle that cannot be used, ValueError for other arguments, EngineError for an
     engine that does not run here.
@@ -70,7 +70,8 @@ def open_engine(ref: str | os.PathLike | Bundle, engine: str = "auto", threads: 
         opened.embed(_silence(bundle))
     except (RuntimeError, ValueError) as error:
         if bundle.block is None:
-            read = f"{bundle.spec.tile_rows}x{bundle.spec.tile_cols} tiles of the spectrogram"
+            rows, cols = bundle.shape
+            read = f"{rows}x{cols} tiles of the spectrogram"
         else:
             read = f"blocks of {bundle.block} I/Q samples"
         raise BundleError(f"{bundle.path / 'config.json'}: the architecture does not take the {read} "
@@ -81,5 +82,5 @@ def open_engine(ref: str | os.PathLike | Bundle, engine: str = "auto", threads: 
 def _silence(bundle: bundles.Bundle) -> np.ndarray:
     """One empty input of a bundle's encoder."""
     if bundle.block is None:
-        return np.zeros((1, bundle.spec.tile_size), np.float32)
+        return np.zeros((1, *bundle.shape), np.float32)
     return np.zeros((1, bundle.block), np.complex64)

@@ -24,8 +24,9 @@ class Engine:
 
     name    as in ``ENGINES``, with the precision: 'torch-bf16'
     bundle  the bundle whose encoder it runs
-    spec    the tiles that it reads, None where it reads I/Q
-    block   samples in a block that it reads, None where it reads tiles
+    spec    the tiles that it reads, None where it reads none
+    shape   rows and columns of the tiles, or pictures of signals, that it reads; None where it reads I/Q
+    block   samples in a block that it reads, None where it reads tiles or pictures
     layers  whose tokens it can give: 0 (before the first block) to the number of blocks; none at all
             where the engine or the encoder cannot
     """
@@ -35,7 +36,7 @@ class Engine:
 
     def __init__(self, bundle: Bundle):
         self.bundle = bundle
-        self.spec, self.block = bundle.spec, bundle.block
+        self.spec, self.block, self.shape = bundle.spec, bundle.block, bundle.shape
         self.embedding_size = bundle.embedding_size
 
     @staticmethod
@@ -52,9 +53,9 @@ class Engine:
         raise NotImplementedError
 
     def embed(self, inputs: np.ndarray) -> np.ndarray:
-        """Embeddings, float32 (N, D), of model-ready tiles or of blocks of I/Q. N may be 0.
+        """Embeddings, float32 (N, D), of model-ready tiles or pictures, or of blocks of I/Q. N may be 0.
 
-        Tiles: float32 (N, tile_rows, tile_cols) or (N, tile_rows*tile_cols); NaN counts as 0 and infinite or
+        Tiles and pictures: float32 (N, rows, cols) or (N, rows*cols); NaN counts as 0 and infinite or
         absurdly large values as +-1e4. I/Q: complex64 (N, block), in any unit; what is not finite counts
         as 0. So one bad value spoils neither its own embedding nor its neighbours'. Safe to call from
         several threads. Raises ValueError for another shape.
@@ -90,7 +91,7 @@ class Engine:
         return np.concatenate([part[0] for part in parts]), tokens
 
     def _checked(self, inputs: np.ndarray) -> np.ndarray:
-        spec, block = self.spec, self.block
+        shape, block = self.shape, self.block
         if block is not None:
             blocks = np.asarray(inputs)
             if blocks.shape[1:] != (block,) or not np.iscomplexobj(blocks):
@@ -98,10 +99,11 @@ class Engine:
                                  f"got {blocks.dtype} {blocks.shape}")
             return np.ascontiguousarray(blocks, np.complex64)
         tiles = np.asarray(inputs, np.float32)
-        if tiles.shape[1:] not in ((spec.tile_rows, spec.tile_cols), (spec.tile_size,)):
-            raise ValueError(f"tiles must be (N, {spec.tile_rows}, {spec.tile_cols}) or "
-                             f"(N, {spec.tile_size}) for {self.bundle.id}, got {tiles.shape}")
-        return tiles.reshape(-1, spec.tile_rows, spec.tile_cols)
+        rows, cols = shape
+        if tiles.shape[1:] not in (shape, (rows * cols,)):
+            raise ValueError(f"tiles must be (N, {rows}, {cols}) or (N, {rows * cols}) for {self.bundle.id}, "
+                             f"got {tiles.shape}")
+        return tiles.reshape(-1, rows, cols)
 
     def _clean(self, inputs: np.ndarray) -> np.ndarray:
         """What the network is given."""

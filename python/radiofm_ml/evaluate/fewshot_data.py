@@ -41,9 +41,9 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
             raise ValueError(f"{source}: a file of beams holds raw I/Q, bundle {bundle.id} reads tiles; give "
                              "a bundle like protobeam-sim, or recordings")
         return _beams(bundle, path, frames)
-    if bundle.spec is None and source == "synthetic":
+    if bundle.reads == bundles.IQ and source == "synthetic":
         return _simulated_beams(bundle)
-    if bundle.spec is None:
+    if bundle.reads == bundles.IQ:
         raise ValueError(f"{source}: bundle {bundle.id} reads raw I/Q; give a file of beams (.h5) or of its "
                          "embeddings (.npz)")
     from radiofm_ml.train.export import encode, receptions
