@@ -59,8 +59,8 @@ def energy(scene: Scene) -> list[Place]:
     floor = ndimage.median_filter(np.quantile(level, QUANTILE, axis=0), WIDE, mode="nearest")
     mask = ndimage.binary_closing(np.pad(level - floor > THRESHOLD_DB, 9), np.ones(CLOSING))[9:-9, 9:-9]
     regions, _ = ndimage.label(mask)
-    return [Place(t.start * form.stride, t.stop * form.stride, form.frequency(f.start), form.frequency(f.stop))
-            for t, f in ndimage.find_objects(regions)]
+    return [Place(t.start * form.stride, t.stop * form.stride, form.frequency(f.start),
+                  form.frequency(f.stop)) for t, f in ndimage.find_objects(regions)]
 
 
 def ours(scene: Scene) -> list[Place]:
@@ -120,9 +120,10 @@ def main() -> None:
     ways = {"finder": ours, "energy": energy}
     print(f"{'':22}" + "".join(f"{way:>8}: found covered precision" for way in ways), flush=True)
     totals: dict[str, list[np.ndarray]] = defaultdict(list)
-    for number, kind in enumerate(options.kinds):
+    for kind in options.kinds:
         rng = np.random.default_rng([options.seed, sorted(all_classes()).index(kind)])
-        scenes = [compose(rng, kind, options.samples, snr_db=tuple(options.snr)) for _ in range(options.scenes)]
+        snr = tuple(options.snr)
+        scenes = [compose(rng, kind, options.samples, snr_db=snr) for _ in range(options.scenes)]
         line = f"{kind:22}"
         for way, find_boxes in ways.items():
             shares = []
