@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +20,11 @@ import numpy as np
 
 from radiofm_ml import embeddings
 from radiofm_ml.detect.cutter import CutOut, Cutter
-from radiofm_ml.detect.rows import row_format, rows_of
+from radiofm_ml.detect.finder import find
+from radiofm_ml.detect.rows import formats, row_format
 from radiofm_ml.detect.settings import Settings
 from radiofm_ml.detect.spectra import clip
-from radiofm_ml.detect.stream import Box, Detector
+from radiofm_ml.detect.stream import Box
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings, band_edges
 from radiofm_ml.engines import Engine
 from radiofm_ml.fewshot import UNKNOWN, FewShot
@@ -220,7 +221,7 @@ def _settings(recording: Recording, engine: Engine, classifier: FewShot, options
     return digest.hexdigest()
 
 
-def detect_signals(recording: Recording, settings: Settings, fft_size: int = 1024, averaging: int = 8,
+def detect_signals(recording: Recording, settings: Settings, fft_size: int = 0, averaging: int = 8,
                    progress: Progress | None = None) -> Iterator[Box]:
     """The signals of a recording, each whole (the parts of a long one put together), in the order of their
     ends. progress: samples done, and in all. Raises RecordingError, ValueError."""
@@ -235,18 +236,17 @@ def detect_signals(recording: Recording, settings: Settings, fft_size: int = 102
     yield from going_on.values()  # whose end was not told apart from what followed
 
 
-def detect_parts(recording: Recording, settings: Settings, fft_size: int = 1024, averaging: int = 8,
+def detect_parts(recording: Recording, settings: Settings, fft_size: int = 0, averaging: int = 8,
                  progress: Progress | None = None) -> Iterator[Box]:
     """The signals of a recording, long ones in parts, in the order of their ends and as far as the recording
-    goes. progress: samples done, and in all. Raises RecordingError, ValueError."""
-    form = row_format(_known_rate(recording), fft_size, averaging=averaging)
-    detector = Detector(form, settings)
-    for rows in rows_of(_pieces(recording, progress), form):
-        yield from _of_recording(detector.feed(rows), recording)
-    yield from _of_recording(detector.flush(), recording)
+    goes. fft_size: 0 for two resolutions at once (``rows.formats``), else one with ``averaging``. progress:
+    samples done, and in all. Raises RecordingError, ValueError."""
+    rate = _known_rate(recording)
+    forms = [row_format(rate, fft_size, averaging=averaging)] if fft_size else formats(rate)
+    yield from _of_recording(find(_pieces(recording, progress), rate, settings, forms), recording)
 
 
-def cut_signals(recording: Recording, settings: Settings, fft_size: int = 1024, averaging: int = 8,
+def cut_signals(recording: Recording, settings: Settings, fft_size: int = 0, averaging: int = 8,
                 progress: Progress | None = None, oversampling: float = 2.0) -> Iterator[CutOut]:
     """The signals of a recording at baseband, as ``detect_parts`` finds them: long ones in parts. Samples are
     read again where a signal is: memory depends on ``settings.longest`` alone. Raises RecordingError,
@@ -284,7 +284,7 @@ def _pieces(recording: Recording, progress: Progress | None) -> Iterator[np.ndar
             progress(min(at + _PIECE, total), total)
 
 
-def _of_recording(boxes: list[Box], recording: Recording) -> Iterator[Box]:
+def _of_recording(boxes: Iterable[Box], recording: Recording) -> Iterator[Box]:
     """Boxes as far as the recording goes; of real samples, whose lower half of the band mirrors the upper
     one, only the upper."""
     mirrored = not recording.sample_type.is_complex
@@ -295,7 +295,7 @@ def _of_recording(boxes: list[Box], recording: Recording) -> Iterator[Box]:
             yield replace(box, sample_count=count, freq_lower=lower)
 
 
-def detect_jobs(jobs: list[Job], settings: Settings, fft_size: int = 1024, averaging: int = 8,
+def detect_jobs(jobs: list[Job], settings: Settings, fft_size: int = 0, averaging: int = 8,
                 progress: Progress | None = None, **writer) -> Iterator[Outcome]:
     """The signals of each recording as annotations without a name, see ``run``; results: how many.
 

@@ -22,8 +22,10 @@ def detect(
     source: Source,
     target: Target,
     settings: Settings,
-    fft_size: Annotated[int, typer.Option(min=64, help="Samples of an FFT: bins of a row.")] = 1024,
-    averaging: Annotated[int, typer.Option(min=1, help="FFTs, half overlapping, that make a row.")] = 8,
+    fft_size: Annotated[int, typer.Option(min=0, help="Samples of an FFT: bins of a row; 0: a fast and "
+                                          "a fine resolution at once.")] = 0,
+    averaging: Annotated[int, typer.Option(min=1, help="FFTs, half overlapping, that make a row of "
+                                           "--fft-size.")] = 8,
     replace: Replace = False,
     data: Data = "auto",
     overwrite: Overwrite = False,

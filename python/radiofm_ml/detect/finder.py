@@ -14,11 +14,12 @@ signals; those of the format that resolves them best, in rows and in bins, are k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from radiofm_ml.detect.rows import RowMaker, formats
 from radiofm_ml.detect.settings import Settings
 from radiofm_ml.detect.stream import Box, Detector, RowFormat
 
@@ -112,6 +113,19 @@ class Finder:
         if not box.ended:
             self._tracks.append(box)
         return box
+
+
+def find(pieces: Iterable[np.ndarray], sample_rate: float, settings: Settings | None = None,
+         forms: Sequence[RowFormat] = ()) -> Iterator[Box]:
+    """Boxes of a stream of samples, complex64, that comes in ``pieces``. forms: those of ``rows.formats`` if
+    none are given."""
+    forms = forms or formats(sample_rate)
+    finder, makers = Finder(forms, settings), [RowMaker(form) for form in forms]
+    for piece in pieces:
+        for number, maker in enumerate(makers):
+            for rows in maker.feed(piece):
+                yield from finder.take(number, rows)
+    yield from finder.flush()
 
 
 def _end(box: Box) -> int:
