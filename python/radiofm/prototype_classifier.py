@@ -47,6 +47,7 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
     history           embeddings kept for enroll with source 'last' and 'at'
     task              the ``task`` of the predictions
     drift_rate        at most so many false reports of drift per embedding, 1e-9 to 1e-3
+    signals           the embeddings are those of signals, not of tiles: other vectors of the same bundle
 
     What was taught outlives a restart. Raises ValueError naming the file and the cure, and ImportError if a
     Python package is missing.
@@ -55,20 +56,23 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
     def __init__(self, bundle: str = "", embedding_size: int = 0, prototypes: str = "", shipped: bool = True,
                  normalisation: str = "auto", metric: str = "euclidean", centre: str = "source",
                  false_alarm_rate: float = 0.01, history: int = 256, task: str = "classification",
-                 drift_rate: float = 1e-6):
+                 drift_rate: float = 1e-6, signals: bool = False):
         gr.basic_block.__init__(self, name=_NAME, in_sig=None, out_sig=None)
         self._log = gr.logger(self.alias())
         if not bundle and embedding_size < 1:
             raise ValueError(f"{_NAME}: name a bundle, or give embedding_size")
         model = optional("radiofm_ml.bundle", _NAME).load(str(bundle)) if bundle else None
-        if model and embedding_size not in (0, model.embedding_size):
-            raise ValueError(f"{_NAME}: embedding_size is {embedding_size}, bundle {model.id} gives "
-                             f"{model.embedding_size}; leave it 0")
+        if signals and not model:
+            raise ValueError(f"{_NAME}: name the bundle that reads the signals")
+        gives = model and (model.signals.size if signals and model.signals else model.embedding_size)
+        if model and embedding_size not in (0, gives):
+            raise ValueError(f"{_NAME}: embedding_size is {embedding_size}, bundle {model.id} gives {gives}; "
+                             "leave it 0")
         # how far blocks of I/Q lie apart is up to the block that cuts them
         self._open_prototypes(
             _NAME, model, PrototypeSettings(prototypes, shipped, history, task, normalisation, metric, centre,
                                             false_alarm_rate, drift_rate),
-            embedding_size, model.spec.stride if model and model.spec else None)
+            embedding_size, model.spec.stride if model and model.spec else None, bool(signals))
         self.message_port_register_out(messages.STATUS)
         self._counts = {"received": 0, "refused": 0}
         self.read_messages({messages.EMBEDDINGS: self.handle_embedding},

@@ -496,8 +496,8 @@ class qa_prototype_classifier(gr_unittest.TestCase):
     def test_an_unknown_key_is_named(self):
         with self.new() as bench:
             reason = bench.command(command("enroll", label="x", shot=3)).reason
-            self.assertIn("enroll has no key 'shot'; it takes frequency, label, sample_start, shots, signal, "
-                          "source", reason)
+            self.assertIn("enroll has no key 'shot'; it takes frequency, label, sample_start, shots, "
+                          "signal, source", reason)
 
     def test_the_last_sample_there_can_be(self):
         """No number in an embedding makes an answer or a prediction impossible."""

@@ -75,7 +75,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.tb = None
         self.folder.cleanup()
 
-    def run_messages(self, sink, pdus, keep=False, port="predictions"):
+    def run_messages(self, sink, pdus, keep=False, port="predictions", answers=0):
         """Post the PDUs, run until the sink has seen them, stop. Returns what came on ``status``."""
         if not keep:
             self.tb = gr.top_block()
@@ -87,7 +87,8 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
         self.tb.start()
         wait_for(lambda: sink.received() == seen)
         waiting = sink._predictions._queue
-        wait_for(lambda: waiting.unfinished_tasks == 0 and self.answers.num_messages() >= sink.refused())
+        wait_for(lambda: waiting.unfinished_tasks == 0
+                 and self.answers.num_messages() >= max(sink.refused(), answers))
         self.tb.stop()
         self.tb.wait()
         return [pmt.to_python(self.answers.get_message(i)) for i in range(self.answers.num_messages())]
@@ -383,7 +384,7 @@ class qa_sigmf_annotation_sink(gr_unittest.TestCase):
                 self.tb.wait()
             else:
                 pdus = [prediction(10 * k, 10, sample_rate=r) for k, r in enumerate((1e6, 250e3, 125e3))]
-                self.run_messages(self.sink, pdus, keep=True)
+                self.run_messages(self.sink, pdus, keep=True, answers=1)
             self.assertEqual(self.written()["global"]["core:sample_rate"], 1e6)
             self.assertEqual(self.sink.failed(), 0)
             [said] = [pmt.to_python(self.answers.get_message(k)) for k in range(self.answers.num_messages())]

@@ -62,7 +62,8 @@ class Reader:
     """
 
     def read_messages(self, data: dict, commands: dict | None = None, stream: bool = False) -> None:
-        """For the constructor. data, commands: the method that handles each input port (as PMT)."""
+        """For the constructor. data, commands: the method that handles each input port (as PMT); stream: it
+        reads one as well (``reads_stream`` where that may or may not be connected)."""
         self._handlers = {**data, **(commands or {})}
         self._data, self._has_stream = set(map(str, data)), stream
         self._runs = runs.Runs()
@@ -72,6 +73,13 @@ class Reader:
             self.set_msg_handler(port, handler)
         self.set_msg_handler(_SYSTEM, self.handle_system)
         _listeners.add(self)
+
+    def reads_stream(self, stream: bool) -> None:
+        """For ``start``: whether a stream is connected."""
+        self._has_stream = stream
+
+    def finish(self) -> None:
+        """All messages have been handled, and the block is about to end: do what they have left to do."""
 
     def begin_run(self) -> int:
         """For ``start``: forget what the run before has left, its end and the PDUs that nobody has read; how
@@ -105,6 +113,7 @@ class Reader:
         for port, handler in self._handlers.items():
             while block.nmsgs(port):
                 handler(block.delete_head_nowait(port))
+        self.finish()
         self._ended_itself = True
         self.system_handler(_DONE)
 
@@ -156,6 +165,11 @@ def awaits(reader, port) -> bool:
     """Does anything wait at this port of a block, or may more come from a sender that has not ended?"""
     return bool(reader.to_basic_block().nmsgs(port)) or any(
         _sends_to(sender, reader, {str(port)}) for sender in _sending.all())
+
+
+def senders(reader) -> list:
+    """The blocks that send to this one, and have not ended."""
+    return [sender for sender in _sending.all() if _sends_to(sender, reader)]
 
 
 def is_read(sender, port) -> bool:

@@ -3,6 +3,7 @@
 """Whether a stream may be held back: yes where it comes from files or is computed, no where it is live."""
 
 from ..radiofm_python import _flowgraph
+from . import backlog
 from .worker import OVERLOADS, BatchWorker
 
 AUTO = "auto"  # 'block' where the source can wait, 'drop' where it is live
@@ -16,8 +17,12 @@ _CLOCK = "throttle"  # a block whose name begins so stands for a clock: what com
 
 
 def may_wait(block) -> bool:
-    """Do all streams into a running block come from patient sources, none through a throttle?"""
+    """Do all streams into a running block come from patient sources, none through a throttle? If it has none:
+    do all blocks wait that send it messages (and can)?"""
     before = _flowgraph.upstream(block.to_basic_block())
+    if not before:
+        waits = [sender.waits() for sender in backlog.senders(block) if hasattr(sender, "waits")]
+        return bool(waits) and all(waits)
     sources = {name for name, is_source in before if is_source}
     return bool(sources) and sources <= PATIENT and not any(name.startswith(_CLOCK) for name, _ in before)
 

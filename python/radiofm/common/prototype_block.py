@@ -40,17 +40,17 @@ class PrototypeBlock:
     """
 
     def _open_prototypes(self, name: str, bundle, settings: PrototypeSettings, embedding_size: int = 0,
-                         stride: int | None = None) -> None:
+                         stride: int | None = None, signals: bool = False) -> None:
         """For the constructor.
 
         bundle: a Bundle, or None; embedding_size: where there is none; stride: samples from one embedding to
-        the next, if known. Raises ValueError, ImportError.
+        the next, if known; signals: the embeddings are those of signals. Raises ValueError, ImportError.
         """
         history = whole(f"{name}: history", settings.history, 1, 65536)
         fewshot, prototypes = optional("radiofm_ml.fewshot", name), str(settings.prototypes)
         try:
             if bundle:
-                few = fewshot.FewShot.for_bundle(bundle, prototypes, settings.shipped,
+                few = fewshot.FewShot.for_bundle(bundle, prototypes, settings.shipped, signals,
                                                  **settings.classifier())
             else:
                 few = fewshot.FewShot(embedding_size, **settings.classifier())

@@ -59,6 +59,11 @@ class StreamEmbedder(Lingering):
     """
 
     _ports = (messages.EMBEDDINGS,)  # on which what was embedded goes out
+    _optional = False  # the stream: it need not be connected
+
+    def _more_workers(self, settings: EmbedderSettings) -> list[BatchWorker]:
+        """For what does not come in the stream."""
+        return []
 
     def __init__(self, name: str, thread: str, engine, item, settings: EmbedderSettings):
         """item: type of an input item, as GNU Radio's Python blocks take it; thread: name of the worker's."""
@@ -69,10 +74,12 @@ class StreamEmbedder(Lingering):
                 self._embed, max_batch=settings.max_batch, max_latency=settings.max_latency,
                 capacity=settings.max_queue, overload=OVERLOADS[0], on_error=self._failed,
                 on_drop=self._dropping, name=thread)
+            self._workers = [self._worker, *self._more_workers(settings)]
             self.set_overload(settings.overload)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-        gr.basic_block.__init__(self, name=name, in_sig=[item], out_sig=None)
+        signature = gr.py_io_signature(0 if self._optional else 1, 1, [item])
+        gr.basic_block.__init__(self, name=name, in_sig=signature, out_sig=None)
         self._log = gr.logger(self.alias())
         self._complaints = Complaints(self._log)
         self.set_samp_rate(settings.samp_rate)
@@ -95,24 +102,38 @@ class StreamEmbedder(Lingering):
         self._number = runs.begin()  # of this run
         self._running = True
         self.set_overload(self._overload)
-        self._worker.start()
+        for worker in self._workers:
+            worker.start()
         backlog.begin_sending(self)
         return True
 
     def stop(self):
-        ended = _flowgraph.input_ended(self.to_basic_block(), 0)
+        ended = self._has_ended()
         self._stopping, self._running = True, False
-        self._worker.stop()
+        for worker in self._workers:
+            worker.stop()
         if not ended:  # but was stopped: what readers that have ended before this block would never read
-            self._worker.take_back(backlog.take_back(self, self._ports))
+            self._take_back(backlog.take_back(self, self._ports))
             self._report_drops()
         self._end_stream()
         runs.end(self._number)
         backlog.end_sending(self)
         return True
 
+    def _has_ended(self) -> bool:
+        """By itself, that is, and was not stopped."""
+        return _flowgraph.input_ended(self.to_basic_block(), 0)
+
+    def _take_back(self, count: int) -> None:
+        """So many that were sent have got lost."""
+        for worker in self._workers:
+            of_this = min(count, worker.processed)
+            worker.take_back(of_this)
+            count -= of_this
+
     def _report_drops(self) -> None:
-        late, taken = self._worker.late, self.embedded() + self.dropped() + self.failed()
+        late = sum(worker.late for worker in self._workers)
+        taken = self.embedded() + self.dropped() + self.failed()
         if late:
             text = f"{late} of {taken} were dropped: they came faster than they can be embedded"
             self._log.warn(text)
@@ -188,16 +209,20 @@ class StreamEmbedder(Lingering):
 
     def set_overload(self, overload: str) -> None:
         """'auto', 'drop' or 'block'. Raises ValueError."""
-        self._overload = set_overload(overload, self._worker, self if self._running else None)
+        for worker in self._workers:
+            self._overload = set_overload(overload, worker, self if self._running else None)
 
     def set_max_batch(self, max_batch: int) -> None:
-        self._worker.set_max_batch(max_batch)
+        for worker in self._workers:
+            worker.set_max_batch(max_batch)
 
     def set_max_latency(self, max_latency: float) -> None:
-        self._worker.set_max_latency(max_latency)
+        for worker in self._workers:
+            worker.set_max_latency(max_latency)
 
     def set_max_queue(self, max_queue: int) -> None:
-        self._worker.set_capacity(max_queue)
+        for worker in self._workers:
+            worker.set_capacity(max_queue)
 
     def samp_rate(self) -> float:
         return self._rate or 0.0
@@ -229,11 +254,11 @@ class StreamEmbedder(Lingering):
 
     def embedded(self) -> int:
         """Pieces embedded in this run, and sent."""
-        return self._worker.processed
+        return sum(worker.processed for worker in self._workers)
 
     def dropped(self) -> int:
         """Pieces dropped in this run: there was no time for them, or the flowgraph was stopped."""
-        return self._worker.dropped
+        return sum(worker.dropped for worker in self._workers)
 
     def bad_tags(self) -> int:
         """Tags of this run that could not be read and were left out."""
@@ -241,8 +266,8 @@ class StreamEmbedder(Lingering):
 
     def failed(self) -> int:
         """Pieces of this run that the engine failed on."""
-        return self._worker.failed
+        return sum(worker.failed for worker in self._workers)
 
     def waiting(self) -> int:
         """Pieces that wait now; up to a batch more is in work."""
-        return self._worker.waiting
+        return sum(worker.waiting for worker in self._workers)

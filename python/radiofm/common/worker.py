@@ -184,12 +184,20 @@ class BatchWorker:
         return max(0, self._capacity - len(self._waiting))
 
     def _drop(self, count: int) -> int:
-        """Drop the oldest that wait; how many were."""
+        """Drop some that wait; how many were."""
         count = max(0, count)
-        for _ in range(count):
-            self._waiting.popleft()
+        self._give_up(count)
         self._counts["dropped"] += count
         return count
+
+    def _pick(self, count: int) -> list:
+        """Take the items that are next out of those that wait."""
+        return [self._waiting.popleft()[1] for _ in range(count)]
+
+    def _give_up(self, count: int) -> None:
+        """Take those out that are dropped, the oldest."""
+        for _ in range(count):
+            self._waiting.popleft()
 
     def _run(self) -> None:
         while batch := self._next_batch():
@@ -224,7 +232,7 @@ class BatchWorker:
                 self._change.wait(patience)
             if self._stopping:
                 return []
-            batch = [self._waiting.popleft()[1] for _ in range(min(self._max_batch, len(self._waiting)))]
+            batch = self._pick(min(self._max_batch, len(self._waiting)))
             self._in_work = len(batch)
             self._change.notify_all()
             return batch

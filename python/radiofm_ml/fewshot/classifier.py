@@ -91,21 +91,26 @@ class FewShot:
 
     @classmethod
     def for_bundle(cls, bundle: Any, prototypes: str | os.PathLike = "", shipped: bool = True,
-                   **settings) -> FewShot:
-        """A classifier of a bundle's embeddings, with its id and calibration.
+                   signals: bool = False, **settings) -> FewShot:
+        """A classifier of a bundle's embeddings of tiles, or of ``signals``, with its id and calibration.
 
         It begins with what the file ``prototypes`` holds, or else, if ``shipped``, with the prototypes that
         the bundle brings, each counting as one shot. settings: as for the constructor. Raises ValueError.
         """
+        if signals and bundle.signals is None:
+            raise ValueError(f"{bundle.id} reads no signals; take a bundle that does")
+        size, model, calibration = bundle.embedding_size, bundle.id, bundle.calibration
+        if signals:
+            size, model, calibration = bundle.signals.size, bundle.signals_id, bundle.signals_calibration
         try:
-            few = cls(bundle.embedding_size, model=bundle.id, calibration=bundle.calibration, **settings)
+            few = cls(size, model=model, calibration=calibration, **settings)
         except ValueError as error:
             if not str(error).startswith("calibration:"):
                 raise
             raise ValueError(f"{bundle.path}: {error}; make it anew: radiofm calibrate") from None
         if prototypes:
             few.prototypes.load(prototypes)
-        elif shipped and bundle.prototypes is not None:
+        elif shipped and bundle.prototypes is not None and not signals:
             for label, vector in zip(bundle.labels, bundle.prototypes, strict=True):
                 few.prototypes.set(label, vector)
         few.prototypes.forget_history()
