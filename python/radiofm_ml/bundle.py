@@ -42,6 +42,7 @@ PRETRAINED = Path(__file__).parent / "pretrained"
 FILES = ("model.safetensors", "config.json")
 CALIBRATION = "calibration.json"
 TILES, IQ = "tiles", "iq"  # what an encoder reads
+SIGNALS = "/signals"  # behind the id of a bundle: of embeddings of signals
 MAX_BLOCK = 1 << 20  # samples
 _READS = {TILES: "spectrogram tiles", IQ: "blocks of raw I/Q"}
 
@@ -108,7 +109,7 @@ class Bundle:
     @property
     def signals_id(self) -> str:
         """Of embeddings of signals."""
-        return f"{self.id}/signals"
+        return f"{self.id}{SIGNALS}"
 
     @property
     def signals_calibration(self) -> dict:

@@ -91,14 +91,21 @@ class FewShot:
 
     @classmethod
     def for_bundle(cls, bundle: Any, prototypes: str | os.PathLike = "", shipped: bool = True,
-                   **settings) -> FewShot:
+                   signals: bool = False, **settings) -> FewShot:
         """A classifier of a bundle's embeddings, with its id and calibration.
 
         It begins with what the file ``prototypes`` holds, or else, if ``shipped``, with the prototypes that
-        the bundle brings, each counting as one shot. settings: as for the constructor. Raises ValueError.
+        the bundle brings, each counting as one shot. signals: of its embeddings of signals, which are
+        compared as they are where no calibration says otherwise; no prototypes of these are shipped.
+        settings: as for the constructor. Raises ValueError.
         """
         try:
-            few = cls(bundle.embedding_size, model=bundle.id, calibration=bundle.calibration, **settings)
+            if signals:
+                calibration, shipped = bundle.signals_calibration, False
+                settings = {"normalisation": "auto" if calibration else "none", **settings}
+                few = cls(bundle.signals.size, model=bundle.signals_id, calibration=calibration, **settings)
+            else:
+                few = cls(bundle.embedding_size, model=bundle.id, calibration=bundle.calibration, **settings)
         except ValueError as error:
             if not str(error).startswith("calibration:"):
                 raise
