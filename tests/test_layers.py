@@ -25,6 +25,7 @@ FLOORS = [
     {"train"},
     {"plots"},
     {"evaluate", "interop", "pipeline"},
+    {"survey"},
     {"cli"},
 ]
 # That anyone on their own floor may use, too.

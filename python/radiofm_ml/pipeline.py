@@ -251,9 +251,14 @@ def cut_signals(recording: Recording, settings: Settings, fft_size: int = 0, ave
     """The signals of a recording at baseband, as ``detect_parts`` finds them: long ones in parts. Samples are
     read again where a signal is: memory depends on ``settings.longest`` alone. Raises RecordingError,
     ValueError."""
+    boxes = detect_parts(recording, settings, fft_size, averaging, progress)
+    return cut_boxes(recording, boxes, oversampling)
+
+
+def cut_boxes(recording: Recording, boxes: Iterable[Box], oversampling: float = 2.0) -> Iterator[CutOut]:
+    """What lies in these boxes of a recording, at baseband. Raises RecordingError, ValueError."""
     cutter = Cutter(_known_rate(recording), oversampling, _Stored(recording))
-    for box in detect_parts(recording, settings, fft_size, averaging, progress):
-        yield cutter.cut(box)
+    return map(cutter.cut, boxes)
 
 
 def _known_rate(recording: Recording) -> float:

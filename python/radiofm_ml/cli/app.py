@@ -7,6 +7,7 @@ import typer
 from radiofm_ml import __version__
 from radiofm_ml.cli import (
     detect,
+    enroll,
     fewshot,
     figures,
     finetune,
@@ -15,6 +16,7 @@ from radiofm_ml.cli import (
     model,
     protobeam,
     recordings,
+    survey,
     synth,
     training,
 )
@@ -45,6 +47,6 @@ def _options(
     pass
 
 
-for module in (recordings, detect, model, training, fewshot, groups, synth, finetune, protobeam, figures,
-               interop):
+for module in (survey, enroll, recordings, detect, model, training, fewshot, groups, synth, finetune,
+               protobeam, figures, interop):
     module.register(app)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""radiofm embed, radiofm enroll, radiofm annotate"""
+"""radiofm embed, radiofm annotate"""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from radiofm_ml import atomic
 from radiofm_ml.cli.options import Overwrite
 from radiofm_ml.terminal import say, visible
 
 if TYPE_CHECKING:
     from radiofm_ml.sigmf.jobs import Outcome, Plan
 
-Model = Annotated[
-    str, typer.Option("--model", "-m", help="Bundle: a folder, a shipped name, or a Hugging Face id.")
-]
+DEFAULT_MODEL, SIGNAL_MODEL = "radiofm-small", "radiofm-signals"
+MODEL_HELP = "Bundle: a folder, a shipped name, or a Hugging Face id."
+Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
 Source = Annotated[
     Path, typer.Argument(metavar="IN", help="Recording (.sigmf-meta, .sigmf) or a folder.")
 ]
@@ -32,31 +31,42 @@ Data = Annotated[
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the encoder.")]
 Channel = Annotated[int, typer.Option(min=0, help="Which channel, of recordings with several.")]
-Batch = Annotated[int, typer.Option(min=1, help="Tiles encoded at a time.")]
-DEFAULT_MODEL = "radiofm-small"
+Batch = Annotated[int, typer.Option(min=1, help="Tiles, or signals, encoded at a time.")]
+FalseAlarmRate = Annotated[
+    float, typer.Option(help="Share of signals of taught labels that may be called unknown, 0.001 to 0.5.")
+]
+Metric = Annotated[
+    str, typer.Option(help="euclidean, cosine, or mahalanobis (needs a label with 5 shots).")
+]
 
 
 def register(app: typer.Typer) -> None:
     app.command()(annotate)
     app.command()(embed)
-    app.command()(enroll)
 
 
 def embed(
     source: Source,
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File .npz or, for a folder, a folder.")],
-    model: Model = DEFAULT_MODEL,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help=f"{MODEL_HELP} Left out: {DEFAULT_MODEL}, with "
+                                                       f"--signals {SIGNAL_MODEL}.")
+    ] = None,
+    signals: Annotated[
+        bool, typer.Option("--signals", help="One for each signal that is found, not for each tile.")
+    ] = False,
     overwrite: Overwrite = False,
     channel: Channel = 0,
     threads: Threads = 1,
     batch: Batch = 16,
 ) -> None:
-    """Turn recordings into embeddings, one for each tile.
+    """Turn recordings into embeddings, one for each tile, or one for each signal that is found.
 
     OUT holds the arrays **embedding** (N, D) float32, **sample_start** and **sample_count** (N,) int64, and
-    more (docs/spectrogram.md). A recording shorter than a tile is completed with its own samples. Of a
-    folder, every recording's .npz lies in the folder OUT at the same relative path; one that fails does not
-    stop the others. Embeddings that are there are replaced when the new ones are complete.
+    more (docs/spectrogram.md, for signals docs/signals.md). A recording shorter than a tile is completed
+    with its own samples. Of a folder, every recording's .npz lies in the folder OUT at the same relative
+    path; one that fails does not stop the others. Embeddings that are there are replaced when the new ones
+    are complete.
 
     `radiofm embed capture.sigmf-meta capture.npz`
     """
@@ -64,9 +74,18 @@ def embed(
     from radiofm_ml.engines import open_engine
     from radiofm_ml.pipeline import embed_jobs
     from radiofm_ml.sigmf.jobs import plan
+    from radiofm_ml.signals import SignalEncoder
+    from radiofm_ml.survey.signals import embed_signals
 
     jobs = plan(source, target, SUFFIX, channel)
+    model = model or (SIGNAL_MODEL if signals else DEFAULT_MODEL)
     engine = open_engine(model, threads=threads, reads="tiles")
+    if signals:
+        encoder = SignalEncoder(engine)
+        with Report("embedding", jobs, "signals", "samples") as report:
+            report.follow(embed_signals(jobs, encoder, batch=batch, progress=report.progress,
+                                        overwrite=overwrite))
+        return
     with Report("embedding", jobs) as report:
         report.follow(embed_jobs(jobs, engine, batch, report.progress, overwrite=overwrite))
 
@@ -84,13 +103,8 @@ def annotate(
         ),
     ] = None,
     model: Model = DEFAULT_MODEL,
-    false_alarm_rate: Annotated[
-        float,
-        typer.Option(help="Share of signals of taught labels that may be called unknown, 0.001 to 0.5."),
-    ] = 0.01,
-    metric: Annotated[
-        str, typer.Option(help="euclidean, cosine, or mahalanobis (needs a label with 5 shots).")
-    ] = "euclidean",
+    false_alarm_rate: FalseAlarmRate = 0.01,
+    metric: Metric = "euclidean",
     replace: Replace = False,
     data: Data = "auto",
     overwrite: Overwrite = False,
@@ -132,78 +146,6 @@ def annotate(
                                     overwrite=overwrite))
 
 
-def enroll(
-    prototypes: Annotated[
-        Path, typer.Argument(help="File of prototypes, .safetensors; extended if it exists.")
-    ],
-    label: Annotated[str, typer.Argument(help="Name of the signal; '' to take the recordings' annotations.")],
-    recordings: Annotated[list[Path], typer.Argument(help="Recordings of it, or folders.")],
-    shots: Annotated[int, typer.Option(min=0, help="Tiles to teach, spread evenly; 0 for all.")] = 5,
-    model: Model = DEFAULT_MODEL,
-    channel: Channel = 0,
-    threads: Threads = 1,
-) -> None:
-    """Teach a label by example: no training, a few tiles are enough.
-
-    The tiles are spread evenly over the recordings. With the label '' every annotation with a label teaches
-    that label, by the tiles that lie more in it than outside. Labels that PROTOTYPES has already gain shots.
-
-    `radiofm enroll taught.safetensors pocsag pager1.sigmf-meta pager2.sigmf-meta --shots 8`
-    """
-    from rich.table import Table
-
-    from radiofm_ml.cli.progress import track
-    from radiofm_ml.engines import open_engine
-    from radiofm_ml.fewshot import FewShot
-    from radiofm_ml.fewshot.prototypes import SUFFIX, check_label
-    from radiofm_ml.outputs import check_file
-    from radiofm_ml.pipeline import shots_of
-    from radiofm_ml.sigmf.container import ARCHIVES, META
-    from radiofm_ml.sigmf.folders import survey
-    from radiofm_ml.sigmf.jobs import Plan
-    from radiofm_ml.terminal import console
-
-    # what a file of another content is, loading it says
-    few_path = check_file(prototypes, SUFFIX, lambda _: True)
-    label = label.strip()
-    if label.lower().endswith((META, *ARCHIVES)):
-        raise ValueError(f"{label}: is the name of a recording; the label comes before the recordings")
-    if label:
-        check_label(label)
-    found = [survey(given) for given in recordings]
-    engine = open_engine(model, threads=threads, reads="tiles")
-
-    def there() -> FewShot:
-        return FewShot.for_bundle(engine.bundle, few_path if few_path.exists() else "", shipped=False)
-
-    there()  # what is wrong with it is said before the work
-    paths = [path for each in found for path in each.recordings]
-    taught, outcomes = shots_of(paths, engine, label, shots, channel=channel, track=track)
-    left_out = [line for each in found for line in each.left_out]
-    report = Report("teaching", Plan([outcome.job for outcome in outcomes], left_out))
-    for outcome in outcomes:
-        report.note(outcome)
-    if not taught:
-        if not report.failed:
-            raise ValueError(
-                f"{recordings[0]}: no annotation with a label covers half a tile; name the label to teach"
-            )
-        report.end()
-    with atomic.alone(few_path):
-        few = there()  # with what others have taught meanwhile
-        for name, vectors in taught.items():
-            few.prototypes.enroll(name, vectors)
-        few.save(few_path)
-
-    table = Table(title=prototypes.name, title_justify="left")
-    table.add_column("label")
-    table.add_column("shots", justify="right")
-    for prototype in few.prototypes:
-        table.add_row(prototype.label, str(prototype.shots))
-    console().print(table)
-    report.end()
-
-
 class Report:
     """A bar for the recordings, a line for each that failed, a last line that names what was not done, and
     the exit status."""
@@ -233,12 +175,18 @@ class Report:
 
     def follow(self, outcomes: Iterator[Outcome]) -> None:
         """Go through the outcomes; Exit(1) in the end if any failed."""
+        for _ in self.each(outcomes):
+            pass
+        self._bar.stop()
+        self.end()
+
+    def each(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+        """The outcomes, noted as they come."""
         for outcome in outcomes:
             self._bar.advance(self._task)
             self.note(outcome)
             self._found += outcome.result or 0
-        self._bar.stop()
-        self.end()
+            yield outcome
 
     def note(self, outcome: Outcome) -> None:
         self._done += 1

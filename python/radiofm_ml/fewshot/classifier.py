@@ -95,13 +95,16 @@ class FewShot:
         """A classifier of a bundle's embeddings of tiles, or of ``signals``, with its id and calibration.
 
         It begins with what the file ``prototypes`` holds, or else, if ``shipped``, with the prototypes that
-        the bundle brings, each counting as one shot. settings: as for the constructor. Raises ValueError.
+        the bundle brings, each counting as one shot. signals: of its embeddings of signals, which are
+        compared as they are where no calibration says otherwise; no prototypes of these are shipped.
+        settings: as for the constructor. Raises ValueError.
         """
         if signals and bundle.signals is None:
             raise ValueError(f"{bundle.id} reads no signals; take a bundle that does")
         size, model, calibration = bundle.embedding_size, bundle.id, bundle.calibration
         if signals:
             size, model, calibration = bundle.signals.size, bundle.signals_id, bundle.signals_calibration
+            settings = {"normalisation": "auto" if calibration else "none", **settings}
         try:
             few = cls(size, model=model, calibration=calibration, **settings)
         except ValueError as error:

@@ -308,6 +308,12 @@ class PrototypeSet:
 
 
 # -- the file -------------------------------------------------------------------------------------
+def model_of(path: str | os.PathLike) -> str:
+    """Id of the bundle that a file of prototypes was taught by; '' if not known. Raises PrototypeError."""
+    model = _read(_check_path(path))[0].get("model", "")
+    return model if isinstance(model, str) else ""
+
+
 def _safetensors():
     try:
         import safetensors.numpy

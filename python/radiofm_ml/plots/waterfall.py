@@ -7,9 +7,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -20,6 +22,8 @@ from radiofm_ml.outputs import GENERATOR
 from radiofm_ml.plots import style
 
 COLUMNS = 1400  # of the picture; more rows of a spectrum are averaged into one
+_SPECTRA = 256  # that a column is made of, at least, where it is so long
+_AT_ONCE = 128
 # Nearly black noise, signals towards white: boxes in class colours stay visible on both.
 NIGHT = LinearSegmentedColormap.from_list(
     "night", ["#0b0f17", "#16233a", "#27507a", "#4f8fb0", "#a9d3d8", "#fffbe6"])
@@ -37,11 +41,19 @@ class Box:
     unknown: bool = False
 
 
-def spectrogram_columns(iq: np.ndarray, fft_size: int = 512, columns: int = COLUMNS) -> np.ndarray:
+class Samples(Protocol):
+    """complex64 (n,) that is read where it is sliced: an array, a memory map, or a recording."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, piece: slice) -> np.ndarray: ...
+
+
+def spectrogram_columns(iq: Samples, fft_size: int = 512, columns: int = COLUMNS) -> np.ndarray:
     """Mean power spectra of up to ``columns`` equal stretches of ``iq``, in dB of full scale.
 
-    iq: complex64 (n,), also a memory map; n >= fft_size. Returns float32 (columns, fft_size), DC in the
-    middle.
+    iq: n >= fft_size samples. Of a stretch of more than 2 * _SPECTRA spectra every second one counts, and so
+    on; what is not finite counts as zero. Returns float32 (columns, fft_size), DC in the middle.
     """
     if len(iq) < fft_size:
         raise ValueError(f"a waterfall of {fft_size} bins needs as many samples, got {len(iq)}")
@@ -49,13 +61,17 @@ def spectrogram_columns(iq: np.ndarray, fft_size: int = 512, columns: int = COLU
     hop = fft_size // 2
     n_rows = (len(iq) - fft_size) // hop + 1
     edges = np.linspace(0, n_rows, min(columns, n_rows) + 1).astype(int)
-    power = np.empty((len(edges) - 1, fft_size), np.float32)
+    power = np.zeros((len(edges) - 1, fft_size))
     for i, (first, last) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
-        piece = np.asarray(iq[first * hop : (last - 1) * hop + fft_size])
-        frames = np.lib.stride_tricks.sliding_window_view(piece, fft_size)[::hop] * window
-        power[i] = (np.abs(np.fft.fft(frames)) ** 2).mean(0)
+        step = max(1, (last - first) // _SPECTRA)
+        starts = range(first, last, step)
+        for at in range(0, len(starts), _AT_ONCE):
+            some = starts[at:at + _AT_ONCE]
+            piece = np.nan_to_num(iq[some[0] * hop:some[-1] * hop + fft_size], posinf=0, neginf=0)
+            frames = np.lib.stride_tricks.sliding_window_view(piece, fft_size)[::hop * step] * window
+            power[i] += (np.abs(np.fft.fft(frames)) ** 2).sum(0) / len(starts)
     power = np.fft.fftshift(power, axes=1) / window.sum() ** 2
-    return 10 * np.log10(np.maximum(power, 1e-20))
+    return (10 * np.log10(np.maximum(power, 1e-20))).astype(np.float32)
 
 
 def draw_waterfall(path: str | os.PathLike, iq: np.ndarray, sample_rate: float, boxes: Sequence[Box], *,
@@ -110,11 +126,15 @@ def draw_waterfall(path: str | os.PathLike, iq: np.ndarray, sample_rate: float, 
     if title:
         fig.text(0.075, 0.945, title, color=style.TEXT, size=14, weight="bold", va="center")
     fig.canvas.draw()
+    save_palette(fig, path, [*colour.values(), style.UNKNOWN, style.TEXT, style.FAINT])
+
+
+def save_palette(fig: Figure, path: str | os.PathLike, colours: Sequence[str]) -> None:
+    """Write what is drawn as a PNG of the map's shades and ``colours``. Raises OSError."""
     picture = Image.fromarray(np.asarray(fig.canvas.buffer_rgba())[..., :3])
-    used = [*colour.values(), style.UNKNOWN, style.TEXT, style.FAINT]
     about = PngInfo()
     about.add_text("Software", GENERATOR)
-    picture = picture.quantize(palette=_palette(used), dither=Image.Dither.NONE)
+    picture = picture.quantize(palette=_palette(colours), dither=Image.Dither.NONE)
     with atomic.replacing(path, durable=False) as part:
         picture.save(part, "PNG", optimize=True, pnginfo=about)
 

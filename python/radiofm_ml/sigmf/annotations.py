@@ -29,7 +29,7 @@ from radiofm_ml.outputs import GENERATOR, same_file
 from radiofm_ml.sigmf import metadata_schema
 from radiofm_ml.sigmf.container import ARCHIVES, DATA, META, base_name, parse_metadata
 from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, leads_to, place_dataset
-from radiofm_ml.sigmf.decisions import MAX_HZ, Decision, Signals, check_decision
+from radiofm_ml.sigmf.decisions import MAX_HZ, MORE, Decision, Signals, check_decision, check_more
 from radiofm_ml.sigmf.recording import CHANNEL, UNKNOWN, Capture, Recording
 from radiofm_ml.sigmf.roomy_file import RoomyFile
 
@@ -132,7 +132,8 @@ class AnnotationWriter:
     def add(self, sample_start: int, sample_count: int, label: str, *, freq_lower: float | None = None,
             freq_upper: float | None = None, confidence: float | None = None, unknown: bool = False,
             model: str = "", task: str = "", comment: str = "", position: int | None = None,
-            group: str = "", cell: int = 0, signal: str = "", ended: bool = True) -> int:
+            group: str = "", cell: int = 0, signal: str = "", ended: bool = True,
+            more: dict | None = None) -> int:
         """Annotate samples [sample_start, sample_start + sample_count), counted from the dataset's first.
 
         freq_lower, freq_upper: edges in Hz at the centre frequency of the last of these samples; without
@@ -140,8 +141,8 @@ class AnnotationWriter:
         with it. unknown: the decision was "none of the labels"; it is labelled 'unknown', and ``label`` is
         kept as the nearest. position: the writer's, from now on. group, cell: of an unknown, the label in
         place of 'unknown', and where ``fewshot.groups`` has it. signal: name of the signal that this is a
-        part of, the last one if ``ended``: its parts are one annotation, and nothing else joins it. Returns
-        how many annotations it made or
+        part of, the last one if ``ended``: its parts are one annotation, and nothing else joins it. more:
+        further fields, see ``decisions.check_more``. Returns how many annotations it made or
         extended: 0 if the recording ends before ``sample_start``. Raises ValueError for values that an
         annotation cannot hold.
         """
@@ -149,6 +150,7 @@ class AnnotationWriter:
                        comment, group)
         nearest = label if unknown and label != UNKNOWN else ""
         label = (group or UNKNOWN) if unknown else label
+        more = check_more(more or {})
         with self._lock:
             end = sample_start + sample_count
             if self._end is not None:
@@ -160,7 +162,7 @@ class AnnotationWriter:
                 self._make_way(start, stop, model, task)
                 new = Decision(start, count, label, unknown, nearest, model, task, comment, run, lower, upper,
                                0 if confidence is None else count, min(max(confidence or 0.0, 0.0), 1.0),
-                               cell=cell if unknown else 0)
+                               cell=cell if unknown else 0, more=more)
                 if not signal:
                     self._append(new)
                 elif self._signals.add((signal, model, task, run), new, ended):
@@ -501,7 +503,7 @@ class AnnotationWriter:
             max(0, bisect.bisect_right(self._run_starts, start) - 1),
             a.get("core:freq_lower_edge"), a.get("core:freq_upper_edge"),
             0 if confidence is None else a["core:sample_count"], confidence or 0.0, a["radiofm:decisions"],
-            cell=a.get(CELL, 0))
+            cell=a.get(CELL, 0), more={name: a[f"radiofm:{name}"] for name in MORE if f"radiofm:{name}" in a})
 
     def _state(self) -> dict:
         """What ``global`` says of a file that is not complete."""
@@ -555,7 +557,7 @@ class AnnotationWriter:
         for key, value in (("nearest", d.nearest), ("cell", d.cell), ("model", d.model), ("task", d.task)):
             if value:
                 entry[f"radiofm:{key}"] = value
-        return entry
+        return entry | {f"radiofm:{key}": value for key, value in d.more.items()}
 
 
 def metadata_text(info: dict, captures: Iterable[dict], annotations: Iterable[str]) -> str:

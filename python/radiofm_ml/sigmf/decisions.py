@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from radiofm_ml.arguments import is_number
 
 MAX_HZ = 1e12  # the schema's bound on frequencies and rates
+MORE = ("signal", "snr_db", "bandwidth")  # what annotations of signals say besides
 _MAX_TEXT = 1024  # characters of a label, or of the name of a model or task
 _ROUNDING = 1e-6  # a sum of probabilities in float32 is not quite 1
 
@@ -32,13 +35,14 @@ class Decision:
     decisions: int = 1
     cell: int = 0  # of an unknown signal, see ``fewshot.groups``; 0: not known, or several
     line: str = ""  # its JSON, until it changes
+    more: dict = field(default_factory=dict)  # further fields of ours, of what is one decision
 
     def same_kind(self, other: Decision) -> bool:
         same = (self.label, self.unknown, self.model, self.task, self.comment, self.run) == \
             (other.label, other.unknown, other.model, other.task, other.comment, other.run)
         if None in (self.lower, other.lower):
-            return same and self.lower is other.lower
-        return same and self.overlaps(other)
+            return same and self.lower is other.lower and self.more == other.more
+        return same and self.overlaps(other) and self.more == other.more
 
     def overlaps(self, other: Decision) -> bool:
         """In frequency, or touching; a band that is not known overlaps any."""
@@ -108,6 +112,16 @@ def check_decision(start: int, count: int, label: str, lower: float | None = Non
         raise ValueError(f"frequency edges must be finite and ascending, got {lower} and {upper}")
     if confidence is not None and not -_ROUNDING <= confidence <= 1 + _ROUNDING:
         raise ValueError(f"confidence must lie in 0..1, got {confidence}")
+
+
+def check_more(more: dict) -> dict:
+    """Further fields of an annotation, by their name without ``radiofm:``: finite numbers. Raises
+    ValueError."""
+    for name, value in more.items():
+        if name not in MORE or not is_number(value):
+            raise ValueError(f"a further field is one of {', '.join(MORE)}, a finite number; got {name} = "
+                             f"{value!r}")
+    return dict(more)
 
 
 def check_text(text: str) -> None:

@@ -92,8 +92,10 @@ class Annotation:
 
     @property
     def is_named(self) -> bool:
-        """Does the label say what it is? Not where it is empty or 'unknown'; such a one teaches nothing."""
-        return bool(self.label) and self.label.casefold() != UNKNOWN
+        """Does the label say what it is? Not where it is empty, 'unknown' or 'unknown 3'; such a one teaches
+        nothing."""
+        word, _, number = self.label.casefold().partition(" ")
+        return bool(self.label) and not (word == UNKNOWN and (not number or number.isdigit()))
 
 
 class Recording:

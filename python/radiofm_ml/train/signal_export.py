@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""From a pre-training run on pictures of signals to a bundle: projection, scale of the embedding, calibration."""
+"""From a pre-training run on pictures of signals to a bundle: projection, scale, calibration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from radiofm_ml.train.signal_shards import synthetic
 
 EACH = 16  # signals of a kind
 LOOKS = 3
-# What a tenfold bandwidth, a tenfold duration and all of the duty weigh beside the network's vector, of length 1.
+# What a tenfold bandwidth, a tenfold duration and all of the duty weigh beside the network's vector, of
+# length 1.
 WEIGHTS = (0.35, 0.2, 0.2)
 _TINY = 1e-12
 
@@ -83,8 +84,8 @@ def scale(of_pictures: np.ndarray, numbers: np.ndarray, picture: PictureSpec) ->
 
 def export_signals(run: Path, out: Path, name: str, shards: list[Path], card: str,
                    picture: PictureSpec | None = None, read_out: str = "pooled", projection: int = 64,
-                   power: float = 0.5, each: int = EACH, seed: int = CALIBRATION_SEED, episodes: int = EPISODES,
-                   track: Callable = lambda items, label: items) -> bundles.Bundle:
+                   power: float = 0.5, each: int = EACH, seed: int = CALIBRATION_SEED,
+                   episodes: int = EPISODES, track: Callable = lambda items, label: items) -> bundles.Bundle:
     """Make a bundle of a run.
 
     The projection is fitted on pictures of ``shards``, without their labels. The calibration's episodes tell
