@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from radiofm_ml.cli.options import Overwrite, with_options
-from radiofm_ml.cli.recordings import Channel, Data, Replace, Report, Source, Target
+from radiofm_ml.cli.recordings import Averaging, Channel, Data, FftSize, Replace, Report, Source, Target
 from radiofm_ml.detect.settings import Settings
 
 
@@ -22,10 +20,8 @@ def detect(
     source: Source,
     target: Target,
     settings: Settings,
-    fft_size: Annotated[int, typer.Option(min=0, help="Samples of an FFT: bins of a row; 0: a fast and "
-                                          "a fine resolution at once.")] = 0,
-    averaging: Annotated[int, typer.Option(min=1, help="FFTs, half overlapping, that make a row of "
-                                           "--fft-size.")] = 8,
+    fft_size: FftSize = 0,
+    averaging: Averaging = 8,
     replace: Replace = False,
     data: Data = "auto",
     overwrite: Overwrite = False,

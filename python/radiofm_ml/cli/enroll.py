@@ -46,7 +46,8 @@ def enroll(
     ] = None,
     from_annotations: Annotated[
         bool, typer.Option("--from-annotations",
-                           help="Teach by the boxes of annotations (of LABEL; '' for all), not by what is found.")
+                           help="Teach by the boxes of annotations (of LABEL; '' for all), not by what is "
+                                "found.")
     ] = False,
     at: Annotated[
         str | None, typer.Option(metavar="SECONDS,HZ", help="Teach the signal that is found there, in one "

@@ -30,6 +30,12 @@ Data = Annotated[
     str, typer.Option(help="What OUT in another folder does about the samples: auto, link, copy or none.")
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the encoder.")]
+FftSize = Annotated[
+    int, typer.Option(min=0, help="Samples of an FFT: bins of a row; 0: a fast and a fine resolution at once.")
+]
+Averaging = Annotated[
+    int, typer.Option(min=1, help="FFTs, half overlapping, that make a row of --fft-size.")
+]
 Channel = Annotated[int, typer.Option(min=0, help="Which channel, of recordings with several.")]
 Batch = Annotated[int, typer.Option(min=1, help="Tiles, or signals, encoded at a time.")]
 FalseAlarmRate = Annotated[

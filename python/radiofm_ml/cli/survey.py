@@ -14,10 +14,12 @@ import typer
 from radiofm_ml.cli.options import Overwrite, with_options
 from radiofm_ml.cli.recordings import (
     SIGNAL_MODEL,
+    Averaging,
     Batch,
     Channel,
     Data,
     FalseAlarmRate,
+    FftSize,
     Metric,
     Model,
     Replace,
@@ -48,8 +50,8 @@ def survey(
     model: Model = SIGNAL_MODEL,
     false_alarm_rate: FalseAlarmRate = 0.01,
     metric: Metric = "euclidean",
-    fft_size: Annotated[int, typer.Option(min=64, help="Samples of an FFT: bins of a row.")] = 1024,
-    averaging: Annotated[int, typer.Option(min=1, help="FFTs, half overlapping, that make a row.")] = 8,
+    fft_size: FftSize = 0,
+    averaging: Averaging = 8,
     replace: Replace = False,
     data: Data = "auto",
     overwrite: Overwrite = False,

@@ -29,10 +29,11 @@ _ROWS = 256  # signals that are written at once
 
 @dataclass(frozen=True)
 class Detection:
-    """How signals are found: what counts as one, and the rows of the spectrogram that they are found in."""
+    """How signals are found: what counts as one, and the rows of the spectrogram that they are found in
+    (see ``pipeline.detect_parts``)."""
 
     settings: Settings = field(default_factory=Settings)
-    fft_size: int = 1024
+    fft_size: int = 0
     averaging: int = 8
 
 
