@@ -13,12 +13,12 @@ bundle carries: less the mean, divided by how much signals of one kind differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from radiofm_ml.bundle import BundleError
+from radiofm_ml.bundle import BundleError, Signals
 from radiofm_ml.detect.cutter import CutOut
 from radiofm_ml.engines import Engine
 from radiofm_ml.pictures import Measured, measure, pictures
@@ -96,15 +96,26 @@ class SignalEncoder:
 
     def evidence(self, looks: Sequence[Look]) -> list[Evidence]:
         """Of each look; all their pictures go through the network together."""
-        if not looks:
-            return []
-        vectors = self.engine.embed(np.concatenate([look.pictures for look in looks])) - self._signals.mean
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)
-        ends = np.cumsum([len(look.pictures) for look in looks])
-        return [Evidence(part.mean(0), len(part), look.measured.bandwidth, look.measured.duration,
-                         look.measured.duty)
-                for part, look in zip(np.split(vectors, ends[:-1]), looks, strict=True)]
+        return evidence_of(looks, self.engine.embed, self._signals)
 
     def embedding(self, evidence: Evidence) -> np.ndarray:
         """float32 (K,): what is compared, what is physical included."""
-        return self._signals.weight @ np.concatenate([evidence.mean, evidence.numbers()]) + self._signals.bias
+        return embedding_of(evidence, self._signals)
+
+
+def evidence_of(looks: Sequence[Look], network: Callable[[np.ndarray], np.ndarray],
+                signals: Signals) -> list[Evidence]:
+    """Of each look. network: from pictures, float32 (N, rows, cols), to vectors, float32 (N, D)."""
+    if not looks:
+        return []
+    vectors = network(np.concatenate([look.pictures for look in looks])) - signals.mean
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)
+    ends = np.cumsum([len(look.pictures) for look in looks])
+    return [Evidence(part.mean(0), len(part), look.measured.bandwidth, look.measured.duration,
+                     look.measured.duty)
+            for part, look in zip(np.split(vectors, ends[:-1]), looks, strict=True)]
+
+
+def embedding_of(evidence: Evidence, signals: Signals) -> np.ndarray:
+    """float32 (K,)"""
+    return signals.weight @ np.concatenate([evidence.mean, evidence.numbers()]) + signals.bias

@@ -31,7 +31,8 @@ Data = Annotated[
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads of the encoder.")]
 FftSize = Annotated[
-    int, typer.Option(min=0, help="Samples of an FFT: bins of a row; 0: a fast and a fine resolution at once.")
+    int,
+    typer.Option(min=0, help="Samples of an FFT: bins of a row; 0: a fast and a fine resolution at once."),
 ]
 Averaging = Annotated[
     int, typer.Option(min=1, help="FFTs, half overlapping, that make a row of --fft-size.")

@@ -168,6 +168,9 @@ def evaluate(
             "label by session.",
         ),
     ] = False,
+    signals: Annotated[
+        bool, typer.Option("--signals", help="By the signals that are found, not by tiles of the whole band.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Few-shot identification of real recordings, split by session, beside its baselines.
@@ -175,11 +178,17 @@ def evaluate(
     Shots and queries come from different sessions, and the sample rate is withheld: no feature sees it.
     Printed beside
     the model: the same network with random weights, the log power spectrum, a CNN trained from scratch
-    on the same shots, and the sample rate alone.
+    on the same shots, and the sample rate alone. With --signals, a random encoder, bandwidth and duration
+    without an encoder, and whole tiles by radiofm-small.
     """
     from radiofm_ml.cli.progress import track
-    from radiofm_ml.evaluate.identification import evaluate as run
-    from radiofm_ml.evaluate.identification import print_table
+
+    if signals:
+        from radiofm_ml.evaluate.signals import evaluate as run
+        from radiofm_ml.evaluate.signals import print_table
+    else:
+        from radiofm_ml.evaluate.identification import evaluate as run
+        from radiofm_ml.evaluate.identification import print_table
 
     try:
         counts = tuple(int(v) for v in shots.split(","))
