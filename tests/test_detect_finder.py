@@ -37,7 +37,7 @@ def tone(n: int, frequency: float) -> np.ndarray:
 def scene() -> np.ndarray:
     """A carrier at -2 MHz that no fast row shows, and a burst of 100 us and 2 MHz that no fine row shows."""
     x = white(1 << 19)
-    x += 0.06 * tone(len(x), -2e6)
+    x += 0.1 * tone(len(x), -2e6)
     x[200_000:201_000] += 2 * band_limited(1000, 0.2) * tone(1000, 2e6)
     return x
 
@@ -101,7 +101,7 @@ def box(start: int, count: int, lower: float, upper: float, snr: float = 10.0) -
 
 def test_the_format_that_resolves_a_signal_is_chosen():
     burst = [Found(0, box(10_000, 2048, 0, 1e6)), Found(1, box(8192, 8192, 0, 1e6))]
-    line = [Found(0, box(0, 500_000, -80e3, -20e3)), Found(1, box(0, 500_000, -60e3, -40e3))]
+    line = [Found(0, box(0, 500_000, -78e3, -20e3)), Found(1, box(0, 500_000, -60e3, -40e3))]
     others = groups([*burst, *line])
     assert sorted(map(len, others)) == [2, 2]
     assert [best(group, FORMS) for group in (burst, line)] == [[burst[0].box], [line[1].box]]
