@@ -112,7 +112,7 @@ def test_independent_values():
 
 
 def test_a_lower_rate_is_a_higher_threshold():
-    highs = [threshold(rate, 3e4, 40) for rate in (10, 1, 0.1, 0.01)]
+    highs = [threshold(rate, 2.8e4, 42, 7.6) for rate in (10, 1, 0.1, 0.01)]
     assert highs == sorted(highs) and 1.4 < highs[0] < highs[-1] < 2.5
 
 

@@ -25,6 +25,7 @@ from radiofm_ml.detect.stream import Box, Detector, RowFormat
 
 _SAME = 0.3  # of the smaller box: so much in common, and boxes of two formats are of one signal
 _INSIDE, _LARGER, _STRONGER_DB = 0.8, 2.0, 6.0  # a box inside a larger one is a piece of it, unless stronger
+_SMEARED = 3  # rows or bins
 _LONE_ROWS, _LONE_BINS = 2, 6  # rows of the slowest format, bins of another
 
 
@@ -169,19 +170,29 @@ def best(group: list[Found], formats: Sequence[RowFormat]) -> list[Box]:
     A box is known to a row of its duration and a bin of its width; the least sum of both shares wins. What
     only a fast format has found, narrow and long, is left out: a slow one would see it better.
     """
+    numbers = sorted({found.number for found in group})
+    boxes = {number: [found.box for found in group if found.number == number] for number in numbers}
+    longest = min(max(map(_end, some)) - min(box.sample_start for box in some) for some in boxes.values())
+    widest = min(max(box.freq_upper for box in some) - min(box.freq_lower for box in some)
+                 for some in boxes.values())
     cost = {}
-    for number in {found.number for found in group}:
-        boxes = [found.box for found in group if found.number == number]
+    for number in numbers:
         form = formats[number]
-        shares = [form.stride / box.sample_count + form.hertz / _width(box) for box in boxes]
-        cost[number] = np.average(shares, weights=[_area(box) for box in boxes])
+        shares = [_share(box.sample_count, form.stride, longest) + _share(_width(box), form.hertz, widest)
+                  for box in boxes[number]]
+        cost[number] = np.average(shares, weights=[_area(box) for box in boxes[number]])
+    number = min(numbers, key=cost.__getitem__)
     slowest = max(formats, key=lambda form: form.stride)
-    number = min(sorted(cost), key=cost.__getitem__)
-    boxes = [found.box for found in group if found.number == number]
-    if len(cost) > 1 or formats[number] is slowest:
-        return boxes
-    return [box for box in boxes if box.sample_count <= _LONE_ROWS * slowest.stride
+    if len(numbers) > 1 or formats[number] is slowest:
+        return boxes[number]
+    return [box for box in boxes[number] if box.sample_count <= _LONE_ROWS * slowest.stride
             or _width(box) >= _LONE_BINS * formats[number].hertz]
+
+
+def _share(size: float, cell: float, most: float) -> float:
+    """Of a size that is known to a cell. One of few cells is smeared: it is no larger than all that a format
+    has found."""
+    return cell / (min(size, most) if size <= _SMEARED * cell else size)
 
 
 def _is_a_piece(box: Box, others: list[Box]) -> bool:

@@ -141,11 +141,13 @@ def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, _Gain]:
         busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > wide
         gain = _gains(rows, low, busy)
     level = gain.taken_off(rows)
-    floor = ndimage.uniform_filter1d(_quantiles(level[some])[0], 3, mode="nearest") - lowest
+    low, line = _quantiles(level[some])[0], _middle_line(rows.shape[1])  # the line is the receiver's own
+    floor = ndimage.uniform_filter1d(low, 3, mode="nearest") - lowest
+    floor[line] = np.maximum(floor, low - lowest)[line]
     if len(rows) >= 4 * _SHORT[0]:
         least = least_means(level, _SHORT) + noise.least_mean(_SHORT, len(rows))
         short = floor - least > noise.tolerance(1.0) * np.where(busy, 1.0, 1.6)
-        short[_middle_line(rows.shape[1])] = False  # the receiver's own line
+        short[line] = False
         floor = np.where(short, least, floor)
     return floor, gain
 

@@ -132,7 +132,7 @@ class Detector:
         freedom = (threshold.independent_rows(rows.window, rows.hop, rows.averaging * self._cell[0])
                    * threshold.independent_bins(rows.window, self._cell[1]))
         cells = 1e6 / (rows.seconds * self._cell[0] * rows.hertz * self._cell[1])
-        self._high = max(threshold.threshold(settings.false_boxes, cells, freedom),
+        self._high = max(threshold.threshold(settings.false_boxes, cells, freedom, looks),
                          10 ** (settings.min_level_db / 10))
         self._low = max(1 + 0.45 * (self._high - 1), 1 + 2.5 / np.sqrt(freedom))
         self._floor = FloorTracker(looks, 0.3 * 1024 / rows.fft_size)
