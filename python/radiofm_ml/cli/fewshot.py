@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""radiofm calibrate, radiofm fewshot-check, radiofm drift-check"""
+"""radiofm calibrate, radiofm fewshot-check, radiofm drift-check, radiofm watch-check"""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command()(calibrate)
     app.command("fewshot-check")(fewshot_check)
     app.command("drift-check")(drift_check)
+    app.command("watch-check")(watch_check)
 
 
 def calibrate(
@@ -167,3 +168,28 @@ def drift_check(
     checks.print_table(rows, rate)
     if out:
         outputs.write_report(out, {"rate": rate, "rows": rows})
+
+
+def watch_check(
+    rates: Annotated[str, typer.Option(help="Stated false alarms per hour, comma-separated.")] = "0.1,1",
+    runs: Annotated[int, typer.Option(min=1, help="Streams of each kind, 8 hours and the learning.")] = 40,
+    learn: Annotated[float, typer.Option(min=1.0, help="Seconds that are learned.")] = 3600.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the numbers as JSON.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate the watch: false alarms per hour where nothing changes, and how soon a change is found."""
+    from radiofm_ml.cli.progress import track
+    from radiofm_ml.evaluate import watch_check as checks
+    from radiofm_ml.watch.settings import Settings
+
+    try:
+        stated = tuple(Settings(float(rate), learn).false_alarms for rate in rates.split(","))
+    except ValueError as error:
+        raise ValueError(f"--rates must be numbers with commas between, got {rates!r}: {error}") from None
+    if out:
+        outputs.check_report(out, overwrite)
+    kept, found = checks.simulate(stated, runs, learn, seed, track)
+    checks.print_tables(kept, found)
+    if out:
+        outputs.write_report(out, {"learn": learn, "seed": seed, "false_alarms": kept, "changes": found})

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 MAX_CELLS = 128
-KEPT = 8  # members of a cell that are kept as they came
+KEPT = 16  # members of a cell that are kept as they came
 
 
 @dataclass

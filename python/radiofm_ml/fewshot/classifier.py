@@ -192,17 +192,17 @@ class FewShot:
             raise ValueError(f"normalisation '{self._normalisation}' subtracts no mean")
         return self._mean()
 
-    def pair_distance(self, share: float) -> float | None:
+    def pair_distance(self, share: float, margin: float = 1.0) -> float | None:
         """The squared distance between normalised signals of one label that a ``share`` of such pairs does
-        not exceed in the source domain, or their mean if that is more; of different sessions if it was
-        calibrated so. None without a calibration for one shot and this normalisation."""
+        not exceed in the source domain, or ``margin`` times their mean if that is more; of different sessions
+        if it was calibrated so. None without a calibration for one shot and this normalisation."""
         source = self._source()
         table = source.tables.get("euclidean") if source else None
         if table is None or 1 not in table.ratios:
             return None
         ratios = table.ratios[1]
         ratio = np.interp(share, table.levels, ratios[max(ratios)].values)
-        return float(max(ratio, 1.0) * 2.0 * source.scatter)
+        return float(max(ratio, margin) * 2.0 * source.scatter)
 
     # -- use --------------------------------------------------------------------------------------
     def predict(self, embeddings: ArrayLike) -> Decision:

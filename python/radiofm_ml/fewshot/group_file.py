@@ -98,9 +98,14 @@ def _groups(header: dict, tensors: dict[str, np.ndarray]) -> Groups:
                                                              max((c.number for c in cells), default=0))):
         if not is_whole(header[name], least + 1, _MAX):
             raise ValueError(f"{name} must be above {least}")
+    if not is_whole(header["forgotten"], 0, _MAX):
+        raise ValueError("forgotten must be a number of signals")
+    moved = _pairs(header["moved"], None, MAX_MOVED)
+    if any(is_whole(to) and to >= cell for cell, to in moved.items()):
+        raise ValueError("a cell went into a later one")
     groups.restore({"cells": cells, "merged": _pairs(header["merged"], False),
                     "named": _pairs(header["named"], True),
-                    "moved": _pairs(header["moved"], None, MAX_MOVED),
+                    "moved": moved,
                     **{name: header[name] for name in ("next_cell", "next_number", "forgotten")}})
     return groups
 
@@ -120,8 +125,8 @@ def _check_cell(values: dict) -> None:
 
 
 def _pairs(rows: list, labels: bool | None, most: int = _MAX) -> dict:
-    """{whole number: whole number or label} of a list of pairs. labels: are the values labels? None: either.
-    A number that leads to a later one, or to none that leads back, ends somewhere."""
+    """A dict of a list of pairs, of whole numbers and whole numbers or labels. labels: are the values labels?
+    None: either."""
     found = {}
     for key, value in rows:
         if not is_whole(key, 1, _MAX):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from radiofm_ml.fewshot.classifier import FewShot
 
 SHARE = 0.65  # of pairs of signals of one kind that are no farther apart than signals of one group, at least
+MARGIN = 1.15  # and signals of one group at least so much farther than pairs on average
 MAX_PAIRS = 2000  # of a kind that are looked at
 
 
@@ -55,7 +56,7 @@ class Kinship:
     def of(cls, few: FewShot, share: float = SHARE) -> Kinship:
         """That of a classifier's labels in its source domain, as its calibration has it. Raises ValueError
         where there is none."""
-        apart = few.pair_distance(share)
+        apart = few.pair_distance(share, MARGIN)
         if apart is None:
             raise ValueError("how far signals of one label lie apart is not known: there is no calibration "
                              f"for one shot and '{few.normalisation}'; make it: radiofm calibrate")
@@ -96,8 +97,9 @@ def _pairs(members: np.ndarray, session: np.ndarray, rng: np.random.Generator) -
 
 
 def _distance(values: np.ndarray, weights: np.ndarray, share: float) -> float:
-    """The quantile, but no less than the mean: a kind is not cut in two by its own average distance."""
+    """The quantile, but no less than the mean and a margin, or kinds that scatter a little more than others
+    would be cut in two."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order]) / weights.sum()
     quantile = values[order][min(np.searchsorted(reached, share), len(values) - 1)]
-    return max(float(quantile), float(np.average(values, weights=weights)))
+    return max(float(quantile), MARGIN * float(np.average(values, weights=weights)))

@@ -23,6 +23,7 @@ class Presence:
     counted    when the last of them began
     heard      until when it was heard last
     intervals, total, squares  between the beginnings of visits: how many, their sum and sum of squares
+    longest    time between two times that it was heard
     recent     beginnings of the newest visits, MAX_VISITS of them
     known      it is normal here: it was learned, or has been reported
     until      when it will have been listened to for long enough to tell how often it comes
@@ -34,6 +35,7 @@ class Presence:
     intervals: int = 0
     total: float = 0.0
     squares: float = 0.0
+    longest: float = 0.0
     recent: list[float] = field(default_factory=list)
     known: bool = False
     until: float = 0.0
@@ -41,6 +43,8 @@ class Presence:
     def hear(self, start: float, stop: float, pause: float) -> bool:
         """Heard from ``start`` to ``stop``. Was that a new visit?"""
         before = self.visits
+        if self.visits:
+            self.longest = max(self.longest, start - self.heard)
         if not self.visits or (start > self.heard + pause and start >= self.counted + pause):
             self._count(start)
         steps = int((stop - self.counted) / pause + _ACCURACY)
@@ -80,12 +84,13 @@ class Presence:
         """It is known from now on: how often it comes is counted anew."""
         self.known, self.until = True, until
         self.visits, self.intervals, self.total, self.squares, self.recent = 0, 0, 0.0, 0.0, []
+        self.longest = 0.0
 
     def absorb(self, other: Presence) -> None:
         """The other one was this one. Visits are added up: where both were heard at once, it counts twice."""
         for name in ("visits", "intervals", "total", "squares"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("heard", "counted", "until", "known"):
+        for name in ("heard", "counted", "until", "longest", "known"):
             setattr(self, name, max(getattr(self, name), getattr(other, name)))
         self.recent = sorted([*self.recent, *other.recent])[-MAX_VISITS:]
 
@@ -98,7 +103,8 @@ class Place(Presence):
     reach      half of that band: 0 of what stays where it is, more of what hops
     width      mean bandwidth
     usual      independent visits in ``length`` seconds; 0 while that is being learned
-    limit      seconds of silence that are reported
+    gap        the longest time without it while that was learned, the end included
+    limit      seconds of silence that are reported; None while none are
     silent     they have been, and it was not heard since
     """
 
@@ -107,6 +113,7 @@ class Place(Presence):
     width: float = 0.0
     usual: float = 0.0
     length: float = 0.0
+    gap: float = 0.0
     limit: float | None = None
     silent: bool = False
 
@@ -129,7 +136,8 @@ class Place(Presence):
         upper = max(self.centre + self.reach, other.centre + other.reach)
         self.centre, self.reach = (lower + upper) / 2, (upper - lower) / 2
         self.width = max(self.width, other.width)
-        self.usual, self.length = self.usual + other.usual, max(self.length, other.length)
+        self.usual = self.usual + other.usual
+        self.length, self.gap = max(self.length, other.length), max(self.gap, other.gap)
         self.silent = self.silent and other.silent
         super().absorb(other)
 
@@ -183,13 +191,12 @@ def join_nearest(places: list[Place]) -> None:
 
 
 def join_hops(places: list[Place]) -> None:
-    """Of a label that hops or drifts no single frequency says much: join its places, the nearest first, until
-    no more than a tenth of its visits went where there was only one (an estimate of the share that will go
-    where there was none: Good, Biometrika 40, 1953)."""
+    """Of a label that hops or drifts no single frequency says much: where more than a tenth of its visits
+    went to a place with no other (an estimate of the share that will go where there was none: Good,
+    Biometrika 40, 1953), join its places, the nearest first, until none has one only."""
     def once() -> int:
         return sum(place.visits == 1 for place in places)
 
-    allowed = (1.0 - LEAST_COVERED) * sum(place.visits for place in places)
-    if once() > max(2.0, allowed):
-        while len(places) > 1 and once() > allowed:
+    if once() > max(2.0, (1.0 - LEAST_COVERED) * sum(place.visits for place in places)):
+        while len(places) > 1 and once():
             join_nearest(places)

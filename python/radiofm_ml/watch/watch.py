@@ -35,6 +35,7 @@ KINDS = NEW, MOVED, SILENT = "new", "moved", "silent"
 MAX_LABELS = 1000
 WINDOWS = (0.1, 1 / 3)  # within which visits are counted, in parts of the time that was learned
 LEAST_VISITS = 3  # of a label at a place whose silence is reported
+GAPS = 2.0  # no silence is reported before it is so many times as long as the longest that was learned
 _HOUR = 3600.0
 
 
@@ -105,6 +106,12 @@ class Watch:
         """Seconds, those of learning included."""
         return self._now
 
+    @property
+    def blind(self) -> tuple[str, ...]:
+        """Kinds of news that are not reported: so little was learned, for the rate that is stated, that more
+        visits are needed than fit into the time. Longer learning helps, and so does another rate."""
+        return () if self.learning else tuple(kind for kind, needed in self._needed.items() if not needed)
+
     def feed(self, events: Iterable[Event]) -> list[Alarm]:
         """Signals in the order in which they end. Returns what is new with them, or went silent before."""
         alarms = []
@@ -155,6 +162,18 @@ class Watch:
         self._needed = {kind: self._visits_needed(Counter(one.visits for one in those))
                         for kind, those in heard.items()}
         self._look_for_usual()
+
+    def state(self) -> dict:
+        """Everything but the settings, as ``restore`` takes it; for ``state.save``."""
+        return {"labels": dict(self._labels), "now": self._now, "learned": self._length,
+                "needed": dict(self._needed)}
+
+    def restore(self, state: dict) -> None:
+        """Go on where another watch with these settings was, at any time of another stream."""
+        self._labels, self._now, self._ahead = dict(state["labels"]), state["now"], None
+        self._length, self._needed = state["learned"], dict(state["needed"])
+        if not self.learning:
+            self._look_for_usual()
 
     # -- hearing ------------------------------------------------------------------------------------
     def _hear(self, event: Event, start: float, stop: float) -> list[Alarm]:
@@ -230,7 +249,8 @@ class Watch:
         seen = [counts[m] for m in range(rates.MAX_VISITS + 1)]
         windows = [share * self._length for share in WINDOWS]
         needed = [(window, rates.visits_needed(seen, self._length, window, budget)) for window in windows]
-        return [(window, visits) for window, visits in needed if visits is not None]
+        return [(window, visits) for window, visits in needed
+                if visits is not None and (visits - 1) * self.pause <= window]
 
     # -- silence ------------------------------------------------------------------------------------
     def _listening(self, time: float) -> float:
@@ -266,6 +286,7 @@ class Watch:
             if not place.length and place.until <= self._now:
                 place.length = self._length
                 place.usual = place.independent if place.visits >= LEAST_VISITS else 0.0
+                place.gap = max(place.longest, self._now - place.heard)
         self._set_limits()
 
     def _set_limits(self) -> None:
@@ -274,7 +295,7 @@ class Watch:
         budget = self.settings.false_alarms / _HOUR / len(KINDS) / max(len(missed), 1)
         for place in missed:
             silence = rates.longest_silence(place.usual, place.length, budget)
-            place.limit = max(silence, self.pause) if math.isfinite(silence) else None
+            place.limit = max(silence, GAPS * place.gap, self.pause) if math.isfinite(silence) else None
         waiting = [place.until for place in places if not place.length]
         looks = [place.heard + place.limit for place in missed
                  if place.limit is not None and not place.silent]
