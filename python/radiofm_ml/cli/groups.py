@@ -53,15 +53,20 @@ def name(
     group: Annotated[str, typer.Argument(help="The group, as 'unknown 3'.")],
     label: Annotated[str, typer.Argument(help="What it is; one that is taught already gets more shots.")],
     annotations: Annotated[
-        list[Path] | None, typer.Argument(help="Files (.sigmf-meta) in which it was annotated.")
+        list[Path] | None,
+        typer.Argument(help="Files (.sigmf-meta) in which it was annotated; or the folder of a survey, which "
+                            "has its own groups."),
     ] = None,
 ) -> None:
     """Name a group of the unknown: it becomes a taught label, and what was written of it is renamed.
 
     Its signals are the label's shots. In the annotations what has gone into other groups meanwhile is
-    renamed, too. With a group that has this name already only the annotations are.
+    renamed, too. With a group that has this name already only the annotations are. Of a survey its table and
+    pictures are renewed as well.
 
     `radiofm name taught.safetensors "unknown 3" lora out/capture.sigmf-meta`
+
+    `radiofm name taught.safetensors "unknown 1" pocsag found`
     """
     from radiofm_ml.fewshot import group_file
     from radiofm_ml.fewshot.groups import group_number
@@ -69,6 +74,9 @@ def name(
 
     number = group_number(group)
     place = group_file.path_beside(prototypes)
+    surveys = [path for path in annotations or () if path.is_dir()]
+    if surveys:
+        place, annotations = _of_survey(surveys, annotations)
     found = group_file.load(place)
     for path in annotations or ():
         _rename(path, found, write=False)  # whatever is wrong with one is said before anything is changed
@@ -81,6 +89,10 @@ def name(
     for path in annotations or ():
         count = _rename(path, found)
         echo(f"{path}: {count} annotation{'' if count == 1 else 's'} renamed")
+    if surveys:
+        from radiofm_ml.survey.renewing import renew
+
+        renew(surveys[0])
 
 
 def groups_check(
@@ -127,6 +139,19 @@ def groups_check(
         about = {"data": Path(data).name, "model": model, "kinds": kinds, "scenes": scenes, "share": share,
                  "normalisation": normalisation, "seed": seed, "rows": rows}
         outputs.write_report(out, about)
+
+
+def _of_survey(folders: list[Path], given: list[Path]) -> tuple[Path, list[Path]]:
+    """The file of a survey's groups, and its annotations. Raises ValueError."""
+    from radiofm_ml.survey.naming import GROUP_FILE
+    from radiofm_ml.survey.renewing import annotations_of
+
+    if len(given) > 1:
+        raise ValueError(f"{folders[0]}: a survey's groups are its own; name its folder alone")
+    if not (folders[0] / GROUP_FILE).is_file():
+        raise ValueError(f"{folders[0]}: holds no {GROUP_FILE}; name the folder that radiofm survey wrote, "
+                         "with a model that tells how near one kind is")
+    return folders[0] / GROUP_FILE, annotations_of(folders[0])
 
 
 def _teach(path: Path, groups: Groups, number: int, label: str):

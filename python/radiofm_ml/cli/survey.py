@@ -28,8 +28,11 @@ from radiofm_ml.cli.recordings import (
     Threads,
 )
 from radiofm_ml.detect.settings import Settings
+from radiofm_ml.terminal import say
 
 if TYPE_CHECKING:
+    from radiofm_ml.fewshot import FewShot
+    from radiofm_ml.fewshot.groups import Groups
     from radiofm_ml.survey.report import Line
 
 
@@ -67,16 +70,21 @@ def survey(
     after an interruption, the signals that were found are kept: only names are decided anew. A recording
     that was interrupted is begun anew.
 
+    The unknown are put into groups, *unknown 1*, *unknown 2* and so on, over all recordings of the run.
+
     `radiofm survey band.sigmf-meta -o found`
+
+    `radiofm name taught.safetensors "unknown 1" lora found`
     """
     from radiofm_ml import outputs
     from radiofm_ml.engines import open_engine
-    from radiofm_ml.fewshot import FewShot
+    from radiofm_ml.fewshot import FewShot, group_file
     from radiofm_ml.sigmf.container import META, base_name
     from radiofm_ml.sigmf.jobs import Plan, plan
     from radiofm_ml.signals import SignalEncoder
     from radiofm_ml.survey import run
-    from radiofm_ml.survey.report import write_table
+    from radiofm_ml.survey.naming import GROUP_FILE
+    from radiofm_ml.survey.report import TABLE, write_table
     from radiofm_ml.survey.signals import Detection
 
     outputs.claim_folder(target, "survey", overwrite=overwrite)
@@ -92,13 +100,28 @@ def survey(
     pictures = [target / run.WATERFALL if not source.is_dir() else
                 base_name(job.output).with_name(f"{base_name(job.output).name}{outputs.PICTURE}")
                 for job in done]
-    lines, written = run.write(done, few, pictures, overwrite=overwrite, replace=replace, data=data)
+    groups = _groups(few)
+    lines, written = run.write(done, few, groups, pictures, overwrite=overwrite, replace=replace, data=data)
+    if groups is not None:
+        group_file.save(groups, target / GROUP_FILE)
     with Report("writing", Plan(done, jobs.left_out), "signals") as writing:
         writing.failed = list(report.failed)
         list(writing.each(written))
-    write_table(target / run.TABLE, lines, overwrite=overwrite)
+    write_table(target / TABLE, lines, overwrite=overwrite)
     _show(lines, len(done))
     writing.end()
+
+
+def _groups(few: FewShot) -> Groups | None:
+    """For what fits no label; None, and it is said why, where the model does not tell how near one kind
+    is."""
+    from radiofm_ml.fewshot.groups import Groups
+
+    try:
+        return Groups.of(few)
+    except ValueError as error:
+        say(f"the unknown are not put into groups: {error}")
+        return None
 
 
 def _show(lines: Sequence[Line], recordings: int) -> None:

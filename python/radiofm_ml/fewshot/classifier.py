@@ -102,6 +102,8 @@ class FewShot:
         if signals and bundle.signals is None:
             raise ValueError(f"{bundle.id} reads no signals; take a bundle that does")
         size, model, calibration = bundle.embedding_size, bundle.id, bundle.calibration
+        if not calibration.keys() - {"model", "signals"}:
+            calibration = {}  # there is only that of signals
         if signals:
             size, model, calibration = bundle.signals.size, bundle.signals_id, bundle.signals_calibration
             settings = {"normalisation": "auto" if calibration else "none", **settings}

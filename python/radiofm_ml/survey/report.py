@@ -20,7 +20,7 @@ from radiofm_ml.embeddings import Embeddings
 from radiofm_ml.fewshot import UNKNOWN
 from radiofm_ml.survey.naming import Names
 
-CSV = ".csv"
+TABLE, CSV = "table.csv", ".csv"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 from radiofm_ml import outputs
 from radiofm_ml.embeddings import SUFFIX, Embeddings, EmbeddingsError
 from radiofm_ml.fewshot import FewShot
+from radiofm_ml.fewshot.groups import Groups
 from radiofm_ml.pipeline import Progress
 from radiofm_ml.plots.survey import draw_survey
 from radiofm_ml.plots.waterfall import Box, spectrogram_columns
@@ -30,7 +31,7 @@ from radiofm_ml.survey.report import Line, table
 from radiofm_ml.survey.signals import Detection, source_of, write_signals
 
 TASK = "survey"
-TABLE, WATERFALL = "table.csv", "waterfall.png"
+WATERFALL = "waterfall.png"
 _BINS, _COLUMNS = 512, 1200  # of the picture
 
 
@@ -60,12 +61,13 @@ def _kept(path: Path) -> Embeddings | None:
         return None
 
 
-def write(jobs: Sequence[Job], few: FewShot, pictures: Sequence[Path], *, overwrite: bool = False,
-          **writer) -> tuple[list[Line], Iterator[Outcome]]:
+def write(jobs: Sequence[Job], few: FewShot, groups: Groups | None, pictures: Sequence[Path], *,
+          overwrite: bool = False, **writer) -> tuple[list[Line], Iterator[Outcome]]:
     """The table of all signals that ``find`` has found, and the work that writes annotations and pictures,
-    results: signals. pictures: a file for each job. writer: arguments of ``AnnotationWriter``."""
+    results: signals. groups: for the unknown, if any. pictures: a file for each job. writer: arguments of
+    ``AnnotationWriter``."""
     sets = [Embeddings.load(embeddings_of(job)) for job in jobs]
-    names = name_signals(sets, few)
+    names = name_signals(sets, few, groups)
     parts = {job.output: part for job, part in zip(jobs, zip(sets, names, pictures, strict=True),
                                                    strict=True)}
 
@@ -89,7 +91,7 @@ def annotate(recording: Recording, output: Path, signals: Embeddings, names: Nam
                 int(signals.sample_start[i]), int(signals.sample_count[i]), names.nearest[i],
                 freq_lower=float(signals.freq_lower_edge[i]), freq_upper=float(signals.freq_upper_edge[i]),
                 confidence=None if np.isnan(sure) else sure, unknown=bool(names.unknown[i]),
-                group=int(names.group[i]), model=signals.model, task=TASK,
+                group=names.labels[i], cell=int(names.cell[i]), model=signals.model, task=TASK,
                 comment=f"SNR {signals.snr[i]:.1f} dB", more={
                     "signal": i, "snr_db": round(float(signals.snr[i]), 2),
                     "bandwidth": round(float(signals.bandwidth[i]), 1)})
