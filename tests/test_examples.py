@@ -132,6 +132,30 @@ def test_run_in_the_companion(compiled, tmp_path, name, written, times):
         assert decisions["ads-b"] >= 20 and len(ours) < len(made)  # the truth is kept
 
 
+def test_signals_of_a_recording(compiled, tmp_path):
+    """With nothing prepared: every burst of the simulated recording that is strong enough is annotated, and
+    what was cut out is a recording whose power is the burst's."""
+    program = shutil.copy(compiled / "signals_of_a_recording.py", tmp_path)
+    shutil.copy(compiled / "signals_of_a_recording_save.py", tmp_path)
+    run("python", "-u", program, folder=tmp_path)
+    made = annotations(tmp_path / "signals.sigmf-meta")
+    ours = [a for a in made if a["core:label"] == "signal"]
+    truth = [a for a in made if a["core:label"] == "ads-b"]
+
+    def within(mine, other):
+        middle = mine["core:sample_start"] + mine["core:sample_count"] / 2
+        return 0 <= middle - other["core:sample_start"] + 512 < other["core:sample_count"] + 1024
+
+    assert len(truth) > 10
+    assert np.mean([any(within(a, b) for a in ours) for b in truth]) > 0.8
+    saved = sorted((tmp_path / "cut-outs").glob("*.sigmf-meta"))
+    assert len(saved) == len(ours)
+    for path in saved:
+        handle = sigmf.sigmffile.fromfile(str(path))
+        samples, (lead,) = handle.read_samples(), [a["core:sample_start"] for a in handle.get_annotations()]
+        assert 0 < np.mean(np.abs(samples) ** 2) < np.inf and lead < len(samples)
+
+
 HEADS = ROOT / "python" / "radiofm_ml" / "pretrained" / "radiofm-small" / "heads"
 
 
