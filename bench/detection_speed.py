@@ -26,6 +26,7 @@ from gnuradio import blocks, gr, radiofm  # noqa: E402
 from radiofm_ml.detect import kernels  # noqa: E402
 from radiofm_ml.detect.rows import row_format, rows_of  # noqa: E402
 from radiofm_ml.detect.stream import Detector, RowFormat  # noqa: E402
+from scipy import fft  # noqa: E402
 
 FFT_SIZE, HOP, AVERAGING = 1024, 512, 8
 FED = 64  # rows at once, as a flowgraph gives them
@@ -42,11 +43,13 @@ def scene(rate: float, seconds: float, per_second: float, seed: int = 0) -> np.n
         width = np.exp(rng.uniform(np.log(1e4), np.log(rate / 10))) / rate
         count = min(n, round(rate * np.exp(rng.uniform(np.log(1e-3), np.log(0.2)))))
         start, middle = rng.integers(0, n - count + 1), rng.uniform(-0.45, 0.45)
-        spectrum = np.zeros(count, np.complex64)
-        used = max(1, round(width * count))
+        size = fft.next_fast_len(count)
+        spectrum = np.zeros(size, np.complex64)
+        used = max(1, round(width * size))
         symbols = rng.standard_normal(2 * used, np.float32).view(np.complex64)
-        spectrum[(round(middle * count) + np.arange(used) - used // 2) % count] = symbols
-        iq[start:start + count] += 10 ** (rng.uniform(5, 30) / 20) * np.sqrt(count) * np.fft.ifft(spectrum)
+        spectrum[(round(middle * size) + np.arange(used) - used // 2) % size] = symbols
+        amplitude = np.float32(10 ** (rng.uniform(5, 30) / 20) * np.sqrt(size))
+        iq[start:start + count] += amplitude * fft.ifft(spectrum)[:count]
     return iq
 
 

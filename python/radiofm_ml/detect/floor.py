@@ -132,7 +132,7 @@ def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, _Gain]:
     and where they are free for a shorter time than the quantile asks for, the least of short means does
     instead.
     """
-    lowest, highest = noise.quantile([QUANTILE, _UPPER])
+    lowest, highest = noise.quantile((QUANTILE, _UPPER))
     wide = highest - lowest + noise.tolerance(_BUSY_DB)
     gain = _Gain(np.zeros(len(rows), np.float32), [])
     some = slice(None, None, max(1, len(rows) // _ENOUGH))

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from radiofm_ml.detect.kernels import column_ranks, row_quantiles
 from radiofm_ml.detect.noise import Noise
 
 _LEAST_ROWS = 10
+_ENOUGH = 96  # rows for what is usual of a bin
 _MIDDLE = 0.8  # of the band: its edges are the receiver's
 _MEDIAN = 1.25  # spread of the median of many values, over that of their mean
 _FLUTTER = 1.6  # times what noise has (0.5 to 0.8 of it was seen in simulated noise) …
@@ -31,8 +33,8 @@ def fills_the_band(rows: np.ndarray, noise: Noise) -> bool:
     if n < _LEAST_ROWS:
         return False
     edge = round((1 - _MIDDLE) / 2 * bins)
-    inside = rows[:, edge:bins - edge]
-    return _flutters(inside, noise) or _is_rough(inside, noise)
+    inside = slice(edge, bins - edge)
+    return _flutters(rows, inside, noise) or len(rows) <= _FEW_ROWS and _is_rough(rows[:, inside], noise)
 
 
 def _usual(values: np.ndarray) -> float:
@@ -40,10 +42,14 @@ def _usual(values: np.ndarray) -> float:
     return float(1.4826 * np.median(np.abs(values - np.median(values))))
 
 
-def _flutters(rows: np.ndarray, noise: Noise) -> bool:
+def _flutters(rows: np.ndarray, inside: slice, noise: Noise) -> bool:
     """Steps of the gain are rare and its drift is slow: the usual difference of two rows tells of neither."""
-    together = np.median(rows - np.median(rows, axis=0), axis=1)
-    expected = noise.spread * _MEDIAN / np.sqrt(noise.independent_bins(rows.shape[1]))
+    some = rows[::max(1, len(rows) // _ENOUGH)]
+    usual = column_ranks(some, (len(some) // 2,))[0]
+    columns = np.zeros(rows.shape[1], bool)
+    columns[inside] = True
+    together = row_quantiles(rows, 0.5, usual, columns)
+    expected = noise.spread * _MEDIAN / np.sqrt(noise.independent_bins(inside.stop - inside.start))
     return _usual(np.diff(together)) / np.sqrt(2) > expected * (_FLUTTER + _FLUTTER_ROWS / np.sqrt(len(rows)))
 
 
@@ -53,7 +59,7 @@ def _is_rough(rows: np.ndarray, noise: Noise) -> bool:
     mean = rows.mean(axis=0)
     bend = mean[:-2 * _APART] - 2 * mean[_APART:-_APART] + mean[2 * _APART:]
     rough = max(_ROUGH_DB, _ROUGH * noise.spread * np.sqrt(6 / len(rows)))
-    return len(rows) <= _FEW_ROWS and _usual(bend) > rough
+    return _usual(bend) > rough
 
 
 def is_keyed(rows: np.ndarray, line: slice, floor: np.ndarray, noise: Noise) -> bool:

@@ -7,7 +7,7 @@ The mean of ``looks`` independent periodograms of noise follows a gamma distribu
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.special import digamma, polygamma
@@ -24,8 +24,8 @@ class Noise:
     def __init__(self, looks: float):
         self.looks = float(looks)
 
-    def quantile(self, share) -> np.ndarray:
-        return _DB * np.log(gamma.ppf(share, self.looks) / self.looks)
+    def quantile(self, share: tuple[float, ...]) -> np.ndarray:
+        return _quantile(self.looks, share)
 
     @cached_property
     def mean(self) -> float:
@@ -50,5 +50,15 @@ class Noise:
         """By how much the least mean in dB, over ``size`` rows and bins, of ``rows`` rows lies below the mean
         power."""
         independent = size[0] * self.independent_bins(size[1])
-        lowest = norm.ppf(1 / (rows / size[0] + 1))
+        lowest = _normal_quantile(1 / (rows / size[0] + 1))
         return float(-self.mean - self.spread / np.sqrt(independent) * lowest)
+
+
+@lru_cache(maxsize=64)  # SciPy takes longer for one than detection for some rows
+def _quantile(looks: float, share: tuple[float, ...]) -> np.ndarray:
+    return _DB * np.log(gamma.ppf(share, looks) / looks)
+
+
+@lru_cache(maxsize=64)
+def _normal_quantile(share: float) -> float:
+    return float(norm.ppf(share))
