@@ -50,8 +50,8 @@ class World:
 WORLDS = {
     "bursts": World(),
     "many rare sources": World(sources=150, rates=(0.005, 5.0), hops=0.0),
-    "conversations of minutes, 30 % of visits": World(talks=0.3),
-    "rates that change by day (beyond what is stated)": World(daily=1.0),
+    "30 % of visits are conversations of minutes (longer than the pause)": World(talks=0.3),
+    "rates that change by day": World(daily=1.0),
 }
 
 
