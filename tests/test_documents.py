@@ -100,7 +100,10 @@ def parse(arguments: list[str]) -> None:
     """As ``radiofm`` parses them. Raises WrongUsage for an option or a command that there is not."""
     command, context, rest = PROGRAM, None, list(arguments)
     while True:
-        context = command.make_context("radiofm", rest, parent=context)
+        try:
+            context = command.make_context("radiofm", rest, parent=context)
+        except typer.Exit:  # --help
+            return
         if not hasattr(command, "commands"):
             return
         _, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
@@ -200,6 +203,11 @@ def labelled_recordings(path: Path) -> None:
     run(f"synth signals {path} --labels ais,lora,pocsag --count 4 --samples 40000 --seed 5", path.parent)
 
 
+def labelled_signals(path: Path) -> None:
+    rng = np.random.default_rng(1)
+    np.savez(path, embedding=rng.standard_normal((40, 8)), label=[f"kind {i % 5}" for i in range(40)])
+
+
 def checkpoint(path: Path) -> None:
     torch.save({"model": random_state(), "epoch": 1}, path)
 
@@ -227,6 +235,7 @@ GIVEN = {
     r"~/recordings|FOLDER": labelled_recordings,
     r"esp32_har\.npz": lambda path: np.savez(path, **esp32_archive()),
     r"uwb_cir\.npz": lambda path: np.savez(path, **uwb_archive()),
+    r"(signals|source)\.npz": labelled_signals,
     r"wavesfm-v1p0\.pth": checkpoint,
     r"runs/mine": pretrained,
     r"RUN|run": beam_run,
