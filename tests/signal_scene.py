@@ -41,7 +41,7 @@ def signal_bundle(path: Path) -> bundles.Bundle:
     bundle = make_bundle(path, signals=True)
     rng, size = np.random.default_rng(3), bundle.signals.size
     kinds = np.repeat(np.arange(24), 12)
-    spread = 0.02 * rng.uniform(0.5, 2.5, (len(kinds), 1))
+    spread = 0.016 * rng.uniform(0.5, 2.0, (len(kinds), 1))
     points = 0.6 * rng.standard_normal((24, size))[kinds] + spread * rng.standard_normal((len(kinds), size))
     table = calibrate(points, kinds, "none", shots=(1, 5), ways=(1, 3), metrics=("euclidean",),
                       episodes=2, queries=5)

@@ -17,11 +17,14 @@ import activated
 import documents
 import numpy as np
 import pytest
+import signal_scene
 import torch
 import typer
 from command import radiofm
 from conftest import ROOT
+from radiofm_ml import bundle as bundles
 from radiofm_ml.cli.app import app
+from radiofm_ml.embeddings import Embeddings
 from sigmf_files import write_recording
 from test_cir import archive as uwb_archive
 from test_csi import esp32_archive
@@ -229,6 +232,7 @@ def tuned(path: Path) -> None:
 
 # What a document takes to be there, if none of its commands has made it before.
 GIVEN = {
+    r"band\.sigmf-meta": lambda path: run(f"synth band {path}", path.parent),
     r"\w+\.sigmf-meta": recording,
     r"\w+\.sigmf": archive,
     r"\w+\.cf32": lambda path: np.zeros(40000, np.complex64).tofile(path),
@@ -271,16 +275,26 @@ def to_run(file: str) -> list[documents.Shown]:
     return list(found.values())
 
 
-def smaller(arguments: list[str]) -> list[str]:
-    path, _ = path_of(arguments)
-    return [*arguments, *documents.words(SMALLER.get(path, ""))]
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory) -> Path | None:
+    """A small bundle that reads signals, where none is shipped."""
+    if "radiofm-signals" in bundles.shipped():
+        return None
+    return signal_scene.signal_bundle(tmp_path_factory.mktemp("documents") / "signals").path
+
+
+def smaller(arguments: list[str], stand_in: Path | None) -> list[str]:
+    path, rest = path_of(arguments)
+    of_signals = path == "survey" or {"--signals", "--at", "--from-annotations"} & set(rest)
+    model = ["-m", str(stand_in)] if stand_in and of_signals else []
+    return [*arguments, *model, *documents.words(SMALLER.get(path, ""))]
 
 
 FILES = [file for file in dict.fromkeys(shown.file for shown, _ in RADIOFM) if to_run(file)]
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_commands_run(file, tmp_path):
+def test_commands_run(file, tmp_path, stand_in):
     """In the order of the document; what one makes is there for the next."""
     failed = []
     for shown in to_run(file):
@@ -290,7 +304,7 @@ def test_commands_run(file, tmp_path):
         try:
             for part in inputs(arguments):
                 provide(part, tmp_path)
-            radiofm(*smaller(arguments), folder=tmp_path)
+            radiofm(*smaller(arguments, stand_in), folder=tmp_path)
         except (Exception, pytest.fail.Exception) as error:
             failed.append(f"{shown}: `{shown.text}`: {error}")
     assert failed == []
@@ -324,11 +338,17 @@ def ready_made(folder: Path) -> dict:
             "inputs": {0: rng.standard_normal((2, 65, 256)).astype(np.float32)}, "rates": None}  # fmt: skip
 
 
+def embeddings_of_signals(path: Path) -> None:
+    one = np.ones(3)
+    Embeddings(np.ones((3, 4), np.float32), *[one.astype(np.int64)] * 2, *[one] * 4, "m", one, one).save(path)
+
+
 SNIPPETS = documents.snippets()
 # Files and folders that they open.
 OPENED = {
     "BeamFile(": lambda folder: run("synth beams . --antenna a --frames 20 --blocks 1", folder),
     "tuned/heads/lora": lambda folder: tuned(folder / "tuned"),
+    "band.npz": lambda folder: embeddings_of_signals(folder / "band.npz"),
     "recording.cf32": lambda folder: np.zeros(40000, np.complex64).tofile(folder / "recording.cf32"),
 }
 

@@ -5,6 +5,7 @@
 import csv
 import json
 import os
+import re
 import tracemalloc
 from dataclasses import replace
 
@@ -63,7 +64,7 @@ def kind(frequency: float) -> str:
 KINDS = [kind(frequency) for _, _, frequency, _ in SENT]
 
 
-# -- from a recording to signals ---------------------------------------------------------------------------
+# -- from a recording to signals -------------------------------------------------------------------------
 def test_every_signal_once_at_its_place(found):
     assert len(found) == len(SENT)
     for i, (start, stop, frequency, width) in enumerate(SENT):
@@ -116,10 +117,10 @@ def test_memory_does_not_grow_with_the_recording(tmp_path, encoder):
             tracemalloc.stop()
         return size
 
-    assert peak(6_000_000) < 1.2 * peak(2_000_000)
+    assert peak(4_500_000) < 1.2 * peak(1_500_000)
 
 
-# -- files of embeddings -------------------------------------------------------------------------------------
+# -- files of embeddings ---------------------------------------------------------------------------------
 def test_embed_writes_a_row_a_signal(world, tmp_path, found, encoder):
     os.makedirs(tmp_path / "in" / "sub")
     for name in ("band.sigmf-meta", "band.sigmf-data"):
@@ -157,7 +158,7 @@ def test_a_bundle_without_signals_says_so(world, tmp_path):
     assert "reads no pictures of signals" in text
 
 
-# -- names and groups ------------------------------------------------------------------------------------------
+# -- names and groups ------------------------------------------------------------------------------------
 @pytest.fixture
 def few(encoder, found) -> FewShot:
     """Taught two of the three kinds."""
@@ -203,7 +204,7 @@ def test_the_table(found, few):
     assert table([], []) == []
 
 
-# -- the command -----------------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------------
 def annotations(path) -> list[dict]:
     return json.loads(path.read_text())["annotations"]
 
@@ -221,7 +222,8 @@ def test_survey_writes_annotations_table_and_picture(world, tmp_path, found, enc
         assert note["core:sample_count"] == found.sample_count[i]
         assert note["core:freq_lower_edge"] == pytest.approx(found.freq_lower_edge[i])
         assert note["radiofm:unknown"] is True and note["radiofm:model"] == encoder.id
-        assert note["core:comment"] == f"SNR {note['radiofm:snr_db']:.1f} dB"
+        assert note["radiofm:snr_db"] == pytest.approx(found.snr[i], abs=0.01)
+        assert note["core:comment"] == f"SNR {found.snr[i]:.1f} dB"
         assert note["radiofm:bandwidth"] == pytest.approx(found.bandwidth[i], rel=1e-3)
     by_kind = {k: {n["core:label"] for n, of in zip(notes, KINDS, strict=True) if of == k} for k in KINDS}
     assert sorted(map(len, by_kind.values())) == [1, 1, 1]
@@ -339,14 +341,14 @@ def test_naming_a_group_of_a_survey(world, tmp_path):
         assert new["core:label"] == ("my remote" if k == "middle" else old["core:label"])
         assert new["radiofm:unknown"] == (k != "middle")
     lines = list(csv.DictReader(open(out / "table.csv")))
-    assert [line["label"] for line in lines][0] == "my remote" and lines[0]["count"] == "4" and len(lines) == 3
+    assert lines[0]["label"] == "my remote" and lines[0]["count"] == "4" and len(lines) == 3
     assert (out / "waterfall.png").read_bytes() != pixels
     survey(world, out, "-p", taught)  # it is taught: the same comes out again
     labels = [n["core:label"] for n in annotations(out / "band.sigmf-meta")]
     assert [label == "my remote" for label in labels] == [k == "middle" for k in KINDS]
 
 
-# -- teaching ----------------------------------------------------------------------------------------------------
+# -- teaching --------------------------------------------------------------------------------------------
 def enroll(world, taught, label, *more, source="band.sigmf-meta", **run) -> str:
     return radiofm("enroll", taught, label, world / source, "-m", world / "model", *more, **run)
 
@@ -358,7 +360,8 @@ def prototypes(encoder, path) -> FewShot:
 def test_the_signal_at_a_place(world, tmp_path, encoder, found):
     taught = tmp_path / "t.safetensors"
     start, _, frequency, _ = scenes.MIDDLE[1]
-    printed = enroll(world, taught, "here", "--at", f"{start / scenes.RATE + 0.01},{scenes.CENTRE + frequency}")
+    place = f"{start / scenes.RATE + 0.01},{scenes.CENTRE + frequency}"
+    printed = enroll(world, taught, "here", "--at", place)
     assert "taught" in printed
     vector = prototypes(encoder, taught).prototypes["here"].vector
     np.testing.assert_allclose(vector, found.embedding[SENT.index(scenes.MIDDLE[1])], rtol=1e-4, atol=1e-4)
@@ -367,7 +370,7 @@ def test_the_signal_at_a_place(world, tmp_path, encoder, found):
 def test_no_signal_at_a_place(world, tmp_path):
     text = enroll(world, tmp_path / "t.safetensors", "x", "--at", "0.41,433.2e6", code=1)
     assert "no signal at 0.41 s, 433.2 MHz; the nearest are" in text
-    assert "433.0981 to 433.3013 MHz" in text.replace("433.0991", "433.0981")  # the wide one, in its band
+    assert re.search(r"nearest are \S+ to \S+ s, 433\.09\d\d to 433\.30\d\d MHz;", text)  # in its band
     assert not (tmp_path / "t.safetensors").exists()
 
 

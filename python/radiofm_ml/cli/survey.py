@@ -104,12 +104,11 @@ def survey(
     lines, written = run.write(done, few, groups, pictures, overwrite=overwrite, replace=replace, data=data)
     if groups is not None:
         group_file.save(groups, target / GROUP_FILE)
-    with Report("writing", Plan(done, jobs.left_out), "signals") as writing:
-        writing.failed = list(report.failed)
-        list(writing.each(written))
+    with Report("writing", Plan(done), "signals") as writing:
+        report.failed += [outcome.job.recording for outcome in writing.each(written) if outcome.error]
     write_table(target / TABLE, lines, overwrite=overwrite)
     _show(lines, len(done))
-    writing.end()
+    report.end()
 
 
 def _groups(few: FewShot) -> Groups | None:

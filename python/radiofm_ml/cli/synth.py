@@ -26,6 +26,8 @@ synth = typer.Typer(
     help="Synthesise standard signals over random channels and receivers.",
 )
 
+BAND = ("lora", "on-off-keying", "fsk-sensor", "wireless-m-bus", "pocsag", "digital-speech-decoder",
+        "packet", "remote-keyless-entry")
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything.")]
 
 
@@ -93,6 +95,36 @@ def signals(
         track=track,
     )
     stderr.print(f"{len(paths)} recordings in {out}")
+
+
+@synth.command()
+def band(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Recording, .sigmf-meta.")],
+    labels: Annotated[
+        str, typer.Option(help="Kinds of signals, comma-separated, one transmitter each.")
+    ] = ",".join(BAND),
+    rate: Annotated[float, typer.Option(min=8e3, max=100e6, help="Samples per second.")] = 4e6,
+    frequency: Annotated[float, typer.Option(min=0, help="Centre frequency in Hz.")] = 434e6,
+    seconds: Annotated[float, typer.Option(min=0.01, max=600, help="How long.")] = 2.0,
+    times: Annotated[int, typer.Option(min=1, help="How often each is heard, if there is room.")] = 4,
+    snr: Annotated[str, typer.Option(help="LOW:HIGH in dB, while on, in the signal's own band.")] = "15:30",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a SigMF recording of a band with many transmitters, annotated with every emission in it.
+
+    `radiofm synth band band.sigmf-meta`
+    """
+    from radiofm_ml.cli.progress import stderr
+    from radiofm_ml.outputs import check_file
+    from radiofm_ml.sigmf.container import META
+    from radiofm_ml.synth.bands import write_band
+    from radiofm_ml.synth.recordings import is_synthetic
+
+    path = check_file(out, META, is_synthetic, overwrite=overwrite)
+    kinds = [name.strip() for name in labels.split(",") if name.strip()]
+    count = write_band(path, kinds, rate, frequency, seconds, times, _pair(snr, float, "--snr"), seed)
+    stderr.print(f"{count} emissions in {out}")
 
 
 @synth.command()

@@ -208,9 +208,12 @@ class PrototypeSet:
         A state without a mean leaves the mean that is there. One that brings the same prototypes is no
         change (and no undo step), so that two classifiers that mirror each other come to rest.
         """
+        model = state.get("model") or ""
         for key, wanted in (("format", FORMAT), ("format_version", FORMAT_VERSION),
                             ("embedding_size", self.embedding_size)):
             if state.get(key) != wanted:
+                if key == "embedding_size":
+                    self._join_model(model, fresh=True)  # says more, if that is why
                 raise PrototypeError(f"{key} must be {wanted}, got {state.get(key)!r}")
         entries = state.get("prototypes")
         if not isinstance(entries, (list, tuple)) or len(entries) > MAX_LABELS:
@@ -221,7 +224,7 @@ class PrototypeSet:
         if len(set(labels)) != len(labels):
             raise PrototypeError("a label stands twice among the prototypes")
         mean = self.mean if state.get("mean") is None else self._vector(state["mean"], "the mean")
-        model = self._join_model(state.get("model") or "", fresh=True)
+        model = self._join_model(model, fresh=True)
         if prototypes == self._state.prototypes:
             self._state = replace(self._state, mean=mean, model=model)
             return False

@@ -6,19 +6,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from radiofm_ml.sigmf.sample_types import SampleType
 from radiofm_ml.synth.channel import channel
 from radiofm_ml.synth.frontend import FrontEnd, white_noise
-from radiofm_ml.synth.scene import Box, receive
-from radiofm_ml.synth.signals import all_classes
+from radiofm_ml.synth.recordings import write_scene
+from radiofm_ml.synth.scene import Box, Scene, receive
+from radiofm_ml.synth.signals import Signal, all_classes
 from radiofm_ml.synth.waveforms import Rng
 
 _GUARD = 0.03  # of the band, at its edges
 _TRIES = 200
 _LONGEST = 0.25  # of the time that is made, that one transmission lasts
 _ECHO = 1e-6  # seconds
+
+
+def write_band(path: Path, labels: Sequence[str], sample_rate: float, frequency: float, seconds: float,
+               times: int, snr_db: tuple[float, float], seed: int, front_end: int = 0) -> int:
+    """A recording of a band around ``frequency`` (Hz), annotated with every emission; how many. See
+    ``compose_band``. Raises ValueError, OSError."""
+    rng, n_samples = np.random.default_rng(seed), round(seconds * sample_rate)
+    samples, boxes = compose_band(rng, labels, sample_rate, n_samples, times=times, snr_db=snr_db,
+                                  front_end=front_end)
+    scene = Scene(samples, sample_rate, frequency, tuple(boxes), "band", "", math.nan, str(front_end))
+    write_scene(path, scene, front_end, f"synthetic-band-{seed}", SampleType.parse("ci16_le"))
+    return len(boxes)
 
 
 def compose_band(rng: Rng, labels: Sequence[str], sample_rate: float, n_samples: int, *, times: int = 4,
@@ -36,30 +51,39 @@ def compose_band(rng: Rng, labels: Sequence[str], sample_rate: float, n_samples:
         if label not in classes:
             raise ValueError(f"no signal is called {label!r}; there are: {', '.join(classes)}")
         snr, frequency = float(rng.uniform(*snr_db)), None
+        longest = _LONGEST * n_samples / sample_rate
+        kind = classes[label]
+        form = {"variant": str(rng.choice(kind.variants))} if kind.variants else {}
         for _ in range(times):
-            signal = classes[label].generate(rng, min(classes[label].span[0],
-                                                      _LONGEST * n_samples / sample_rate))
-            count = min(math.ceil(len(signal.iq) / signal.sample_rate * sample_rate), n_samples)
-            x, emissions = receive(signal, 0, sample_rate, count)
-            if not emissions:
-                continue
-            lower, upper = min(e.lower for e in emissions), max(e.upper for e in emissions)
-            place = _place(rng, boxes, lower, upper, count, sample_rate, n_samples, frequency)
-            if place is None:
-                continue
-            start, frequency = place
-            x = channel(x * np.exp(2j * np.pi * frequency / sample_rate * np.arange(count)), rng,
-                        _ECHO * sample_rate)
-            on = np.zeros(count, bool)
-            for e in emissions:
-                on[e.start:e.start + e.count] = True
-                boxes.append(Box(start + e.start, e.count, e.lower + frequency, e.upper + frequency, label,
-                                 signal.variant, snr, True))
-            power = max(float(np.mean(np.abs(x[on])**2)), 1e-12)
-            wide = float(np.median([e.upper - e.lower for e in emissions])) / sample_rate
-            samples[start:start + count] += x * np.float32(math.sqrt(10**(snr / 10) * wide / power))
+            signal = kind.generate(rng, min(kind.span[0], longest), **form)
+            frequency = _add(samples, boxes, rng, label, signal, sample_rate, snr, frequency)
     receiver = front_end if isinstance(front_end, FrontEnd) else FrontEnd.numbered(front_end)
     return receiver.receive(samples, rng), sorted(boxes, key=lambda box: (box.start, box.lower))
+
+
+def _add(samples: np.ndarray, boxes: list[Box], rng: Rng, label: str, signal: Signal, rate: float, snr: float,
+         frequency: float | None) -> float | None:
+    """Put a transmission where there is room, if there is any. Returns its transmitter's frequency."""
+    count = min(math.ceil(len(signal.iq) / signal.sample_rate * rate), len(samples))
+    x, emissions = receive(signal, 0, rate, count)
+    if not emissions:
+        return frequency
+    edges = min(e.lower for e in emissions), max(e.upper for e in emissions)
+    place = _place(rng, boxes, *edges, count, rate, len(samples), frequency)
+    if place is None:
+        return frequency
+    start, frequency = place
+    turn = np.exp(2j * np.pi * frequency / rate * np.arange(count))
+    x = channel((x * turn).astype(np.complex64), rng, _ECHO * rate)
+    on = np.zeros(count, bool)
+    for e in emissions:
+        on[e.start:e.start + e.count] = True
+        boxes.append(Box(start + e.start, e.count, e.lower + frequency, e.upper + frequency, label,
+                         signal.variant, snr, True))
+    power = max(float(np.mean(np.abs(x[on])**2)), 1e-12)
+    width = float(np.median([e.upper - e.lower for e in emissions])) / rate
+    samples[start:start + count] += x * np.float32(math.sqrt(10**(snr / 10) * width / power))
+    return frequency
 
 
 def _place(rng: Rng, boxes: list[Box], lower: float, upper: float, count: int, rate: float, n_samples: int,

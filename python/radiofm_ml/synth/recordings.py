@@ -48,7 +48,7 @@ def write_recordings(
     for at in track(missing, "synthesising"):
         label, number = wanted[at]
         scene, front_end = next(scenes(label, number, seed, n_samples, settings))
-        _write(paths[at], scene, front_end, f"synthetic-{label}-{seed}-{number}", sample_type)
+        write_scene(paths[at], scene, front_end, f"synthetic-{label}-{seed}-{number}", sample_type)
     _write_index(folder)
     return paths
 
@@ -88,8 +88,9 @@ def _annotation(box: Box, frequency: float) -> dict:
     }
 
 
-def _write(path: Path, scene: Scene, front_end: int, session: str, sample_type: SampleType) -> None:
-    """The samples first: a metadata file says that both are there."""
+def write_scene(path: Path, scene: Scene, front_end: int, session: str, sample_type: SampleType) -> None:
+    """A recording of a scene, its peak below full scale. Raises OSError."""
+    # the samples first: a metadata file says that both are there
     meta = metadata(scene, front_end, session, sample_type.name)
     metadata_schema.check(meta)
     x = scene.samples
@@ -100,6 +101,11 @@ def _write(path: Path, scene: Scene, front_end: int, session: str, sample_type: 
         (path, json.dumps(meta, indent=2, allow_nan=False).encode() + b"\n"),
     ):
         atomic.write_bytes(target, content)
+
+
+def is_synthetic(path: Path) -> bool:
+    """Is it the metadata of a recording that was made here?"""
+    return bool(_about(path).get("radiofm:synthetic"))
 
 
 def _about(path: Path) -> dict:
