@@ -47,7 +47,8 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
     history           embeddings kept for enroll with source 'last' and 'at'
     task              the ``task`` of the predictions
     drift_rate        at most so many false reports of drift per embedding, 1e-9 to 1e-3
-    signals           the embeddings are those of signals, not of tiles: other vectors of the same bundle
+    signals           the embeddings are those of signals, not of tiles: other vectors of the same bundle; so
+                      it is where the bundle reads nothing else
 
     What was taught outlives a restart. Raises ValueError naming the file and the cure, and ImportError if a
     Python package is missing.
@@ -62,6 +63,7 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
         if not bundle and embedding_size < 1:
             raise ValueError(f"{_NAME}: name a bundle, or give embedding_size")
         model = optional("radiofm_ml.bundle", _NAME).load(str(bundle)) if bundle else None
+        signals = bool(signals or (model and model.reads == "signals"))
         if signals and not model:
             raise ValueError(f"{_NAME}: name the bundle that reads the signals")
         gives = model and (model.signals.size if signals and model.signals else model.embedding_size)
@@ -72,7 +74,7 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
         self._open_prototypes(
             _NAME, model, PrototypeSettings(prototypes, shipped, history, task, normalisation, metric, centre,
                                             false_alarm_rate, drift_rate),
-            embedding_size, model.spec.stride if model and model.spec else None, bool(signals))
+            embedding_size, model.spec.stride if model and model.spec else None, signals)
         self.message_port_register_out(messages.STATUS)
         self._counts = {"received": 0, "refused": 0}
         self.read_messages({messages.EMBEDDINGS: self.handle_embedding},

@@ -209,6 +209,22 @@ class qa_vit_embedding_sink_signals(gr_unittest.TestCase):
         self.run_until(tb, lambda: statuses.num_messages() == 1)
         self.assertIn("reads no signals", messages.get(statuses.get_message(0), "reason", messages.text))
 
+    def test_a_bundle_that_reads_signals_alone(self):
+        bundle = make_bundle(Path(self.folder.name) / "alone", tiles=False, signals=SIZE)
+        tb = gr.top_block()
+        sink, read = radiofm.vit_embedding_sink(bundle, engine="torch", overload="block"), embeddings()
+        statuses = blocks.message_debug()
+        tb.msg_connect(sink, "embeddings", read, "embeddings")
+        tb.msg_connect(sink, "status", statuses, "store")
+        size = radiofm.tile_size(str(bundle.path))
+        tb.connect(blocks.null_source(4 * size), blocks.head(4 * size, 3), sink)
+        sink.to_basic_block()._post(SIGNALS, self.pdu(info_of(40_000, 40_000, 1e5, 2e5)))
+        tb.run()
+        self.assertEqual([len(vector) for _, vector in read.all()], [SIZE])
+        self.assertIn("no tiles", messages.get(statuses.get_message(0), "reason", messages.text))
+        classifier = radiofm.prototype_classifier(str(bundle.path))
+        self.assertEqual(classifier._port.few.prototypes.embedding_size, SIZE)
+
     def test_tiles_and_signals_at_once(self):
         tb, sink, read, _ = self.flowgraph(info_of(40_000, 40_000, 1e5, 2e5), overload="block")
         tiles = np.random.default_rng(0).standard_normal((5, SPEC.tile_size)).astype(np.float32)

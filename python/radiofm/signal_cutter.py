@@ -21,8 +21,8 @@ from .common.worker import OVERLOADS, BatchWorker
 from .radiofm_python import _flowgraph
 
 _NAME = "Signal Cutter"
-_BUFFERED = 0.05  # seconds that fit into the buffer before the block, about
-_LEAST_BUFFERED, _MOST_BUFFERED = 1 << 13, 1 << 20  # samples
+_BUFFERED = 0.1  # seconds that fit into the buffer before the block, about
+_LEAST_BUFFERED, _MOST_BUFFERED = 1 << 13, 1 << 21  # samples
 _HISTORY = 3.0  # seconds that are kept where the user does not say, and at least, in samples:
 _LEAST_HISTORY = 1 << 23
 _MOST_HISTORY = 1 << 31

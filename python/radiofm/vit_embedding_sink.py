@@ -74,7 +74,7 @@ class vit_embedding_sink(backlog.Reader, StreamEmbedder):
         self._spec, self._signals = encoder.spec, None
         if encoder.bundle.signals is not None:
             self._signals = SignalEmbedder(encoder)
-        super().__init__(_NAME, "vit_embedding_sink", encoder, (np.float32, self._spec.tile_size),
+        super().__init__(_NAME, "vit_embedding_sink", encoder, (np.float32, math.prod(encoder.shape)),
                          EmbedderSettings(samp_rate, overload, max_batch, max_latency, max_queue))
         self._clean_tiles = optional("radiofm_ml.engines", _NAME).clean_tiles
         self._occupied_band = optional("radiofm_ml.spectrogram", _NAME).occupied_band
@@ -139,6 +139,9 @@ class vit_embedding_sink(backlog.Reader, StreamEmbedder):
     # -- the block's thread ---------------------------------------------------------------------------
     def _take(self, tiles: np.ndarray) -> int:
         """Hand tiles to the worker. They are copied, unless they are dropped on arrival."""
+        if self._spec is None:
+            self._say("no tiles", f"{self._engine.bundle.id} reads no tiles: connect port signals")
+            return len(tiles)
         first, stride = self._next, self._spec.stride
         tags = read_tags(self.get_tags_in_range(0, first, first + len(tiles)), stride)
         ends = range((first + 1) * stride, (first + len(tiles) + 1) * stride, stride)

@@ -28,8 +28,9 @@ class PrototypeSettings:
 
     def classifier(self) -> dict:
         """Those of ``FewShot``."""
-        return {"normalisation": self.normalisation, "metric": self.metric, "centre": self.centre,
-                "false_alarm_rate": self.false_alarm_rate, "drift_rate": self.drift_rate}
+        given = {"metric": self.metric, "centre": self.centre, "false_alarm_rate": self.false_alarm_rate,
+                 "drift_rate": self.drift_rate}
+        return given if self.normalisation == "auto" else {"normalisation": self.normalisation, **given}
 
 
 class PrototypeBlock:

@@ -18,5 +18,10 @@ def spec_of(bundle, block: str):
 
 
 def tile_size(bundle) -> int:
-    """Values in a tile of a bundle: the vector length of streams of tiles, for the companion's ports."""
+    """Values in a tile of a bundle, or in a picture of a signal where it reads only those: the vector length
+    of streams of tiles, for the companion's ports."""
+    if isinstance(bundle, str) and bundle:
+        loaded = optional("radiofm_ml.bundle", "tile_size").load(bundle)
+        if loaded.reads == "signals":
+            return loaded.shape[0] * loaded.shape[1]
     return spec_of(bundle, "tile_size").tile_size

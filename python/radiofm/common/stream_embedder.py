@@ -32,10 +32,14 @@ class Piece(NamedTuple):
 
 
 def open_encoder(name: str, bundle, reads: str, engine: str, threads: int):
-    """Engine of a bundle whose encoder reads 'tiles' or 'iq'. Raises ValueError, ImportError."""
+    """Engine of a bundle whose encoder reads 'tiles' (or, instead, signals) or 'iq'. Raises ValueError,
+    ImportError."""
     engines = optional("radiofm_ml.engines", name)  # before torch: see there
     if not bundle:
         raise ValueError(f"{name}: name a bundle")
+    bundle = optional("radiofm_ml.bundle", name).load(bundle)
+    if reads == "tiles" and bundle.reads == "signals":
+        reads = bundle.reads
     return engines.open_engine(bundle, engine, threads, reads=reads)
 
 
