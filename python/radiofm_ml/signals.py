@@ -2,7 +2,7 @@
 # Copyright 2026 gr-radiofm authors
 """From cut-outs to one embedding a signal.
 
-    encoder = SignalEncoder(open_engine("radiofm-signals"))
+    encoder = SignalEncoder(open_engine("radiofm-pico"))
     evidence = encoder.evidence([encoder.look(cut, sample_rate)])[0]
     vector = encoder.embedding(evidence)       # what classifiers compare
 
@@ -82,7 +82,7 @@ class SignalEncoder:
         bundle = engine.bundle
         if bundle.signals is None:
             raise BundleError(f"{bundle.path / 'config.json'}: {bundle.id} reads no pictures of signals (key "
-                              "'signals'); take a bundle that does, such as radiofm-signals")
+                              "'signals'); take a bundle that does, such as radiofm-pico")
         self.engine, self._signals = engine, bundle.signals
         self.id, self.embedding_size = bundle.signals_id, bundle.signals.size
 

@@ -97,7 +97,8 @@ def enroll(
         raise ValueError("--at and --from-annotations teach signals, not --tiles")
     if wanted is None and few_path.exists():
         wanted = _are_of_signals(few_path)
-    engine = open_engine(model or (SIGNAL_MODEL if wanted else DEFAULT_MODEL), threads=threads, reads="tiles")
+    engine = open_engine(model or (SIGNAL_MODEL if wanted else DEFAULT_MODEL), threads=threads,
+                         reads={True: "signals", False: "tiles", None: None}[wanted])
     if wanted is None:
         wanted = engine.bundle.signals is not None
     encoder = SignalEncoder(engine) if wanted else None

@@ -16,7 +16,7 @@ from radiofm_ml.terminal import say, visible
 if TYPE_CHECKING:
     from radiofm_ml.sigmf.jobs import Outcome, Plan
 
-DEFAULT_MODEL, SIGNAL_MODEL = "radiofm-small", "radiofm-signals"
+DEFAULT_MODEL, SIGNAL_MODEL = "radiofm-small", "radiofm-pico"
 MODEL_HELP = "Bundle: a folder, a shipped name, or a Hugging Face id."
 Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
 Source = Annotated[
@@ -86,7 +86,7 @@ def embed(
 
     jobs = plan(source, target, SUFFIX, channel)
     model = model or (SIGNAL_MODEL if signals else DEFAULT_MODEL)
-    engine = open_engine(model, threads=threads, reads="tiles")
+    engine = open_engine(model, threads=threads, reads="signals" if signals else "tiles")
     if signals:
         encoder = SignalEncoder(engine)
         with Report("embedding", jobs, "signals", "samples") as report:

@@ -89,7 +89,7 @@ def survey(
 
     outputs.claim_folder(target, "survey", overwrite=overwrite)
     jobs = plan(source, target, META, channel)
-    encoder = SignalEncoder(open_engine(model, threads=threads, reads="tiles"))
+    encoder = SignalEncoder(open_engine(model, threads=threads, reads="signals"))
     few = FewShot.for_bundle(encoder.engine.bundle, prototypes or "", signals=True, metric=metric,
                              false_alarm_rate=false_alarm_rate)
     detection = Detection(settings, fft_size, averaging)
