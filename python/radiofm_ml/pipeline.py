@@ -278,7 +278,8 @@ class _Stored:
 
     def read(self, start: int, out: np.ndarray) -> None:
         inside = clip(start, out, self.oldest, self.position)
-        self._recording.read_into(inside.start, out[inside.start - start:inside.stop - start])
+        if inside:
+            self._recording.read_into(inside.start, out[inside.start - start:inside.stop - start])
 
 
 def _pieces(recording: Recording, progress: Progress | None) -> Iterator[np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from radiofm_ml.plots import style
@@ -73,6 +74,9 @@ def _draw_boxes(axes: Axes, boxes: Sequence[Box], colour: dict[str, str], time: 
         width, height = max((box.stop - box.start) * time, wide), max(top - low, high)
         left, bottom = (box.start + box.stop) * time / 2 - width / 2, (low + top) / 2 - height / 2
         placed.append((box, Rectangle((left, bottom), width, height)))
+    # a dark rim, so that a box shows on a bright signal, too
+    axes.add_collection(PatchCollection([patch for _, patch in placed], facecolor="none", linewidth=2.8,
+                                        edgecolor=style.BACKGROUND), autolim=False)
     for unknown in (False, True):
         some = [(box, patch) for box, patch in placed if box.unknown == unknown]
         axes.add_collection(PatchCollection(
@@ -88,11 +92,14 @@ def _draw_tags(axes: Axes, placed: list[tuple[Box, Rectangle]], colour: dict[str
     inside = axes.get_window_extent(renderer)
     largest = sorted(placed, key=lambda item: -item[1].get_width())[:_TAGS]
     for box, patch in largest:
-        for above in (True, False):
-            at = patch.get_x(), patch.get_y() + (patch.get_height() if above else 0)
-            text = axes.annotate(_short(box), at, (0, 2 if above else -2), textcoords="offset points",
-                                 ha="left", va="bottom" if above else "top", size=7.5, weight="bold",
-                                 color=colour.get(box.label, style.UNKNOWN), annotation_clip=True)
+        for upper, outside in ((True, True), (False, True), (True, False)):
+            at = patch.get_x(), patch.get_y() + (patch.get_height() if upper else 0)
+            over = upper == outside
+            text = axes.annotate(_short(box), at, (0 if outside else 2, 2 if over else -2),
+                                 textcoords="offset points", ha="left", va="bottom" if over else "top",
+                                 size=7.5, weight="bold", color=colour.get(box.label, style.UNKNOWN),
+                                 annotation_clip=True)
+            text.set_path_effects([withStroke(linewidth=2.2, foreground=style.BACKGROUND)])
             place = text.get_window_extent(renderer).padded(1)
             if _contains(inside, place) and not any(place.overlaps(other) for other in taken):
                 taken.append(place)
