@@ -10,7 +10,7 @@ from radiofm_ml.detect.cutter import CutOut, Cutter
 from radiofm_ml.detect.settings import Settings
 from radiofm_ml.detect.spectra import BLOCK
 from radiofm_ml.detect.stream import Box
-from radiofm_ml.pipeline import cut_signals, detect_parts
+from radiofm_ml.pipeline import _Stored, cut_signals, detect_parts
 from radiofm_ml.sigmf.recording import open_recording
 from scipy import signal
 from sigmf_files import write_recording
@@ -342,6 +342,15 @@ def test_of_real_samples_only_the_upper_half(scene, tmp_path):
         cuts = list(cut_signals(recording, Settings()))
     assert {round(cut.box.freq_lower / 100e3) for cut in cuts} == {1, 2}
     assert all(cut.box.freq_lower >= 0 for cut in cuts)
+
+
+def test_a_narrow_signal_at_the_beginning_of_a_recording(tmp_path):
+    """Its filter reaches farther back than a block before the first sample."""
+    samples = noise(80_000)
+    narrow = Box(0, 0, True, 0, 60_000, 100e3, 101e3, 10.0)
+    with open_recording(write_recording(tmp_path / "x", samples, sample_rate=4e6)) as recording:
+        cut = Cutter(4e6, 2.0, _Stored(recording)).cut(narrow)
+    np.testing.assert_allclose(cut.samples, fed(samples, rate=4e6).cut(narrow).samples, atol=1e-6)
 
 
 def test_a_recording_without_a_rate(tmp_path):
