@@ -24,7 +24,8 @@ def calibrate(
     model: Annotated[str, typer.Argument(help="Bundle; its calibration.json is written anew.")],
     out: Annotated[Path | None, typer.Option(help="Write this JSON file in place of the bundle's.")] = None,
     each: Annotated[
-        int, typer.Option(min=2, help="Encoder of tiles: synthetic receptions of each kind of signal.")
+        int,
+        typer.Option(min=2, help="Encoder of tiles or signals: synthetic receptions of each kind of signal."),
     ] = 12,
     front_ends: Annotated[int, typer.Option(min=2, help="Encoder of I/Q: simulated front ends.")] = 16,
     episodes: Annotated[
@@ -34,8 +35,9 @@ def calibrate(
 ) -> None:
     """Measure what distances between a bundle's embeddings mean, for every metric, with 'cl2n' and with 'l2'.
 
-    On signals that no training has heard: synthetic receptions, or simulated beams. The bundle's id stays,
-    and what was taught and trained with it goes on working.
+    On signals that no training has heard: synthetic receptions, or simulated beams. An encoder of tiles is
+    to tell receptions apart, one of signals kinds, by shots of other receptions. The bundle's id stays, and
+    what was taught and trained with it goes on working.
     """
     from radiofm_ml import bundle as bundles
     from radiofm_ml.cli.progress import track
@@ -44,11 +46,16 @@ def calibrate(
     if out:
         outputs.check_file(out, outputs.REPORT, lambda path: False, overwrite=overwrite)
     options = {"track": track, **({"episodes": episodes} if episodes else {})}
+    made = {}
     if bundle.spec is not None:
         from radiofm_ml.train.export import calibrate_on_receptions
 
         made = calibrate_on_receptions(bundle.model, bundle.spec, each, **options)
-    else:
+    if bundle.signals is not None:
+        from radiofm_ml.train.signal_export import calibrate_signals
+
+        made |= calibrate_signals(bundle, each, **options)
+    if bundle.reads == bundles.IQ:
         from radiofm_ml.evaluate.antennas import SimulatedAntennas
         from radiofm_ml.train.beam_export import HELD_OUT, calibrate_on_beams
 

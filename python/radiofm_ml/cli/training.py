@@ -74,6 +74,8 @@ def pretrain(
 ) -> None:
     """Pre-train an encoder by masked spectrogram modeling, without labels, and make a bundle of it.
 
+    Shards of pictures (`radiofm synth pictures`) make one that reads signals, others one that reads tiles.
+
     Interrupt it whenever you like: the same command goes on from the last checkpoint (one every two minutes)
     with the same losses. OUT/log.jsonl has a line for every step, with the share of it spent waiting for
     data.
@@ -84,12 +86,14 @@ def pretrain(
     import torch
 
     from radiofm_ml.cli.progress import bar, stderr, track
+    from radiofm_ml.data.shards import hold_pictures
     from radiofm_ml.models.vit import ViTConfig
     from radiofm_ml.train import distributed
     from radiofm_ml.train.augment import Augmentation
     from radiofm_ml.train.export import export
     from radiofm_ml.train.pretrain import pretrain as train
     from radiofm_ml.train.reader import ShardReader
+    from radiofm_ml.train.signal_export import export_signals
 
     if threads:
         torch.set_num_threads(threads)
@@ -122,7 +126,8 @@ def pretrain(
         + (", with the labels of synthetic tiles" if labelled else "")
         + ". No evaluation has been run; `radiofm evaluate` runs one.\n"
     )
-    made = export(out, out / "bundle", name, paths, card, each=receptions, track=track)
+    make = export_signals if hold_pictures(paths) else export
+    made = make(out, out / "bundle", name, paths, card, each=receptions, track=track)
     stderr.print(f"bundle {made.id} in {made.path}")
 
 

@@ -82,6 +82,12 @@ def shard_labels(shard: Path) -> list[str]:
     return json.loads(note.read_text(encoding="utf-8")).get("labels", []) if note.exists() else []
 
 
+def hold_pictures(shards: list[Path]) -> bool:
+    """Do any of these hold pictures of signals, rather than tiles?"""
+    notes = {shard.parent / "spec.json" for shard in shards}
+    return any("picture" in json.loads(note.read_text(encoding="utf-8")) for note in notes if note.exists())
+
+
 def find_shards(folder: Path) -> tuple[list[Path], SpectrogramSpec]:
     """The shards of a folder, in order, and the spec that they were made with. Raises ValueError for none."""
     paths = sorted(p for p in folder.glob("*-[0-9][0-9][0-9][0-9][0-9].npy"))
