@@ -323,11 +323,15 @@ class _Flank:
         reach, wide = 8, 40
         left, right = level[max(start - reach, 0):start], level[stop:stop + reach]
         top = level[start:stop].max()
-        beside = np.r_[max(start - wide, 0):max(start - 2, 0), min(stop + 2, len(level)):
-                       min(stop + wide, len(level))]
-        ripple = np.quantile((level - under)[beside], 0.95) if len(beside) else 0.0
-        return cls(start, stop, top, np.median(left) if len(left) else top,
-                   np.median(right) if len(right) else top, ripple)
+        beside = [slice(max(start - wide, 0), max(start - 2, 0)), slice(stop + 2, stop + wide)]
+        above = np.concatenate([level[side] - under[side] for side in beside])
+        return cls(start, stop, top, _quantile(left, 0.5, top), _quantile(right, 0.5, top),
+                   _quantile(above, 0.95, 0.0))
+
+
+def _quantile(values: np.ndarray, share: float, default: float) -> float:
+    """Of a few values, for which NumPy's takes long; the default if there is none."""
+    return float(row_quantiles(values[None], share)[0]) if len(values) else float(default)
 
 
 def _closed(flank: _Flank, later: list[_Flank], smooth: np.ndarray, bins: int):
