@@ -47,12 +47,34 @@ RADIOFM_INLINE float power_of(float db)
     return y;
 }
 
+//! sum[i] += x[i] factor
+RADIOFM_CLONES
+void add_times(const float* x, float factor, size_t n, float* sum)
+{
+    if (factor != 0.0f)
+        for (size_t i = 0; i < n; i++)
+            sum[i] += x[i] * factor;
+}
+
+RADIOFM_CLONES
+void over_floor(const float* level, const float* floor, size_t n, float* out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = power_of(level[i] - floor[i]);
+}
+
 //! sum[c] = the sum of `count` rows, the rows before the first and behind the last
 //! repeated.
 RADIOFM_CLONES
 void sum_rows(const float* const* rows, size_t count, size_t n, float* sum)
 {
-    if (count == 3) { // what a cell has by default
+    if (count == 5) { // of a step
+        const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3], *e = rows[4];
+        for (size_t i = 0; i < n; i++)
+            sum[i] = a[i] + b[i] + c[i] + d[i] + e[i];
+        return;
+    }
+    if (count == 3) { // of a cell
         const float *a = rows[0], *b = rows[1], *c = rows[2];
         for (size_t i = 0; i < n; i++)
             sum[i] = a[i] + b[i] + c[i];
@@ -99,7 +121,9 @@ public:
     {
     }
 
-    void row(size_t r, float* out)
+    //! Less `change` times the weights of `gain`, which may have no terms.
+    void
+    row(size_t r, float* out, const float* change = nullptr, const product& gain = {})
     {
         for (size_t k = 0; k < d_cell.rows; k++) {
             const size_t at = std::max(r + k, d_cell.rows / 2) - d_cell.rows / 2;
@@ -108,6 +132,8 @@ public:
         const size_t before = d_cell.bins / 2, n = d_from.bins;
         float* const first = &d_padded[before];
         sum_rows(d_rows.data(), d_cell.rows, n, first);
+        for (size_t k = 0; k < gain.terms; k++)
+            add_times(gain.weights + k * n, -change[k], n, first);
         std::fill_n(d_padded.begin(), before, first[0]);
         std::fill_n(first + n, d_cell.bins - 1 - before, first[n - 1]);
         sum_neighbours(d_padded.data(), d_cell.bins, n, out);
@@ -182,21 +208,6 @@ void spread_rows(
     }
 }
 
-//! change[c] = sum of `reach` rows from r on, less those before
-RADIOFM_CLONES
-void change_at(const grid& level, size_t r, size_t reach, float* change)
-{
-    const size_t n = level.bins;
-    const float* const at = level.row(r);
-    for (size_t c = 0; c < n; c++)
-        change[c] = at[c] - at[c - n];
-    for (size_t k = 1; k < reach; k++) {
-        const float *after = level.row(r + k), *before = level.row(r - 1 - k);
-        for (size_t c = 0; c < n; c++)
-            change[c] += after[c] - before[c];
-    }
-}
-
 RADIOFM_CLONES
 size_t count_beyond(const float* x, size_t n, float sign, float limit)
 {
@@ -216,6 +227,13 @@ size_t count_near(const float* x, size_t n, float middle, float slack)
 }
 
 RADIOFM_CLONES
+void subtract(const float* a, const float* b, size_t n, float* out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = a[i] - b[i];
+}
+
+RADIOFM_CLONES
 void scale(float* x, size_t n, float factor)
 {
     for (size_t i = 0; i < n; i++)
@@ -224,11 +242,18 @@ void scale(float* x, size_t n, float factor)
 
 } // namespace
 
-RADIOFM_CLONES
-void whiten(const float* level, const float* floor, size_t n, float* out)
+void whiten(const grid& level, const product& floor, float* out)
 {
-    for (size_t i = 0; i < n; i++)
-        out[i] = power_of(level[i] - floor[i]);
+    std::vector<float> noise(level.bins);
+    for (size_t r = 0; r < level.rows; r++) {
+        std::fill(noise.begin(), noise.end(), 0.0f);
+        for (size_t k = 0; k < floor.terms; k++)
+            add_times(floor.weights + k * level.bins,
+                      floor.amounts[r * floor.terms + k],
+                      level.bins,
+                      noise.data());
+        over_floor(level.row(r), noise.data(), level.bins, out + r * level.bins);
+    }
 }
 
 void common_steps(const grid& level,
@@ -243,8 +268,16 @@ void common_steps(const grid& level,
     std::vector<float> padded(n + width - 1), smooth(n);
     float* const change = &padded[width / 2];
     order select;
-    for (size_t r = reach; r + reach <= level.rows; r++) {
-        change_at(level, r, reach, change);
+    std::vector<const float*> rows(reach);
+    std::vector<float> sums((reach + 1) * n); // of `reach` rows, the last ones
+    for (size_t r = 0; r + reach <= level.rows; r++) {
+        for (size_t k = 0; k < reach; k++)
+            rows[k] = level.row(r + k);
+        float* const after = &sums[r % (reach + 1) * n];
+        sum_rows(rows.data(), reach, n, after);
+        if (r < reach)
+            continue;
+        subtract(after, &sums[(r + 1) % (reach + 1) * n], n, change);
         std::fill_n(padded.begin(), width / 2, change[0]);
         std::fill_n(change + n, width / 2, change[n - 1]);
         sum_neighbours(padded.data(), width, n, smooth.data());
@@ -265,13 +298,18 @@ void common_steps(const grid& level,
     }
 }
 
-void least_means(const grid& level, extent cell, float* out)
+void least_means(const grid& level, extent cell, const product& gain, float* out)
 {
     cell_sums sums(level, cell);
-    std::vector<float> row(level.bins);
+    std::vector<float> row(level.bins), change(gain.terms);
     std::fill_n(out, level.bins, std::numeric_limits<float>::infinity());
     for (size_t r = cell.rows / 2; r + cell.rows - cell.rows / 2 <= level.rows; r++) {
-        sums.row(r, row.data());
+        for (size_t k = 0; k < gain.terms; k++) {
+            change[k] = 0.0f;
+            for (size_t i = 0; i < cell.rows; i++)
+                change[k] += gain.amounts[(r - cell.rows / 2 + i) * gain.terms + k];
+        }
+        sums.row(r, row.data(), change.data(), gain);
         keep_least(row.data(), level.bins, out);
     }
     scale(out, level.bins, 1.0f / static_cast<float>(cell.rows * cell.bins));

@@ -25,8 +25,21 @@ struct extent {
     size_t rows, bins;
 };
 
-//! out[i] = 10^((level[i] - floor[i]) / 10), to 4e-6 of it, within 1e-37..1e38.
-void whiten(const float* level, const float* floor, size_t n, float* out);
+//! What changes alike in many bins: `amounts` (rows, terms) times `weights` (terms,
+//! bins).
+struct product {
+    const float* amounts;
+    const float* weights;
+    size_t terms;
+};
+
+/*!
+ * \brief Power over the floor: 10^((level - floor) / 10), to 4e-6 of it, within 1e-37 and
+ * 1e38.
+ *
+ * out: rows of bins, as level.
+ */
+void whiten(const grid& level, const product& floor, float* out);
 
 /*!
  * \brief Where all bins change together.
@@ -43,9 +56,11 @@ void common_steps(const grid& level,
                   double most,
                   float* out);
 
-//! The least mean of a cell that lies wholly in time, for each bin; edges count on in
-//! frequency.
-void least_means(const grid& level, extent cell, float* out);
+/*!
+ * \brief The least mean of a cell that lies wholly in time, for each bin, of level less
+ * gain; edges count on in frequency.
+ */
+void least_means(const grid& level, extent cell, const product& gain, float* out);
 
 struct thresholds {
     float low, high;

@@ -43,15 +43,29 @@ extent extent_of(size s)
     return { s.first, s.second };
 }
 
-void whiten_into(const array<float>& level, const array<float>& floor, array<float>& out)
+product
+product_of(const grid& rows, const array<float>& amounts, const array<float>& weights)
 {
-    const grid rows = grid_of(level), noise = grid_of(floor), power = grid_of(out);
-    check(rows.rows == noise.rows && rows.bins == noise.bins && rows.rows == power.rows &&
-              rows.bins == power.bins,
-          "level, floor and out differ in shape");
+    check(amounts.ndim() == 2 && weights.ndim() == 2 &&
+              amounts.shape(1) == weights.shape(0) &&
+              static_cast<size_t>(amounts.shape(0)) == rows.rows &&
+              static_cast<size_t>(weights.shape(1)) == rows.bins,
+          "amounts must be (rows, k) and weights (k, bins)");
+    return { amounts.data(), weights.data(), static_cast<size_t>(amounts.shape(1)) };
+}
+
+void whiten_into(const array<float>& level,
+                 const array<float>& amounts,
+                 const array<float>& weights,
+                 array<float>& out)
+{
+    const grid rows = grid_of(level), power = grid_of(out);
+    const product floor = product_of(rows, amounts, weights);
+    check(rows.rows == power.rows && rows.bins == power.bins,
+          "level and out differ in shape");
     float* const to = out.mutable_data();
     py::gil_scoped_release release;
-    whiten(rows.data, noise.data, rows.rows * rows.bins, to);
+    whiten(rows, floor, to);
 }
 
 std::vector<span> spans_of(const array<bool>& columns)
@@ -115,15 +129,19 @@ array<float> steps(
     return out;
 }
 
-array<float> least_means_of(const array<float>& level, size cell)
+array<float> least_means_of(const array<float>& level,
+                            size cell,
+                            const array<float>& amounts,
+                            const array<float>& weights)
 {
     const grid rows = grid_of(level);
+    const product gain = product_of(rows, amounts, weights);
     const extent inside = extent_of(cell);
     check(rows.rows >= inside.rows, "needs as many rows as a cell");
     array<float> out(static_cast<py::ssize_t>(rows.bins));
     float* const to = out.mutable_data();
     py::gil_scoped_release release;
-    least_means(rows, inside, to);
+    least_means(rows, inside, gain, to);
     return out;
 }
 
@@ -212,7 +230,8 @@ PYBIND11_MODULE(_kernels, m)
     m.def("whiten",
           &whiten_into,
           py::arg("level"),
-          py::arg("floor"),
+          py::arg("amounts"),
+          py::arg("weights"),
           py::arg("out").noconvert());
     m.def("row_quantiles",
           &row_quantiles,
@@ -228,7 +247,12 @@ PYBIND11_MODULE(_kernels, m)
           py::arg("least_db"),
           py::arg("slack_db"),
           py::arg("most"));
-    m.def("least_means", &least_means_of, py::arg("rows"), py::arg("cell"));
+    m.def("least_means",
+          &least_means_of,
+          py::arg("rows"),
+          py::arg("cell"),
+          py::arg("amounts"),
+          py::arg("weights"));
     m.def("mean",
           &mean_of,
           py::arg("power"),

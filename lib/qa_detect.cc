@@ -99,16 +99,20 @@ BOOST_AUTO_TEST_CASE(ranks_of_columns)
 BOOST_AUTO_TEST_CASE(power_over_the_floor)
 {
     auto level = noise(1000, 0.0f, 60.0f);
-    const auto floor = noise(1000, -50.0f, 20.0f, 2);
+    const auto shape = noise(2 * 250, -25.0f, 10.0f, 2);
+    const std::vector<float> amounts = { 1, 1, 2, 1, 0, 2, -1, 1 };
     level[0] = 3000.0f;
     level[1] = -3000.0f;
     std::vector<float> out(1000);
-    whiten(level.data(), floor.data(), 1000, out.data());
+    whiten({ level.data(), 4, 250 }, { amounts.data(), shape.data(), 2 }, out.data());
     BOOST_CHECK_GT(out[0], 1e38f);
     BOOST_CHECK(out[1] > 0.0f && out[1] < 1e-37f);
-    for (size_t i = 2; i < 1000; i++)
-        BOOST_REQUIRE_CLOSE(
-            out[i], std::pow(10.0, (double(level[i]) - floor[i]) / 10), 2e-3);
+    for (size_t i = 2; i < 1000; i++) {
+        const float* const amount = &amounts[i / 250 * 2];
+        const double floor =
+            double(amount[0]) * shape[i % 250] + double(amount[1]) * shape[250 + i % 250];
+        BOOST_REQUIRE_CLOSE(out[i], std::pow(10.0, (level[i] - floor) / 10), 3e-3);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_step_of_all_bins)
@@ -127,15 +131,19 @@ BOOST_AUTO_TEST_CASE(a_step_of_all_bins)
 
 BOOST_AUTO_TEST_CASE(least_means_are_of_cells_inside)
 {
-    const auto x = noise(30 * 50, -70.0f, 2.0f);
-    const grid rows = { x.data(), 30, 50 };
+    const auto x = noise(30 * 50, -70.0f, 2.0f), change = noise(30, 0.0f, 2.0f, 2),
+               weight = noise(50, 1.0f, 0.5f, 3);
+    auto y = x;
+    for (size_t i = 0; i < y.size(); i++)
+        y[i] -= change[i / 50] * weight[i % 50];
+    const grid rows = { x.data(), 30, 50 }, changed = { y.data(), 30, 50 };
     for (const extent cell : { extent{ 4, 7 }, extent{ 1, 1 }, extent{ 5, 21 } }) {
         std::vector<float> out(50);
-        least_means(rows, cell, out.data());
+        least_means(rows, cell, { change.data(), weight.data(), 1 }, out.data());
         for (long c = 0; c < 50; c++) {
             double least = 1e9;
             for (size_t r = cell.rows / 2; r + (cell.rows - cell.rows / 2) <= 30; r++)
-                least = std::min(least, cell_mean(rows, long(r), c, cell));
+                least = std::min(least, cell_mean(changed, long(r), c, cell));
             BOOST_REQUIRE_CLOSE(out[c], least, 1e-3);
         }
     }

@@ -78,25 +78,32 @@ def test_a_step_is_where_it_is(kernels):
 
 @pytest.mark.parametrize("cell", [(1, 1), (4, 7), (3, 3), (2, 40), (10, 2)])
 def test_least_means(rows, cell):
-    wanted, found = (m.least_means(rows, cell) for m in (reference, compiled))
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * np.abs(rows).max())
+    rng = np.random.default_rng(4)
+    for terms in (0, 1, 3):
+        amounts, weights = (rng.normal(0, 3, shape).astype(np.float32)
+                            for shape in ((len(rows), terms), (terms, rows.shape[1])))
+        wanted, found = (m.least_means(rows, cell, amounts, weights) for m in (reference, compiled))
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * max(1, np.abs(rows).max()))
 
 
 @BOTH
 def test_a_least_mean_lies_wholly_in_time(kernels):
     rows = np.tile(np.arange(8.0, dtype=np.float32)[:, None], (1, 5))
-    assert kernels.least_means(rows, (4, 3)).tolist() == [1.5] * 5
+    nothing, shape = np.zeros((8, 1), np.float32), np.zeros((1, 5), np.float32)
+    assert kernels.least_means(rows, (4, 3), nothing, shape).tolist() == [1.5] * 5
+    assert kernels.least_means(rows, (4, 3), nothing - 1, shape + 2).tolist() == [3.5] * 5
 
 
 @BOTH
 def test_whiten(kernels):
     rng = np.random.default_rng(5)
-    level, floor = rng.uniform(-200, 60, (2, 37, 41)).astype(np.float32)
+    level = rng.uniform(-200, 60, (37, 41)).astype(np.float32)
+    amounts, weights = (rng.normal(0, 4, shape).astype(np.float32) for shape in ((37, 4), (4, 41)))
     out = np.empty_like(level)
-    kernels.whiten(level, floor, out)
-    np.testing.assert_allclose(out, 10 ** ((level.astype(float) - floor) / 10), rtol=2e-5)
+    kernels.whiten(level, amounts, weights, out)
+    np.testing.assert_allclose(out, 10 ** ((level - amounts.astype(float) @ weights) / 10), rtol=3e-5)
     four = np.zeros((1, 4), np.float32)
-    kernels.whiten(np.float32([[-2e3, 2e3, 0, 370]]), four.copy(), four)
+    kernels.whiten(np.float32([[-2e3, 2e3, 0, 370]]), np.float32([[1]]), four.copy(), four)
     assert four[0, 0] < 1e-37 and four[0, 1] > 1e37 and four[0, 2] == 1
     assert four[0, 3] == pytest.approx(1e37, rel=1e-4)
 
@@ -239,8 +246,9 @@ def test_what_does_not_fit_is_refused():
     for call in (lambda: compiled.row_quantiles(x, 0.5, None, np.zeros(8, bool)),
                  lambda: compiled.row_quantiles(x, 1.5), lambda: compiled.row_quantiles(x, 0.5, x[0, :3]),
                  lambda: compiled.column_ranks(x, (10,)), lambda: compiled.common_steps(x, 6, 1.0, 3.0, 0.5),
-                 lambda: compiled.least_means(x, (11, 1)), lambda: compiled.mean(x, 0, 11, 0, 1),
-                 lambda: compiled.SignalMap((3, 3), 1, 2, (2, 3)), lambda: compiled.whiten(x, x, x[:5]),
+                 lambda: compiled.least_means(x, (11, 1), x[:, :1], x[:1]),
+                 lambda: compiled.mean(x, 0, 11, 0, 1), lambda: compiled.SignalMap((3, 3), 1, 2, (2, 3)),
+                 lambda: compiled.whiten(x, x[:, :2], x[:1], x.copy()),
                  lambda: compiled.SignalMap((3, 3), 1, 2, (3, 3))(x, 4, 11),
                  lambda: compiled.Blobs(7).take(np.zeros((3, 8), np.uint8)), lambda: compiled.Blobs(0)):
         with pytest.raises(ValueError):

@@ -24,7 +24,7 @@ from collections import deque
 import numpy as np
 from scipy import ndimage
 
-from radiofm_ml.detect.kernels import column_ranks, common_steps, least_means, row_quantiles
+from radiofm_ml.detect.kernels import column_ranks, common_steps, least_means, row_quantiles, whiten
 from radiofm_ml.detect.lively import fills_the_band, is_keyed
 from radiofm_ml.detect.noise import Noise
 
@@ -44,6 +44,7 @@ _MEMORY = 8  # blocks
 _EMPTY_DB = 50.0  # below the rest of the block: samples are lost, a row holds no receiver's noise
 _ZONE = 0.08  # of the band on either side: the edges of the receiver's filter
 _ENOUGH = 96  # rows for a quantile
+_SOME_BINS = 4  # every fourth tells whether a row is empty
 _SHORT = (4, 7)  # rows and bins of a short mean
 _UPPER = 0.9  # the quantile of a bin that tells whether it is busy …
 _BUSY_DB = 0.9  # … by so much more spread than noise has
@@ -65,17 +66,38 @@ class FloorTracker:
         """The mean noise level of every bin, float32 (n, bins) in dB, of a block of rows float32 (n, bins) in
         dB. Blocks follow one another. Rows that are nearly empty, where samples are lost or the receiver is
         cut off, are their own floor."""
-        level = row_quantiles(rows, 0.5)
-        empty = level < np.median(level) - _EMPTY_DB
-        if not empty.any():
-            return self._heard(rows)
         out = rows.copy()
-        if not empty.all():
-            out[~empty] = self._heard(rows[~empty])
+        full = self._full(rows)
+        if full.any():
+            heard = rows[full]
+            out[full] = np.concatenate([gain.added_to(shape) for _, gain, shape in self._heard(heard)])
         return out
 
-    def _heard(self, rows: np.ndarray) -> np.ndarray:
-        out = np.empty_like(rows)
+    def whiten(self, rows: np.ndarray, out: np.ndarray) -> None:
+        """The rows' power over that floor into ``out``, float32 (n, bins)."""
+        full = self._full(rows)
+        if full.all():
+            for place, gain, shape in self._heard(rows):
+                gain.whiten(rows[place], shape, out[place])
+            return
+        out[:] = 1
+        if full.any():
+            heard = rows[full]
+            power = np.empty_like(heard)
+            for place, gain, shape in self._heard(heard):
+                gain.whiten(heard[place], shape, power[place])
+            out[full] = power
+
+    @staticmethod
+    def _full(rows: np.ndarray) -> np.ndarray:
+        """Which rows are not nearly empty, bool (n,)."""
+        level = row_quantiles(rows[:, ::_SOME_BINS], 0.5)
+        return level >= np.median(level) - _EMPTY_DB
+
+    def _heard(self, rows: np.ndarray) -> list[tuple[slice, _Gain, np.ndarray]]:
+        """The floor of rows that hold a receiver's noise: of each stretch between steps of the gain, in turn,
+        what the gain does in its rows, and its shape (bins,) in dB."""
+        out = []
         edges = [0, *_gain_steps(rows, self._noise), len(rows)]
         for begin, end in zip(edges, edges[1:], strict=False):
             before = None
@@ -98,9 +120,9 @@ class FloorTracker:
             line = _middle_line(len(shape))
             under = _without_line(shape, line)
             stands = (shape - under)[line].max() > _FLANK_DB
-            if stands and is_keyed(gain.taken_off(part), line, under, self._noise):
+            if stands and is_keyed(gain.taken_off(part, bins=line), slice(None), under[line], self._noise):
                 shape = np.minimum(shape, under)
-            out[begin:end] = gain.added_to(shape + shift)
+            out.append((slice(begin, end), gain, shape + shift))
         return out
 
 
@@ -134,18 +156,18 @@ def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, _Gain]:
     """
     lowest, highest = noise.quantile((QUANTILE, _UPPER))
     wide = highest - lowest + noise.tolerance(_BUSY_DB)
-    gain = _Gain(np.zeros(len(rows), np.float32), [])
     some = slice(None, None, max(1, len(rows) // _ENOUGH))
+    level = rows[some]
     for _ in range(2):
-        low, high = _quantiles(gain.taken_off(rows, some))
+        low, high = _quantiles(level)
         busy = ndimage.uniform_filter1d(high - low, 9, mode="nearest") > wide
         gain = _gains(rows, low, busy)
-    level = gain.taken_off(rows)
-    low, line = _quantiles(level[some])[0], _middle_line(rows.shape[1])  # the line is the receiver's own
+        level = gain.taken_off(rows, some)
+    low, line = _quantiles(level)[0], _middle_line(rows.shape[1])  # the line is the receiver's own
     floor = ndimage.uniform_filter1d(low, 3, mode="nearest") - lowest
     floor[line] = np.maximum(floor, low - lowest)[line]
     if len(rows) >= 4 * _SHORT[0]:
-        least = least_means(level, _SHORT) + noise.least_mean(_SHORT, len(rows))
+        least = least_means(rows, _SHORT, gain.amounts, gain.weights) + noise.least_mean(_SHORT, len(rows))
         short = floor - least > noise.tolerance(1.0) * np.where(busy, 1.0, 1.6)
         short[line] = False
         floor = np.where(short, least, floor)
@@ -153,25 +175,32 @@ def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, _Gain]:
 
 
 class _Gain:
-    """What all bins do together from row to row, in dB: that of the middle of the band, (n,), and by how much
-    more it is at the edges: [(bins, their weight, (n,))]."""
+    """What all bins do together from row to row, in dB: ``amounts`` float32 (n, 3), of the middle of the band
+    and by how much more of its lower and its upper edge, times the ``weights`` (3, bins) of these."""
 
-    def __init__(self, middle: np.ndarray, edges: list[tuple[slice, np.ndarray, np.ndarray]]):
-        self._middle, self._edges = middle, edges
+    def __init__(self, amounts: np.ndarray, weights: np.ndarray):
+        self.amounts, self.weights = amounts, weights
 
-    def taken_off(self, rows: np.ndarray, some: slice = slice(None)) -> np.ndarray:
-        """``some`` of the rows, float32 (n, bins), without it."""
-        out = rows[some] - self._middle[some, None]
-        for place, weight, more in self._edges:
-            out[:, place] -= more[some, None] * weight
+    def taken_off(self, rows: np.ndarray, some: slice = slice(None), bins: slice = slice(None)) -> np.ndarray:
+        """``some`` of the rows and bins, float32, without it."""
+        out = rows[some, bins].copy()
+        for amount, weight in zip(self.amounts.T, self.weights[:, bins], strict=True):
+            if weight.any():
+                out -= amount[some, None] * weight
         return out
 
     def added_to(self, shape: np.ndarray) -> np.ndarray:
         """Rows float32 (n, bins) of one ``shape`` (bins,) with it."""
-        out = shape.astype(np.float32) + self._middle[:, None]
-        for place, weight, more in self._edges:
-            out[:, place] += more[:, None] * weight
-        return out
+        amounts, weights = self._with(shape)
+        return np.einsum("nk,kf->nf", amounts, weights)
+
+    def whiten(self, rows: np.ndarray, shape: np.ndarray, out: np.ndarray) -> None:
+        """The power of rows over a floor of one ``shape`` with it, into ``out``."""
+        whiten(rows, *self._with(shape), out)
+
+    def _with(self, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ones = np.ones((len(self.amounts), 1), np.float32)
+        return np.hstack([self.amounts, ones]), np.vstack([self.weights, shape]).astype(np.float32)
 
 
 def _gains(rows: np.ndarray, low: np.ndarray, busy: np.ndarray) -> _Gain:
@@ -184,25 +213,26 @@ def _gains(rows: np.ndarray, low: np.ndarray, busy: np.ndarray) -> _Gain:
         gain = ndimage.median_filter(gain - np.median(gain), 5, mode="nearest")
         return ndimage.uniform_filter1d(gain, rows, mode="nearest")
 
-    def together(zone: slice, smooth: int) -> np.ndarray | None:
+    def together(zone: slice, over: int) -> np.ndarray | None:
         free = np.zeros(bins, bool)
         free[zone] = ~busy[zone]
         if free.sum() < max(1, (1 - _TOO_BUSY) * (zone.stop - zone.start)):
             return None
-        return smoothed(row_quantiles(rows, 0.5, low, free), smooth)
+        return smoothed(row_quantiles(rows, 0.5, low, free), over)
 
     middle = together(slice(0, bins), 3)
     if middle is None:  # few bins are free: the lowest tell
         middle = smoothed(row_quantiles(rows, _GAIN_QUANTILE, low), 3)
+    amounts, weights = np.zeros((len(rows), 3), np.float32), np.zeros((3, bins), np.float32)
+    amounts[:, 0], weights[0] = middle, 1
     # 1 over the zone, then down to 0 in as much again
-    fade = np.clip(2 - np.arange(2 * edge) / edge, 0, 1).astype(np.float32)
-    edges = []
-    for zone, place, weight in ((slice(0, edge), slice(0, 2 * edge), fade),
-                                (slice(bins - edge, bins), slice(bins - 2 * edge, bins), fade[::-1])):
+    fade = np.clip(2 - np.arange(2 * edge) / edge, 0, 1)
+    weights[1, :2 * edge], weights[2, bins - 2 * edge:] = fade, fade[::-1]
+    for number, zone in ((1, slice(0, edge)), (2, slice(bins - edge, bins))):
         own = together(zone, 15)
         if own is not None:
-            edges.append((place, weight, own - middle))
-    return _Gain(middle, edges)
+            amounts[:, number] = own - middle
+    return _Gain(amounts, weights)
 
 
 def _quantiles(level: np.ndarray) -> np.ndarray:
@@ -293,11 +323,15 @@ class _Flank:
         reach, wide = 8, 40
         left, right = level[max(start - reach, 0):start], level[stop:stop + reach]
         top = level[start:stop].max()
-        beside = np.r_[max(start - wide, 0):max(start - 2, 0), min(stop + 2, len(level)):
-                       min(stop + wide, len(level))]
-        ripple = np.quantile((level - under)[beside], 0.95) if len(beside) else 0.0
-        return cls(start, stop, top, np.median(left) if len(left) else top,
-                   np.median(right) if len(right) else top, ripple)
+        beside = [slice(max(start - wide, 0), max(start - 2, 0)), slice(stop + 2, stop + wide)]
+        above = np.concatenate([level[side] - under[side] for side in beside])
+        return cls(start, stop, top, _quantile(left, 0.5, top), _quantile(right, 0.5, top),
+                   _quantile(above, 0.95, 0.0))
+
+
+def _quantile(values: np.ndarray, share: float, default: float) -> float:
+    """Of a few values, for which NumPy's takes long; the default if there is none."""
+    return float(row_quantiles(values[None], share)[0]) if len(values) else float(default)
 
 
 def _closed(flank: _Flank, later: list[_Flank], smooth: np.ndarray, bins: int):

@@ -13,10 +13,11 @@ import numpy as np
 from scipy import ndimage
 
 
-def whiten(level: np.ndarray, floor: np.ndarray, out: np.ndarray) -> None:
-    """Power over the floor into ``out``, of a level and a floor in dB; all float32 (rows, bins). It stays
-    within 1e-38 and 1e38."""
-    np.exp(np.clip(level - floor, -376, 382) * np.float32(np.log(10) / 10), out=out)
+def whiten(level: np.ndarray, amounts: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+    """Power over the floor into ``out``, float32 (rows, bins), of a level in dB (rows, bins) and a floor that
+    is ``amounts`` (rows, k) times ``weights`` (k, bins). It stays within 1e-38 and 1e38."""
+    above = level - np.einsum("nk,kf->nf", amounts, weights)
+    np.exp(np.clip(above, -376, 382) * np.float32(np.log(10) / 10), out=out)
 
 
 def row_quantiles(rows: np.ndarray, share: float, offset: np.ndarray | None = None,
@@ -48,11 +49,14 @@ def common_steps(rows: np.ndarray, reach: int, least_db: float, slack_db: float,
     return np.where((np.abs(middle) > least_db) & (share > most), np.abs(middle), np.float32(0))
 
 
-def least_means(rows: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
+def least_means(rows: np.ndarray, cell: tuple[int, int], amounts: np.ndarray,
+                weights: np.ndarray) -> np.ndarray:
     """Of each bin the least mean over a cell of rows and bins around it that lies wholly in ``rows``, float32
-    (bins,). The outermost bins count on beyond the edges."""
+    (bins,), less ``amounts`` (rows, k) times ``weights`` (k, bins). The outermost bins count on beyond the
+    edges."""
     before, behind = cell[0] // 2, cell[0] - 1 - cell[0] // 2
-    return ndimage.uniform_filter(rows, cell, mode="nearest")[before:len(rows) - behind].min(0)
+    level = rows - np.einsum("nk,kf->nf", amounts, weights)
+    return ndimage.uniform_filter(level, cell, mode="nearest")[before:len(rows) - behind].min(0)
 
 
 class SignalMap:

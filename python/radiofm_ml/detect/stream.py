@@ -20,7 +20,7 @@ from radiofm_ml.detect import threshold
 from radiofm_ml.detect.boxes import Cuts, Joins, Region, cut, join, measured, occupied
 from radiofm_ml.detect.floor import FloorTracker
 from radiofm_ml.detect.history import RowHistory
-from radiofm_ml.detect.kernels import Blob, Blobs, SignalMap, whiten
+from radiofm_ml.detect.kernels import Blob, Blobs, SignalMap
 from radiofm_ml.detect.settings import Settings
 
 _LAG = 12  # rows of a block that wait for the next one, so that no smoothing meets a border
@@ -194,7 +194,7 @@ class Detector:
             silent = ~np.isfinite(rows)
             if silent.any():
                 rows[silent] = -200.0
-            whiten(rows, self._floor.floor(rows), self._power.append(len(rows)))
+            self._floor.whiten(rows, self._power.append(len(rows)))
         end = self._power.stop if last else max(self._decided, self._power.stop - _LAG)
         closed = self._label(end) if end > self._decided else []
         # Those that have lasted as long as a part may go on under another name.
