@@ -94,8 +94,8 @@ def main() -> None:
     used = threads()
     tb.stop()
     tb.wait()
-    (most, when), late = max(lags), sum(lag > 0.1 for lag, _ in lags) / len(lags)
-    print(f"{elapsed:.1f} s at {rate / 1e6:g} MS/s; at most {most * 1e3:.0f} ms behind the clock (at {when:.1f}"
+    (most, at), late = max(lags), sum(lag > 0.1 for lag, _ in lags) / len(lags)
+    print(f"{elapsed:.1f} s at {rate / 1e6:g} MS/s; at most {most * 1e3:.0f} ms behind the clock (at {at:.1f}"
           f" s), for {late:.1%} of the time more than 100 ms")
     print(f"parts found {detector.sent()}, cut out {cutter.sent()} ({counted.samples / 1e6:.1f} M samples); "
           f"dropped {cutter.dropped()}, lost {cutter.lost()}, incomplete {cutter.incomplete()}")

@@ -294,15 +294,15 @@ class qa_signal_cutter(gr_unittest.TestCase):
 
     def test_stopped_and_started_again(self):
         infos = [info_of(1000, 5000, 1e5, 2e5, 0), info_of(10_000_000_000, 5000, 1e5, 2e5, 1)]
-        tb, cutter, read, _ = flowgraph(blocks.vector_source_c(SCENE, True), wanted(*infos))
+        tb, cutter, read, caught = flowgraph(blocks.vector_source_c(SCENE, True), wanted(*infos))
         tb.start()
-        until(lambda: read.messages)
+        until(lambda: read.messages and caught.messages["signals"])  # else it is lost to one of them
         tb.stop()
         tb.wait()
         self.assertEqual((cutter.sent(), cutter.dropped()), (1, 1))
         cutter.to_basic_block()._post(SIGNALS, messages.signal_pdu(infos[0]))
         tb.start()
-        until(lambda: len(read.messages) == 2)
+        until(lambda: len(read.messages) == len(caught.messages["signals"]) == 2)
         tb.stop()
         tb.wait()
         runs = [info.run for info, _ in read.cuts()]

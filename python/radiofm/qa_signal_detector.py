@@ -12,9 +12,9 @@ import numpy as np
 import pmt
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages
-from radiofm_ml.detect.rows import row_format, rows_of
+from radiofm_ml.detect.finder import find
+from radiofm_ml.detect.rows import row_format
 from radiofm_ml.detect.settings import Settings
-from radiofm_ml.detect.stream import Detector
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -93,9 +93,7 @@ def run(*args, **kwargs):
 
 def boxes_of(samples, settings=None):
     """As the library finds them."""
-    detector = Detector(FORM, settings)
-    found = [box for rows in rows_of([samples], FORM) for box in detector.feed(rows)]
-    return found + detector.flush()
+    return list(find([samples], RATE, settings, [FORM]))
 
 
 class qa_signal_detector(gr_unittest.TestCase):
@@ -181,6 +179,36 @@ class qa_signal_detector(gr_unittest.TestCase):
             for wanted, _, _ in SIGNALS:
                 self.assertLess(min(abs(place - wanted) for place in places), 3 * STRIDE)
 
+    def two_resolutions(self, samples=SCENE, tags=()):
+        """Behind two STFTs, of which the second is finer."""
+        fine = row_format(RATE, 1024, averaging=4)
+        tb = gr.top_block()
+        source, caught = blocks.vector_source_c(samples, False, 1, list(tags)), catcher()
+        detector = radiofm.signal_detector(RATE, FFT, HOP, AVERAGING, WINDOW,
+                                           more_rows=[(1024, 512, 4, fine.window.tolist())])
+        for port, form in enumerate((FORM, fine)):
+            taps = form.window.tolist()
+            stft = radiofm.stft(form.fft_size, form.hop, taps, form.averaging, "db", True, RATE)
+            tb.connect(source, stft, (detector, port))
+        tb.msg_connect(detector, "signals", caught, "signals")
+        tb.run()
+        return caught.signals(), fine
+
+    def test_two_resolutions_at_once(self):
+        infos, fine = self.two_resolutions()
+        boxes = list(find([SCENE], RATE, Settings(), [FORM, fine]))
+        self.assertGreaterEqual(len(boxes), 3)
+        self.assert_places(infos, boxes)
+
+    def test_two_resolutions_where_the_frequency_changes(self):
+        """What follows is looked at from the next sample on at which rows of both begin."""
+        at = 150_000
+        infos, fine = self.two_resolutions(tags=[tag(0, "rx_freq", 100e6), tag(at, "rx_freq", 101e6)])
+        begin = -(-(at // STRIDE * STRIDE) // fine.stride) * fine.stride
+        boxes = list(find([SCENE[begin:]], RATE, Settings(), [FORM, fine]))
+        self.assert_places([i for i in infos if i.rx_freq == 101e6], boxes, 101e6, begin)
+        self.assertTrue(any(i.rx_freq == 100e6 for i in infos))
+
     def test_padding_is_no_signal(self):
         samples = np.concatenate([SCENE, 0.05 * np.ones(40_000, np.complex64)])
         _, caught = run(samples, tags=[tag(COUNT - 5, "radiofm_pad", COUNT)])
@@ -235,15 +263,13 @@ class qa_signal_detector(gr_unittest.TestCase):
         tb, detector, caught = flowgraph()
 
         class broken:
-            rows = FORM
-
-            def feed(self, rows):
+            def take(self, number, rows):
                 raise RuntimeError("no luck")
 
             def flush(self):
                 return []
 
-        detector._stream = type("library", (), {"Detector": lambda *_: broken()})
+        detector._library = type("library", (), {"Finder": lambda *_: broken()})
         tb.run()
         self.assertGreaterEqual(detector.failed(), 1)
         self.assertIn("no luck", caught.reasons()[0])

@@ -44,7 +44,7 @@ class _Wanted:
 
 class signal_cutter(backlog.Reader, Lingering):
     """Cuts the signals that Signal Detector has found out of the stream: each at baseband, at a rate of its
-    own, exact to a sample and a hertz (docs/detection.md).
+    own, exact to a sample and a hertz (docs/cutting.md).
 
     Connect the stream that the detector's STFT reads, too, and the detector's port. The newest samples are
     kept in a history; boxes that reach ahead of the stream wait for it. Cutting runs on a thread of its own.

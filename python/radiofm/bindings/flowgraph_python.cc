@@ -50,14 +50,14 @@ upstream(const std::shared_ptr<gr::basic_block>& block)
     return found;
 }
 
-//! Has the stream into this block ended, and has the block consumed all of it but `held`
-//! items?
-bool input_ended(const std::shared_ptr<gr::basic_block>& block, int held)
+//! Has the stream into this input of the block ended, and has the block consumed all of it
+//! but `held` items?
+bool input_ended(const std::shared_ptr<gr::basic_block>& block, int held, int port)
 {
     const auto here = block_of(block);
-    if (!here || here->detail()->ninputs() == 0)
+    if (!here || here->detail()->ninputs() <= port)
         return false;
-    const auto input = here->detail()->input(0);
+    const auto input = here->detail()->input(port);
     return input->done() && input->items_available() <= held;
 }
 
@@ -90,7 +90,11 @@ void bind_flowgraph(py::module& parent)
     // Not part of the module's interface.
     auto m = parent.def_submodule("_flowgraph");
     m.def("upstream", &upstream);
-    m.def("input_ended", &input_ended);
+    m.def("input_ended",
+          &input_ended,
+          py::arg("block"),
+          py::arg("held"),
+          py::arg("port") = 0);
     m.def("waiting", &waiting);
     m.def("take_back", &take_back);
     m.def("stopping", &stopping);
