@@ -37,7 +37,7 @@ def noise(seed: int, samples: int, shaped: bool):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--samples", type=float, default=3e7, help="of each measurement; a million is 1 s MHz")
+    parser.add_argument("--samples", type=float, default=3e7, help="of each; a million is 1 s MHz")
     parser.add_argument("--rates", type=float, nargs="*", default=(10.0, 1.0, 0.1), help="per second and MHz")
     options = parser.parse_args()
     rate, samples = 10e6, round(options.samples)
@@ -50,7 +50,8 @@ def main() -> None:
         for way, forms in ways.items():
             for stated in options.rates:
                 settings = Settings(false_boxes=stated, min_level_db=0.0)
-                count = sum(box.ended for box in find(noise(options.seed, samples, shaped), rate, settings, forms))
+                boxes = find(noise(options.seed, samples, shaped), rate, settings, forms)
+                count = sum(box.ended for box in boxes)
                 span = samples / 1e6
                 low, high = stats.chi2.ppf((0.025, 0.975), (2 * count + 1e-9, 2 * count + 2)) / 2 / span
                 kept = low <= stated <= high
