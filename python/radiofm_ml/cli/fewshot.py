@@ -106,6 +106,7 @@ def fewshot_check(
 ) -> None:
     """Measure whether false-alarm rates and probabilities are what is stated, on data held out.
 
+    Of an encoder of signals, the unit is the signal.
     Labels are taught with a few shots; measured are the share of their other tiles called unknown, at
     stated rates of 0.5 to 10 %, the share of tiles of labels that were left out, and the calibration error of
     the probabilities.
@@ -131,14 +132,16 @@ def fewshot_check(
     bundle = bundles.load(model)
     if out:
         outputs.claim_folder(out, "fewshot-check", overwrite=overwrite)
+    of_signals = bundle.reads == bundles.SIGNALS
+    size = bundle.signals.size if of_signals else bundle.embedding_size
+    table = bundle.signals_calibration if of_signals else bundle.calibration
     try:
-        table = json.loads(calibration.read_text(encoding="utf-8")) if calibration else bundle.calibration
+        table = json.loads(calibration.read_text(encoding="utf-8")) if calibration else table
     except ValueError as error:
         raise ValueError(f"{calibration}: not valid JSON: {error}") from None
 
     def classifier(metric: str) -> FewShot:
-        return FewShot(bundle.embedding_size, model=bundle.id, calibration=table, metric=metric,
-                       normalisation=normalisation)
+        return FewShot(size, model=bundle.id, calibration=table, metric=metric, normalisation=normalisation)
 
     found = load(bundle, data, across, each, frames, track)
     rows = checks.check(found, classifier, counts["shots"], chosen, counts["ways"], episodes=episodes,

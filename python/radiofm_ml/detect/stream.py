@@ -97,6 +97,11 @@ class Box:
     freq_upper: float
     snr_db: float
 
+    @property
+    def energy(self) -> float:
+        """Relative to the noise: signal over noise times samples times hertz."""
+        return 10 ** (self.snr_db / 10) * self.sample_count * (self.freq_upper - self.freq_lower)
+
     def join(self, following: Box) -> Box:
         """This part of a signal and the one that follows it."""
         end = max(part.sample_start + part.sample_count for part in (self, following))

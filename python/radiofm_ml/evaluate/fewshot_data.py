@@ -41,6 +41,9 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
             raise ValueError(f"{source}: a file of beams holds raw I/Q, bundle {bundle.id} reads tiles; give "
                              "a bundle like protobeam-sim, or recordings")
         return _beams(bundle, path, frames)
+    if bundle.reads == bundles.SIGNALS and path.suffix != ".npz":
+        return _synthetic_signals(bundle, each, track) if source == "synthetic" else _signals(
+            bundle, path, across, track)
     if bundle.reads == bundles.IQ and source == "synthetic":
         return _simulated_beams(bundle)
     if bundle.reads == bundles.IQ:
@@ -88,6 +91,28 @@ def read_others(path: Path, names: tuple[str, ...], rows: int) -> dict[str, np.n
         if values.ndim != 2 or len(values) != rows or not np.isfinite(values).all():
             raise ValueError(f"{path}: array '{name}' must be ({rows}, any) and finite, got {values.shape}")
     return found
+
+
+def _synthetic_signals(bundle: bundles.Bundle, each: int, track: Callable) -> Data:
+    """Labels are kinds; every signal is another reception."""
+    from radiofm_ml.train.signal_export import embeddings_of, source, vectors
+
+    heard = source(bundle.picture, each, RECEPTIONS_SEED, track)
+    x = embeddings_of(*vectors(bundle.model, heard), heard.numbers, bundle.signals)
+    return Data(x, heard.kinds, np.arange(len(x)), heard.kinds)
+
+
+def _signals(bundle: bundles.Bundle, folder: Path, across: bool, track: Callable) -> Data:
+    from radiofm_ml.engines import open_engine
+    from radiofm_ml.evaluate.signals import embedded, find, read_index
+    from radiofm_ml.signals import SignalEncoder
+
+    engine = open_engine(bundle)
+    paths, recordings = read_index(folder, everything=True)
+    x, owner, _ = embedded(find(paths, SignalEncoder(engine), track), engine.embed, bundle.signals)
+    items = recordings.of(owner)
+    return Data(x, items.labels if across else items.recordings, items.groups if across else None,
+                items.recordings if across else items.labels)
 
 
 def _simulated_beams(bundle: bundles.Bundle) -> Data:

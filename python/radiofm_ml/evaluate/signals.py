@@ -5,8 +5,8 @@ sessions.
 
 The benchmark and its split are those of ``identification``. The unit is the signal: shots are signals,
 spread over recordings; a recording is one query, by the mean of its signals' embeddings. The sample rate is
-withheld. Nothing says which of the signals found in a recording is the one that it is labelled by, so all
-count alike.
+withheld. Nothing says which of the signals found in a recording is the one that it is labelled by: those with
+at least ``STRONG`` of the energy of its strongest are taken.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import torch
 from radiofm_ml import bundle as bundles
 from radiofm_ml import models
 from radiofm_ml.detect.settings import Settings
+from radiofm_ml.detect.stream import Box
 from radiofm_ml.engines import open_engine
 from radiofm_ml.evaluate.identification import MERGED, draw_episode, groups_of
 from radiofm_ml.pipeline import cut_signals, embed_recording
@@ -33,6 +34,7 @@ from radiofm_ml.train.export import add_projection, encode
 from radiofm_ml.train.shards import held_out
 from radiofm_ml.train.signal_export import WEIGHTS, Source, scale, source
 
+STRONG = 0.1
 UNKNOWN_SHARE = 3  # one in so many labels is left out, to be told as unknown
 
 
@@ -76,35 +78,44 @@ def read_index(folder: Path, everything: bool = False) -> tuple[list[Path], Item
 # -- features -----------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Parts:
-    """Looks at the parts of signals: of which recording, and which signal of it."""
+    """Looks at the parts of signals, their boxes, and of which recording they are."""
 
     looks: list[Look]
     recording: np.ndarray
-    signal: np.ndarray
+    boxes: list[Box]
 
 
 def find(paths: Sequence[Path], encoder: SignalEncoder, track: Callable) -> Parts:
     """Of all signals of recordings."""
-    looks, owners, signals = [], [], []
+    looks, owners, boxes = [], [], []
     for number, path in enumerate(track(paths, "finding signals")):
         recording = open_recording(path)
         for cut in cut_signals(recording, Settings()):
             looks.append(encoder.look(cut, recording.sample_rate))
             owners.append(number)
-            signals.append(cut.box.signal)
-    return Parts(looks, np.array(owners), np.array(signals))
+            boxes.append(cut.box)
+    return Parts(looks, np.array(owners), boxes)
 
 
 def embedded(parts: Parts, network: Callable[[np.ndarray], np.ndarray],
              signals: bundles.Signals) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Embeddings (N, K) of signals, whose parts are put together; the recording of each (N,), and its numbers
-    (N, M)."""
-    whole: dict[tuple[int, int], Evidence] = {}
+    """Embeddings (N, K) of the strong signals, whose parts are put together; the recording of each (N,), and
+    its numbers (N, M)."""
+    whole: dict[tuple[int, int], tuple[Evidence, float]] = {}
     made = evidence_of(parts.looks, network, signals)
-    for place, evidence in zip(zip(parts.recording, parts.signal, strict=True), made, strict=True):
-        whole[place] = whole[place] + evidence if place in whole else evidence
-    return (np.stack([embedding_of(e, signals) for e in whole.values()]),
-            np.array([recording for recording, _ in whole]), np.stack([e.numbers() for e in whole.values()]))
+    for recording, box, evidence in zip(parts.recording, parts.boxes, made, strict=True):
+        place, energy = (int(recording), box.signal), box.energy
+        if place in whole:
+            evidence, energy = whole[place][0] + evidence, whole[place][1] + energy
+        whole[place] = evidence, energy
+    owner = np.array([recording for recording, _ in whole])
+    energy = np.array([energy for _, energy in whole.values()])
+    most = np.zeros(owner.max() + 1)
+    np.maximum.at(most, owner, energy)
+    kept = energy >= STRONG * most[owner]
+    found = [evidence for evidence, _ in whole.values()]
+    return (np.stack([embedding_of(e, signals) for e in found])[kept], owner[kept],
+            np.stack([e.numbers() for e in found])[kept])
 
 
 def _random(bundle: bundles.Bundle, background: Source, seed: int) -> tuple[Callable, bundles.Signals]:

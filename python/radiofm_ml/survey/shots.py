@@ -60,17 +60,12 @@ def strongest(paths: Sequence[Path], encoder: SignalEncoder, label: str, count: 
     unlike the others are marked, and others taken in their place as far as there are any."""
 
     def look(recording: Recording, _) -> list[Shot]:
-        return sorted(_found(recording, label, detection), key=_energy, reverse=True)
+        return sorted(_found(recording, label, detection), key=lambda shot: shot.box.energy, reverse=True)
 
     outcomes = [attempt(Job(path, channel=channel), look) for path in track(paths, "looking")]
     candidates = _in_turn([outcome.result or [] for outcome in outcomes], count * _CANDIDATES)
     embedded = _embedded(candidates, encoder, outcomes, track)
     return _chosen(embedded, count), outcomes
-
-
-def _energy(shot: Shot) -> float:
-    box = shot.box
-    return 10 ** (box.snr_db / 10) * box.sample_count * (box.freq_upper - box.freq_lower)
 
 
 def _in_turn(sets: Sequence[Sequence[Shot]], count: int) -> list[Shot]:

@@ -94,12 +94,8 @@ def _strongest(samples: np.ndarray, sample_rate: float) -> list[Box]:
         box = replace(box, sample_count=min(box.sample_count, len(samples) - box.sample_start))
         if box.sample_count > 0:
             whole[box.signal] = whole[box.signal].join(box) if box.signal in whole else box
-    found = sorted(whole.values(), key=_energy, reverse=True)[:_MOST_SIGNALS]
-    return [box for box in found if _energy(box) > _WEAKEST * _energy(found[0])]
-
-
-def _energy(box: Box) -> float:
-    return 10 ** (box.snr_db / 10) * box.sample_count * (box.freq_upper - box.freq_lower)
+    found = sorted(whole.values(), key=lambda box: box.energy, reverse=True)[:_MOST_SIGNALS]
+    return [box for box in found if box.energy > _WEAKEST * found[0].energy]
 
 
 def _jittered(box: Box, sample_rate: float, count: int, rng: np.random.Generator) -> Box:
