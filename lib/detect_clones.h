@@ -14,6 +14,8 @@
  * For AVX2, where the C library can choose (glibc) and the compiler knows how; elsewhere,
  * and on 64-bit ARM, whose vectors every processor has, one version does. What such a
  * function calls must be RADIOFM_INLINE, or it is compiled for the oldest processor.
+ * Its name must be its own among these files, also where it is local: Clang 14 makes it
+ * global.
  */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__OPTIMIZE__) && \
     (!defined(__clang__) || __clang_major__ >= 14)

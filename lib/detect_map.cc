@@ -227,7 +227,7 @@ size_t count_near(const float* x, size_t n, float middle, float slack)
 }
 
 RADIOFM_CLONES
-void subtract(const float* a, const float* b, size_t n, float* out)
+void difference(const float* a, const float* b, size_t n, float* out)
 {
     for (size_t i = 0; i < n; i++)
         out[i] = a[i] - b[i];
@@ -277,7 +277,7 @@ void common_steps(const grid& level,
         sum_rows(rows.data(), reach, n, after);
         if (r < reach)
             continue;
-        subtract(after, &sums[(r + 1) % (reach + 1) * n], n, change);
+        difference(after, &sums[(r + 1) % (reach + 1) * n], n, change);
         std::fill_n(padded.begin(), width / 2, change[0]);
         std::fill_n(change + n, width / 2, change[n - 1]);
         sum_neighbours(padded.data(), width, n, smooth.data());
