@@ -349,6 +349,7 @@ OPENED = {
     "BeamFile(": lambda folder: run("synth beams . --antenna a --frames 20 --blocks 1", folder),
     "tuned/heads/lora": lambda folder: tuned(folder / "tuned"),
     "band.npz": lambda folder: embeddings_of_signals(folder / "band.npz"),
+    "band.sigmf-meta": lambda folder: run(f"synth band {folder / 'band.sigmf-meta'}", folder),
     "recording.cf32": lambda folder: np.zeros(40000, np.complex64).tofile(folder / "recording.cf32"),
 }
 

@@ -30,11 +30,11 @@ WINDOW = FORM.window.tolist()
 COUNT = 500_000
 
 
-def scene() -> np.ndarray:
-    """BPSK of 20 kBd at SIGNALS (start, stop, Hz) over noise, complex64."""
+def scene(signals=SIGNALS, count=COUNT) -> np.ndarray:
+    """BPSK of 20 kBd at ``signals`` (start, stop, Hz) over noise, complex64."""
     rng = np.random.default_rng(0)
-    x = 0.02 * rng.standard_normal(2 * COUNT).astype(np.float32).view(np.complex64)
-    for start, stop, frequency in SIGNALS:
+    x = 0.02 * rng.standard_normal(2 * count).astype(np.float32).view(np.complex64)
+    for start, stop, frequency in signals:
         bits = np.repeat(rng.choice([-1, 1], (stop - start) // 50 + 1), 50)[:stop - start]
         x[start:stop] += 0.03 * bits * np.exp(2j * np.pi * frequency / RATE * np.arange(stop - start))
     return x

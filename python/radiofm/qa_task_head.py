@@ -113,6 +113,12 @@ class qa_task_head(gr_unittest.TestCase):
                 self.assertFalse(p.unknown)
                 self.assertEqual(p.info, TileInfo(100 * k, 130, 1e6, 100e6, (5, 0.25), MODEL, k, 2))
 
+    def test_of_a_signal_all_is_carried_through(self):
+        info = TileInfo(100, 130, 1e6, 100e6, None, MODEL, 3, 2, 99e6, 99.5e6,
+                        signal=messages.Signal(7, 1, False, 12.5, 5e5, 1.3e-4, 1e6, 8, 0))
+        with Bench(task_head(self.classes)) as bench:
+            self.assertEqual(bench.embed(messages.embedding_pdu(info, self.x[0])).info, info)
+
     def test_regression(self):
         with Bench(task_head(self.numbers)) as bench:
             for k, (vector, expected) in enumerate(zip(self.x, self.regression(self.x), strict=True)):

@@ -3,6 +3,7 @@
 # Copyright 2026 gr-radiofm authors
 """Tests of the ViT Embedding Sink on signals: the library's embeddings, which come first, and the end."""
 
+import json
 import sys
 import tempfile
 import threading
@@ -22,7 +23,8 @@ from radiofm_ml.signals import SignalEncoder
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(ROOT / "tests")]
 from qa_signal_cutter import box_of, info_of, until  # noqa: E402
-from qa_signal_detector import AVERAGING, COUNT, FFT, HOP, LONG, RATE, SCENE, WINDOW, tag  # noqa: E402
+from qa_signal_detector import AVERAGING, COUNT, FFT, HOP, LONG, RATE, SCENE, WINDOW, scene, tag  # noqa: E402
+from sigmf_files import write_recording  # noqa: E402
 from tiny_bundle import SPEC, make_bundle  # noqa: E402
 
 SIGNALS = messages.SIGNALS
@@ -266,6 +268,43 @@ class qa_vit_embedding_sink_signals(gr_unittest.TestCase):
         self.assertTrue(pmt.to_python(answers.get_message(0))["ok"])
         found = messages.parse_prediction(predictions.get_message(1))
         self.assertEqual((found.label, found.info.signal.signal, found.info.signal.snr), ("left", 1, 10.0))
+
+    def test_from_a_recording_to_the_names_of_its_signals(self):
+        """All blocks in a row: every signal, in however many parts, is one annotation with its label."""
+        samples = scene(((300_000, 340_000, 150e3), (200_000, 900_000, -250e3)), 1_200_000)
+        meta = write_recording(Path(self.folder.name) / "x", samples, sample_rate=RATE,
+                               captures=[{"core:sample_start": 0, "core:frequency": 433e6}])
+        out = Path(self.folder.name) / "y.sigmf-meta"
+        tb, sink, read, _ = self.flowgraph()
+        source = radiofm.sigmf_source(str(meta))
+        stft = radiofm.stft(FFT, HOP, WINDOW, AVERAGING, "db", True, 0.0)
+        detector = radiofm.signal_detector(0.0, FFT, HOP, AVERAGING, WINDOW, longest=0.05)
+        cutter = radiofm.signal_cutter()
+        classifier = radiofm.prototype_classifier(self.bundle.path, signals=True)
+        annotations = radiofm.sigmf_annotation_sink(str(out), str(meta))
+        teach = {"command": "enroll", "label": "left", "source": "at", "sample_start": 200_000,
+                 "frequency": 432.75e6}
+        classifier.to_basic_block()._post(messages.PROTOTYPES, pmt.to_pmt(teach))
+        tb.connect(source, stft, detector)
+        tb.connect(source, cutter)
+        for before, port, after in (
+                (detector, "signals", cutter), (cutter, "signals", sink), (sink, "embeddings", classifier),
+                (classifier, "predictions", annotations)):
+            tb.msg_connect(before, port, after, port)
+        tb.run()
+        notes = json.loads(out.read_text())["annotations"]
+        names = {info.signal.signal for info, _ in read.all()}
+        self.assertGreater(len(read.messages), len(names))
+        self.assertEqual((len(notes), annotations.received()), (len(names), len(read.messages)))
+        self.assertIn("left", {note["core:label"] for note in notes})
+        for note in notes:
+            start, stop = note["core:sample_start"], note["core:sample_start"] + note["core:sample_count"]
+            lower, upper = note["core:freq_lower_edge"], note["core:freq_upper_edge"]
+            self.assertTrue(any(
+                start <= i.sample_start and i.sample_start + i.sample_count <= stop
+                and lower - 1e-3 <= i.freq_lower_edge and i.freq_upper_edge <= upper + 1e-3
+                for i, _ in read.all()))
+            self.assertTrue(note["radiofm:model"].endswith("signals"))
 
 
 if __name__ == "__main__":

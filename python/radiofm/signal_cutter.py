@@ -26,6 +26,7 @@ _LEAST_BUFFERED, _MOST_BUFFERED = 1 << 13, 1 << 21  # samples
 _HISTORY = 3.0  # seconds that are kept where the user does not say, and at least, in samples:
 _LEAST_HISTORY = 1 << 23
 _MOST_HISTORY = 1 << 31
+_MOST_AHEAD = 1 << 16  # boxes that may lie ahead of the stream
 
 
 @dataclass(eq=False)
@@ -164,6 +165,8 @@ class signal_cutter(backlog.Reader, Lingering):
         if info.freq_lower_edge is None or info.freq_upper_edge is None:
             raise MessageError("a signal: keys 'freq_lower_edge' and 'freq_upper_edge' are missing")
         centre, signal = info.rx_freq or 0.0, info.signal
+        if len(self._waiting) >= _MOST_AHEAD:
+            raise MessageError(f"a signal: {_MOST_AHEAD} wait already")
         box = self._box(signal.signal, signal.part, signal.ended, info.sample_start, info.sample_count,
                         (info.freq_lower_edge - centre) / rate, (info.freq_upper_edge - centre) / rate, 0.0)
         return _Wanted(replace(info, sample_rate=rate), box, self._plans.needs(box))
