@@ -40,12 +40,13 @@ def independent_bins(window: np.ndarray, count: int) -> float:
 
 
 # A map's highest points are correlated over more than a cell, boxes that are too small are left out, and the
-# floor is an estimate. Measured in 24 to 60 s MHz of simulated noise behind a receiver's filter: a box is
-# worth so many cells, and the tail is that of so large a share of the values, for rates up to 1 and of 10 per
-# second and MHz, by the looks of a row. ``bench/false_boxes.py`` measures what comes of it.
+# floor is an estimate. Measured in simulated noise behind a receiver's filter, 24 to 60 s MHz of each
+# averaging: one box comes to so many cells, and the tail is that of so large a share of the values, for rates
+# up to 1 and of 10 per second and MHz, by the looks of a row. ``bench/false_boxes.py`` measures
+# what comes of it.
 _CELLS = 0.15
-_LOOKS = (1.95, 3.84, 7.63, 15.2)
-_SHARE = (0.56, 0.607, 0.706, 0.72), (0.554, 0.605, 0.946, 1.0)
+_LOOKS = (1.0, 1.95, 3.84, 7.63, 15.2)
+_SHARE = (0.56, 0.642, 0.642, 0.674, 0.769), (0.49, 0.579, 0.591, 0.9, 1.45)
 
 
 def threshold(false_boxes: float, cells: float, freedom: float, looks: float) -> float:
