@@ -155,7 +155,7 @@ def test_files_of_tiles_are_as_they_were(world, tmp_path, encoder):
 def test_a_bundle_without_signals_says_so(world, tmp_path):
     text = radiofm("embed", "--signals", world / "band.sigmf-meta", tmp_path / "x.npz", "-m", "radiofm-small",
                    code=1)
-    assert "reads no pictures of signals" in text
+    assert "a bundle that reads pictures of signals is needed here" in text
 
 
 # -- names and groups ------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ def enroll(
 
     `radiofm enroll taught.safetensors pocsag pager1.sigmf-meta pager2.sigmf-meta --shots 8`
     """
+    from radiofm_ml import bundle as bundles
     from radiofm_ml.engines import open_engine
     from radiofm_ml.fewshot import FewShot
     from radiofm_ml.fewshot.prototypes import SUFFIX, check_label
@@ -101,6 +102,7 @@ def enroll(
                          reads={True: "signals", False: "tiles", None: None}[wanted])
     if wanted is None:
         wanted = engine.bundle.signals is not None
+        bundles.load(engine.bundle, bundles.SIGNALS if wanted else bundles.TILES)
     encoder = SignalEncoder(engine) if wanted else None
 
     def there() -> FewShot:

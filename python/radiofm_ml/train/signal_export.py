@@ -31,7 +31,7 @@ EACH = 16  # signals of a kind
 LOOKS = 3
 # What a tenfold bandwidth, a tenfold duration and all of the duty weigh beside the network's vector, of
 # length 1.
-WEIGHTS = (0.35, 0.2, 0.2)
+WEIGHTS = (0.5, 0.3, 0.3)
 _TINY = 1e-12
 
 
