@@ -42,6 +42,25 @@ class qa_messages(gr_unittest.TestCase):
         self.assertEqual(messages.time_from_pmt(pmt.to_pmt([100, 0.5])), (100, 0.5))
         self.assertEqual(messages.number(pmt.from_long(-5), int), -5)
 
+    def test_a_signal_there_and_back(self):
+        signal = messages.Signal(7, 1, False, 12.5, 5e5, 1.3e-4, 1e6, 8, 0)
+        info = messages.TileInfo(100, 130, 1e6, 100e6, (5, 0.25), "", 0, 0, 99e6, 99.5e6, 3, -4, signal)
+        for samples in ([], [1 + 2j, -3.5j]):
+            back, values = messages.parse_signal(messages.signal_pdu(info, samples))
+            self.assertEqual((back, values.tolist()), (info, samples))
+        bare = messages.TileInfo(100, 130, signal=messages.Signal(7))
+        back, _ = messages.parse_signal(messages.signal_pdu(bare))
+        self.assertEqual(back, bare)
+        wide = pmt.cons(pmt.car(messages.signal_pdu(bare)), pmt.init_c64vector(2, [1j, 2]))
+        self.assertEqual(messages.parse_signal(wide)[1].tolist(), [1j, 2])
+        for payload in (pmt.init_f32vector(1, [1.0]), pmt.PMT_NIL, pmt.intern("x")):
+            with self.assertRaisesRegex(MessageError, "payload must be a c32vector"):
+                messages.parse_signal(pmt.cons(pmt.car(messages.signal_pdu(bare)), payload))
+        for key, value in (("ended", 3), ("signal", -1), ("snr", "x"), ("lead", 0.5), ("rate", 0)):
+            meta = pmt.dict_add(pmt.car(messages.signal_pdu(bare)), pmt.intern(key), pmt.to_pmt(value))
+            with self.assertRaisesRegex(MessageError, f"'{key}'"):
+                messages.parse_signal(pmt.cons(meta, pmt.init_c32vector(0, [])))
+
     def test_what_cannot_be_read_is_a_message_error(self):
         odd = [NO_TEXT, pmt.PMT_NIL, pmt.PMT_T, pmt.from_complex(1j), pmt.make_dict(),
                pmt.cons(NO_TEXT, NO_TEXT), pmt.make_tuple(NO_TEXT, NO_TEXT), pmt.from_double(math.nan),

@@ -12,6 +12,7 @@ import numpy as np
 import pmt
 from gnuradio import blocks, gr, gr_unittest, radiofm
 from gnuradio.radiofm import messages
+from gnuradio.radiofm.common import backlog, lifetime
 from radiofm_ml.detect.finder import find
 from radiofm_ml.detect.rows import row_format
 from radiofm_ml.detect.settings import Settings
@@ -64,6 +65,22 @@ class catcher(gr.basic_block):
 
     def reasons(self):
         return [messages.get(m, "reason", messages.text) for m in self.messages["status"]]
+
+
+class reader(backlog.Reader, lifetime.Held, gr.basic_block):
+    """Keeps signals, as a block of ours: it ends with the last of its senders, and can start again."""
+
+    def __init__(self):
+        gr.basic_block.__init__(self, name="reader", in_sig=None, out_sig=None)
+        self.infos = []
+        self.read_messages({messages.SIGNALS: self.handle})
+
+    def start(self):
+        self.begin_run()
+        return True
+
+    def handle(self, message):
+        self.infos.append(messages.parse_signal(message)[0])
 
 
 def tag(offset, key, value):
@@ -231,14 +248,15 @@ class qa_signal_detector(gr_unittest.TestCase):
     def test_started_again_it_begins_anew(self):
         """Samples and signals count from 0, in a run of another number."""
         head = blocks.head(gr.sizeof_gr_complex, COUNT)
-        tb, detector, caught = flowgraph(source=head)
+        tb, detector, _ = flowgraph(source=head)
         tb.connect(blocks.vector_source_c(SCENE, True), head)
+        read = reader()
+        tb.msg_connect(detector, "signals", read, "signals")
         tb.run()
-        first = caught.signals()
-        caught.messages["signals"].clear()
+        first, read.infos = read.infos, []
         head.reset()
         tb.run()
-        again = caught.signals()
+        again = read.infos
         self.assertTrue(first and again)
         self.assertEqual(again[0].signal.signal, 0)
         self.assertTrue(all(i.sample_start + i.sample_count <= COUNT for i in again))

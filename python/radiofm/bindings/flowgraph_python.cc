@@ -50,8 +50,8 @@ upstream(const std::shared_ptr<gr::basic_block>& block)
     return found;
 }
 
-//! Has the stream into this input of the block ended, and has the block consumed all of it
-//! but `held` items?
+//! Has the stream into this input of the block ended, and has the block consumed all of
+//! it but `held` items?
 bool input_ended(const std::shared_ptr<gr::basic_block>& block, int held, int port)
 {
     const auto here = block_of(block);

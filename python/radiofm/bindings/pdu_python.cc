@@ -21,7 +21,8 @@ namespace py = pybind11;
 namespace {
 
 using floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
-using samples = py::array_t<std::complex<float>, py::array::c_style | py::array::forcecast>;
+using samples =
+    py::array_t<std::complex<float>, py::array::c_style | py::array::forcecast>;
 
 pmt::pmt_t with(const pmt::pmt_t& dict, const char* key, const pmt::pmt_t& value)
 {
