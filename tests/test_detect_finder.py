@@ -101,13 +101,21 @@ def box(start: int, count: int, lower: float, upper: float, snr: float = 10.0) -
 
 def test_the_format_that_resolves_a_signal_is_chosen():
     burst = [Found(0, box(10_000, 2048, 0, 1e6)), Found(1, box(8192, 8192, 0, 1e6))]
-    line = [Found(0, box(0, 500_000, -78e3, -20e3)), Found(1, box(0, 500_000, -60e3, -40e3))]
+    line = [Found(0, box(0, 500_000, -110e3, 0)), Found(1, box(0, 500_000, -60e3, -40e3))]
     others = groups([*burst, *line])
     assert sorted(map(len, others)) == [2, 2]
-    assert [best(group, FORMS) for group in (burst, line)] == [[burst[0].box], [line[1].box]]
-    flicker = [Found(0, box(0, 30_000, 0, 60e3))]
-    assert best(flicker, FORMS) == []  # narrow and long: the fine one would have seen it
-    assert best([Found(0, box(0, 3000, 0, 60e3))], FORMS)
+    rows = [1000, 250]
+    assert [best(group, FORMS, rows) for group in (burst, line)] == [[burst[0].box], [line[1].box]]
+
+
+@pytest.mark.parametrize("number, count, width, stays", [
+    (0, 6000, 1e6, True), (0, 30_000, 1e6, False),  # what a fast format alone sees is short
+    (1, 500_000, 60e3, True), (1, 500_000, 500e3, False),  # what a fine one alone sees is narrow
+])
+def test_what_one_format_alone_sees(number, count, width, stays):
+    lone = [Found(number, box(0, count, 0, width))]
+    assert len(best(lone, FORMS, [1000, 250])) == stays
+    assert best(lone, FORMS, [10, 3])  # the other has had too few rows to tell
 
 
 def test_a_box_ends_where_the_signals_own_skirts_do():
@@ -136,9 +144,12 @@ def ofdm(n: int, seed: int = 5) -> np.ndarray:
     return (x / np.sqrt(np.mean(np.abs(x) ** 2))).astype(np.complex64)
 
 
-@pytest.mark.parametrize("n", [20_000, 60_000])
+@pytest.mark.parametrize("n", [20_000, 400_000])
 def test_a_frame_that_fills_the_recording_is_boxed(n):
-    x = 30 * ofdm(n) + white(n)
+    """As 802.11a and LTE look in a recording of their own: on all the time, with a power that its content
+    changes from symbol to symbol."""
+    load = np.repeat(10 ** np.random.default_rng(6).normal(0, 0.1, n // 80 + 1), 80)[:n].astype(np.float32)
+    x = 30 * load * ofdm(n) + white(n)
     boxes = list(find([x], 20e6))
     assert len(boxes) == 1
     assert boxes[0].sample_count > 0.85 * n and 15e6 < boxes[0].freq_upper - boxes[0].freq_lower < 19e6

@@ -141,6 +141,7 @@ def occupied(box: Region, power: np.ndarray, skirt_db: float = 28.0, faint: floa
         return box
     t0, t1 = _ends(level > faint * np.median(level[level > 0]))
     density = np.maximum(inside[t0:t1].mean(0), 1e-6)
+    density /= density.max()
     f0, f1 = _ends(density > 10 ** (-skirt_db / 10) * (density**2).sum() / density.sum())
     return replace(box, t0=box.t0 + t0, t1=box.t0 + t1, f0=box.f0 + f0, f1=box.f0 + f1)
 

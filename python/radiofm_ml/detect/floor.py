@@ -38,6 +38,7 @@ _FLANK_DB = 2.5  # by which what is always on stands above both sides
 _WIDEST = 0.45  # of the band, that may be always on
 _EDGE = 0.02  # of the band, on either side: there the receiver's filter falls
 _DC_BINS = 7
+_KNEE_DB = 6.0  # by which a receiver's shape bends within a short mean, at most
 _ALONE = 0.8  # of a block, without a step of the gain
 _PLATEAU_DB = 12.0  # above both edges of the band: a signal fills it, if it behaves like one
 _MEMORY = 8  # blocks
@@ -165,9 +166,12 @@ def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, _Gain]:
         level = gain.taken_off(rows, some)
     low, line = _quantiles(level)[0], _middle_line(rows.shape[1])  # the line is the receiver's own
     floor = ndimage.uniform_filter1d(low, 3, mode="nearest") - lowest
+    floor = np.maximum(floor, low - lowest - noise.tolerance(1.0))  # where a filter falls within few bins
     floor[line] = np.maximum(floor, low - lowest)[line]
     if len(rows) >= 4 * _SHORT[0]:
         least = least_means(rows, _SHORT, gain.amounts, gain.weights) + noise.least_mean(_SHORT, len(rows))
+        # A mean over bins is too low where a filter begins to fall.
+        least += np.clip(floor - ndimage.uniform_filter1d(floor, _SHORT[1], mode="nearest"), 0, _KNEE_DB)
         short = floor - least > noise.tolerance(1.0) * np.where(busy, 1.0, 1.6)
         short[line] = False
         floor = np.where(short, least, floor)

@@ -23,7 +23,8 @@ _FLUTTER_ROWS = 1.0  # … and so much over the root of the rows more, where few
 _APART = 3  # bins that are independent
 _FEW_ROWS = 64
 _ROUGH_DB, _ROUGH = 3.0, 1.6  # the bend of the mean spectrum over so many bins; times what noise has
-_KEYED_DB, _KEYED = 1.0, 3.0  # a line: by how much its level changes; how many times what chance wants
+_KEYED, _KEYED_DB = 3.0, 1.0  # how far a line falls at times: in what a constant one does, and in dB
+_LOPSIDED = 2.5  # times as far as it rises
 
 
 def fills_the_band(rows: np.ndarray, noise: Noise) -> bool:
@@ -70,5 +71,7 @@ def is_keyed(rows: np.ndarray, line: slice, floor: np.ndarray, noise: Noise) -> 
     level = rows[:, line].max(axis=1)
     above = 10 ** ((np.median(level) - floor[line].min()) / 10)
     expected = noise.spread * np.sqrt(2 * above + 1) / (above + 1)  # of a constant line in noise
-    low, high = np.quantile(level, (0.05, 0.95))
-    return bool((high - low) / 3.29 > max(_KEYED_DB / 3.29, _KEYED * expected))
+    low, middle, high = np.quantile(level, (0.05, 0.5, 0.95))
+    # A receiver's own line may be as noisy as noise, which falls hardly farther than it rises.
+    falls = middle - low > max(_KEYED_DB, _KEYED * 1.645 * expected)
+    return bool(falls and middle - low > _LOPSIDED * (high - middle))
