@@ -171,6 +171,8 @@ def test_evaluation_by_signals_on_features_that_tell_all_and_nothing():
     items = Items(labels, sessions, np.arange(48), sessions)
     perfect = np.eye(4)[np.unique(labels, return_inverse=True)[1]]
     assert play(perfect, items, 2, 0, 10) == (1.0, 1.0)
+    halved = play(perfect, items, 2, 0, 10, found={"a": 0.5, "b": 1.0, "c": 1.0, "d": 0.5})
+    assert halved == (pytest.approx(0.75), 1.0), "where nothing is found, nothing is right"
     accuracy, area = play(np.random.default_rng(0).standard_normal((48, 4)), items, 2, 0, 60)
     assert abs(accuracy - 0.25) < 0.1 and abs(area - 0.5) < 0.15
 

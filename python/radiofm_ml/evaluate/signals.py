@@ -6,7 +6,8 @@ sessions.
 The benchmark and its split are those of ``identification``. The unit is the signal: shots are signals,
 spread over recordings; a recording is one query, by the mean of its signals' embeddings. The sample rate is
 withheld. Nothing says which of the signals found in a recording is the one that it is labelled by: those with
-at least ``STRONG`` of the energy of its strongest are taken.
+at least ``STRONG`` of the energy of its strongest are taken. A recording in which none is found is a wrong
+answer.
 """
 
 from __future__ import annotations
@@ -132,11 +133,12 @@ def _random(bundle: bundles.Bundle, background: Source, seed: int) -> tuple[Call
 
 # -- episodes -----------------------------------------------------------------------------------------
 def play(features: np.ndarray, items: Items, shots: int, seed: int, episodes: int,
-         asked: np.ndarray | None = None) -> tuple[float, float]:
+         asked: np.ndarray | None = None, found: dict[str, float] | None = None) -> tuple[float, float]:
     """Balanced accuracy of nearest prototypes over recordings, and AUROC of the distance between known and
     unknown labels (each episode leaves a third out), means over episodes.
 
-    features: float32 (N, K), compared as they are. asked: bool (N,), of which signals queries may be.
+    features: float32 (N, K), compared as they are. asked: bool (N,), of which signals queries may be. found:
+    of each label the share of recordings in which there is a signal; the others count as wrong.
     """
     rng = np.random.default_rng(seed)
     asked = np.ones(len(features), bool) if asked is None else asked
@@ -155,7 +157,8 @@ def play(features: np.ndarray, items: Items, shots: int, seed: int, episodes: in
         means, truth = np.stack(means), np.array(truth)
         distance = ((means[:, None] - prototypes) ** 2).sum(2)
         right = distance.argmin(1) == truth
-        accuracies.append(np.mean([right[truth == label].mean() for label in np.unique(truth)]))
+        accuracies.append(np.mean([right[truth == label].mean() * (found[usable[label]] if found else 1.0)
+                                   for label in np.unique(truth)]))
         left_out = rng.permutation(len(usable))[:max(1, len(usable) // UNKNOWN_SHARE)]
         unknown = np.isin(truth, left_out)
         least = np.delete(distance, left_out, axis=1).min(1)
@@ -199,14 +202,18 @@ def evaluate(ref: str | os.PathLike, folder: Path, shots: Sequence[int] = (1, 5)
     if tiles:
         of_tiles = _of_tiles(tiles, paths, recordings, track)
         methods[f"whole tiles, {Path(tiles).name}"] = [of_tiles] * len(seeds)
+    there = np.isin(np.arange(len(paths)), owner)
+    found = {label: float(there[recordings.labels == label].mean()) for label in np.unique(recordings.labels)}
     rows = []
     for count, (index, seed) in track([(c, s) for c in shots for s in enumerate(seeds)], "episodes"):
         for method, variants in methods.items():
             features, of = variants[index]
             for queries, asked in (("all", None), ("held out of pre-training", of.held_out)):
-                rows.append((method, count, queries, *play(features, of, count, seed, episodes, asked)))
+                share = found if of is items else None
+                rows.append((method, count, queries,
+                             *play(features, of, count, seed, episodes, asked, share)))
     return {"model": bundle.id, "folder": folder.name, "recordings": len(paths), "signals": len(own),
-            "without a signal": len(paths) - len(np.unique(owner)),
+            "without a signal": int((~there).sum()),
             "labels": sorted({str(label) for label in recordings.labels}), "episodes": episodes,
             "rows": _summary(rows)}
 
