@@ -195,7 +195,8 @@ def best(group: list[Found], formats: Sequence[RowFormat], rows: Sequence[int]) 
 def _should_show(box: Box, form: RowFormat) -> bool:
     """Would a format see such a signal? What is long and wide in its rows and bins, it would, unless it fills
     the band: only what it does from row to row tells of that."""
-    return _width(box) < _FILLS * form.sample_rate and box.sample_count > _LONE_ROWS * form.stride and _width(box) > _LONE_BINS * form.hertz
+    long, wide = box.sample_count > _LONE_ROWS * form.stride, _width(box) > _LONE_BINS * form.hertz
+    return long and wide and _width(box) < _FILLS * form.sample_rate
 
 
 def _share(size: float, cell: float, most: float) -> float:
