@@ -38,6 +38,7 @@ WrongUsage = typer.BadParameter.__bases__[0]
 SMALLER = {
     "synth signals": "--samples 40000",
     "synth tiles": "--count 60 --labels ais,lora,pocsag",
+    "synth pictures": "--count 40",
     "synth lte-nr": "--frames 8 --front-ends 4",
     "synth positioning": "--positions 12",
     "synth beams": "--frames 10 --blocks 1 --gain 40",

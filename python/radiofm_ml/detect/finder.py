@@ -28,6 +28,7 @@ _INSIDE, _LARGER, _STRONGER_DB = 0.8, 2.0, 6.0  # a box inside a larger one is a
 _SMEARED = 3  # rows or bins
 _LONE_ROWS, _LONE_BINS = 2, 2  # of a format: it might not see what is shorter or narrower
 _FEW_ROWS, _FILLS = 16, 0.6  # …, and too few rows to tell; of the band
+_CERTAIN_DB = 10.0  # what is so strong is there, whatever another format shows
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,11 @@ def best(group: list[Found], formats: Sequence[RowFormat], rows: Sequence[int]) 
 
 
 def _should_show(box: Box, form: RowFormat) -> bool:
-    """Would a format see such a signal? What is long and wide in its rows and bins, it would, unless it fills
-    the band: only what it does from row to row tells of that."""
+    """Would a format see such a signal, and is it so weak that what one alone sees may be noise? What is long
+    and wide in its rows and bins, it would, unless it fills the band: only what it does from row to row tells
+    of that."""
+    if box.snr_db > _CERTAIN_DB:
+        return False
     long, wide = box.sample_count > _LONE_ROWS * form.stride, _width(box) > _LONE_BINS * form.hertz
     return long and wide and _width(box) < _FILLS * form.sample_rate
 

@@ -130,7 +130,8 @@ def prepare_pictures(folder: Path, tiles: SpectrogramSpec, picture: PictureSpec,
     atomic.write_json(note, made_with)
     paths = [folder / f"signals-{i:05d}.npy" for i in range(-(-count // SHARD_TILES))]
     for i in track([i for i, path in enumerate(paths) if not path.exists()], "synthesising"):
-        write_shard(paths[i], *_synthetic_shard(i, tiles, picture, seed, names))
+        least = min(SHARD_TILES, count - i * SHARD_TILES)
+        write_shard(paths[i], *_synthetic_shard(i, least, tiles, picture, seed, names))
     if recordings is not None:
         done = folder / "recordings.json"  # written last: the shards are complete
         if not done.exists():
@@ -141,15 +142,16 @@ def prepare_pictures(folder: Path, tiles: SpectrogramSpec, picture: PictureSpec,
     return paths
 
 
-def _synthetic_shard(index: int, tiles, picture, seed: int,
+def _synthetic_shard(index: int, least: int, tiles, picture, seed: int,
                      names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """``least`` pictures or a few more, whole signals."""
     made, groups, total = [], [], 0
     for number, seen in enumerate(synthetic(picture, [seed, index])):
         made.append(pack(torch.from_numpy(seen.pictures), tiles))
         group = names.index(seen.kind), index * SHARD_TILES + number
         groups.append(np.tile(np.int64(group), (len(seen.pictures), 1)))
         total += len(seen.pictures)
-        if total >= SHARD_TILES:
+        if total >= least:
             break
     return np.concatenate(made), np.concatenate(groups)
 
