@@ -37,7 +37,7 @@ def tone(n: int, frequency: float) -> np.ndarray:
 def scene() -> np.ndarray:
     """A carrier at -2 MHz that no fast row shows, and a burst of 100 us and 2 MHz that no fine row shows."""
     x = white(1 << 19)
-    x += 0.1 * tone(len(x), -2e6)
+    x += 0.075 * tone(len(x), -2e6)
     x[200_000:201_000] += 2 * band_limited(1000, 0.2) * tone(1000, 2e6)
     return x
 
@@ -101,7 +101,7 @@ def box(start: int, count: int, lower: float, upper: float, snr: float = 10.0) -
 
 def test_the_format_that_resolves_a_signal_is_chosen():
     burst = [Found(0, box(10_000, 2048, 0, 1e6)), Found(1, box(8192, 8192, 0, 1e6))]
-    line = [Found(0, box(0, 500_000, -110e3, 0)), Found(1, box(0, 500_000, -60e3, -40e3))]
+    line = [Found(0, box(0, 500_000, -78e3, -20e3)), Found(1, box(0, 500_000, -60e3, -40e3))]
     others = groups([*burst, *line])
     assert sorted(map(len, others)) == [2, 2]
     rows = [1000, 250]
@@ -110,12 +110,13 @@ def test_the_format_that_resolves_a_signal_is_chosen():
 
 @pytest.mark.parametrize("number, count, width, stays", [
     (0, 6000, 1e6, True), (0, 30_000, 1e6, False),  # what a fast format alone sees is short
-    (1, 500_000, 60e3, True), (1, 500_000, 500e3, False),  # what a fine one alone sees is narrow
+    (1, 500_000, 30e3, True), (1, 500_000, 500e3, False),  # what a fine one alone sees is narrow
 ])
 def test_what_one_format_alone_sees(number, count, width, stays):
     lone = [Found(number, box(0, count, 0, width))]
     assert len(best(lone, FORMS, [1000, 250])) == stays
     assert best(lone, FORMS, [10, 3])  # the other has had too few rows to tell
+    assert best([Found(number, box(0, count, 0, width, 20.0))], FORMS, [1000, 250]), "it is strong"
 
 
 def test_a_box_ends_where_the_signals_own_skirts_do():
