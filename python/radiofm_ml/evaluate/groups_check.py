@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from radiofm_ml.fewshot import FewShot
 from radiofm_ml.fewshot.groups import Groups
 from radiofm_ml.fewshot.kinship import Kinship, measure
 
@@ -59,8 +60,11 @@ def _synthetic(model: str, each: int, track: Callable) -> Signals:
     from radiofm_ml.train.export import encode, receptions
 
     bundle = bundles.load(model)
-    if bundle.spec is None:
-        raise ValueError(f"bundle {bundle.id} reads raw I/Q; give one that reads tiles, or an .npz")
+    if bundle.reads == bundles.IQ:
+        raise ValueError(f"bundle {bundle.id} reads raw I/Q; give one that reads tiles or signals, or an "
+                         ".npz")
+    if bundle.reads == bundles.SIGNALS:
+        return _synthetic_signals(bundle, each, track)
     tiles, labels, groups = receptions(bundle.spec, each, SCENE_SEED, track)
     names = np.unique(groups[labels != NOISE])
     kinds = np.array([labels[groups == name][0] for name in names])
@@ -69,12 +73,29 @@ def _synthetic(model: str, each: int, track: Callable) -> Signals:
     return Signals(x, kinds, None, {"random": random}, _calibrated(model, x.shape[1]))
 
 
+def _synthetic_signals(bundle, each: int, track: Callable) -> Signals:
+    """The same by an encoder of signals, cut out as the detector might."""
+    from radiofm_ml.evaluate.signals import random_network
+    from radiofm_ml.synth.scene import NOISE
+    from radiofm_ml.train.signal_export import WEIGHTS, Source, embeddings_of, source, vectors
+
+    heard = source(bundle.picture, each, SCENE_SEED, track)
+    keep = np.flatnonzero(heard.kinds != NOISE)
+    heard = Source([heard.pictures[k] for k in keep], heard.numbers[keep], heard.kinds[keep])
+    of_pictures, owner = vectors(bundle.model, heard)
+    x = embeddings_of(of_pictures, owner, heard.numbers, bundle.signals)
+    network, reads = random_network(bundle, heard, 0)
+    random = embeddings_of(network(np.concatenate(heard.pictures)), owner, heard.numbers, reads)
+    few = FewShot.for_bundle(bundle, signals=True)
+    return Signals(x, heard.kinds, None, {"random": random, "physical": heard.numbers[:, :2] * WEIGHTS[:2]},
+                   Kinship.of(few) if bundle.signals_calibration else None)
+
+
 def _calibrated(model: str, size: int) -> Kinship | None:
     """Of a bundle, if it makes embeddings of this size."""
     if not model:
         return None
     from radiofm_ml import bundle as bundles
-    from radiofm_ml.fewshot import FewShot
 
     few = FewShot.for_bundle(bundles.load(model), shipped=False)
     return Kinship.of(few) if few.prototypes.embedding_size == size else None

@@ -119,7 +119,7 @@ def embedded(parts: Parts, network: Callable[[np.ndarray], np.ndarray],
             np.stack([e.numbers() for e in found])[kept])
 
 
-def _random(bundle: bundles.Bundle, background: Source, seed: int) -> tuple[Callable, bundles.Signals]:
+def random_network(bundle: bundles.Bundle, background: Source, seed: int) -> tuple[Callable, bundles.Signals]:
     """The bundle's architecture with random weights; its projection and its scale are fitted alike."""
     torch.manual_seed(seed)
     network = models.build({**bundle.config["architecture"], "projection": 0}).eval()
@@ -192,7 +192,7 @@ def evaluate(ref: str | os.PathLike, folder: Path, shots: Sequence[int] = (1, 5)
     own, owner, numbers = embedded(parts, engine.embed, bundle.signals)
     items = recordings.of(owner)
     background = source(bundle.picture, 4, track=track)
-    randoms = [embedded(parts, *_random(bundle, background, seed))[0]
+    randoms = [embedded(parts, *random_network(bundle, background, seed))[0]
                for seed in track(list(seeds), "random encoders")]
     methods = {
         bundle.id: [(own, items)] * len(seeds),
