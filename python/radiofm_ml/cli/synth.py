@@ -183,7 +183,7 @@ def pictures(
     A third of the recordings' sessions, chosen by a hash of their names, is left out. The same command goes
     on where it was interrupted.
 
-    `radiofm synth pictures train --recordings FOLDER`
+    `radiofm synth pictures pictures --recordings FOLDER`
     """
     from radiofm_ml.cli.progress import stderr, track
     from radiofm_ml.pictures import PictureSpec
