@@ -119,7 +119,7 @@ def enroll(
         taught = _vectors(chosen)
         nothing = (f"no annotation is called '{label}'" if from_annotations and label else
                    "no annotation names a signal" if from_annotations else
-                   "no signal was found; see 'radiofm detect --help' for what counts as one")
+                   "no signal was found; docs/detection.md says what counts as one")
     left_out = [line for each in found for line in each.left_out]
     report = Report("teaching", Plan([outcome.job for outcome in outcomes], left_out))
     for outcome in outcomes:
