@@ -46,6 +46,7 @@ private:
     };
 
     void part(rectangle whole, int depth);
+    void aside(const rectangle& all, const rectangle& inner, int depth);
     bool trim(rectangle& box, size_t& pixels);
     place best(const uint8_t* map, size_t stride, size_t rows, size_t bins, size_t reach);
 

@@ -134,6 +134,22 @@ def test_touching_signals_are_told_apart():
     assert boxes_of(mask) == {(5, 50, 10, 40), (20, 35, 40, 90)}
 
 
+def test_signals_that_cross_are_both_found():
+    """Though in most rows the carrier fills few bins, and in most bins the burst few rows."""
+    mask = np.zeros((200, 260), bool)
+    mask[:, 10:18] = True
+    mask[80:103] = True
+    # the 10 bins below the carrier may be its skirt
+    assert boxes_of(mask) == {(0, 80, 10, 18), (80, 103, 10, 18), (103, 200, 10, 18), (80, 103, 18, 260)}
+
+
+def test_clicks_at_the_ends_of_a_signal_are_none():
+    mask = np.zeros((200, 260), bool)
+    mask[20:180, 100:120] = True
+    mask[20:24], mask[176:180] = True, True
+    assert boxes_of(mask) == {(20, 180, 100, 120)}
+
+
 def test_one_signal_stays_one():
     mask = np.zeros((60, 100), bool)
     mask[5:50, 10:40] = True
