@@ -28,6 +28,7 @@ from radiofm_ml.survey.naming import name_signals
 from radiofm_ml.survey.report import table
 from radiofm_ml.survey.run import find
 from radiofm_ml.survey.signals import Detection, rows, signals_of, source_of, write_signals
+from sigmf_files import write_recording
 
 SENT = sorted([*scenes.NARROW, *scenes.WIDE, *scenes.MIDDLE])
 
@@ -442,3 +443,19 @@ def test_signals_and_tiles_do_not_mix(world, tmp_path):
     assert "not --tiles" in enroll(world, signals, "x", "--tiles", "--from-annotations", code=1)
     assert "not both" in enroll(world, signals, "x", "--from-annotations", "--at", "1,2", code=1)
     assert "takes annotations" in enroll(world, signals, "", code=1)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_recording_of_a_few_samples(world, tmp_path, count):
+    write_recording(tmp_path / "tiny", np.ones(count, np.complex64), sample_rate=1e6)
+    text = radiofm("survey", tmp_path / "tiny.sigmf-meta", "-o", tmp_path / "out", "-m", world / "model")
+    assert "0 signals of 1 recording" in text
+    assert (tmp_path / "out" / "waterfall.png").is_file()
+
+
+def test_where_every_recording_fails_the_earlier_table_stays(world, tmp_path):
+    survey(world, tmp_path / "out")
+    before = (tmp_path / "out" / "table.csv").read_text()
+    write_recording(tmp_path / "bad", np.ones(100, np.complex64))  # states no rate
+    radiofm("survey", tmp_path / "bad.sigmf-meta", "-o", tmp_path / "out", "-m", world / "model", code=1)
+    assert (tmp_path / "out" / "table.csv").read_text() == before

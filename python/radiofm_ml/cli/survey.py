@@ -97,6 +97,8 @@ def survey(
         found = list(report.each(run.find(jobs, encoder, detection, batch, report.progress,
                                           overwrite=overwrite)))
     done = [outcome.job for outcome in found if outcome.error is None]
+    if found and not done:  # what an earlier run has written stays
+        report.end()
     pictures = [target / run.WATERFALL if not source.is_dir() else
                 base_name(job.output).with_name(f"{base_name(job.output).name}{outputs.PICTURE}")
                 for job in done]

@@ -33,6 +33,7 @@ from radiofm_ml.survey.signals import Detection, source_of, write_signals
 TASK = "survey"
 WATERFALL = "waterfall.png"
 _BINS, _COLUMNS = 512, 1200  # of the picture
+_FEWEST_BINS = 4
 
 
 def embeddings_of(job: Job) -> Path:
@@ -106,7 +107,7 @@ def draw(recording: Recording, path: Path, signals: Embeddings, names: Names) ->
     boxes = [Box(*place, label, low, high, unknown) for *place, label, low, high, unknown in zip(
         starts.tolist(), (starts + signals.sample_count).tolist(), names.labels, lower.tolist(),
         upper.tolist(), names.unknown.tolist(), strict=True)]
-    bins = min(_BINS, 1 << (recording.n_samples.bit_length() - 1))
+    bins = max(_FEWEST_BINS, min(_BINS, 1 << (recording.n_samples.bit_length() - 1)))
     decibel = spectrogram_columns(_Sliced(recording), bins, _COLUMNS)
     low, high = centre - rate / 2, centre + rate / 2
     if not recording.sample_type.is_complex:  # the lower half mirrors the upper one
@@ -115,13 +116,17 @@ def draw(recording: Recording, path: Path, signals: Embeddings, names: Names) ->
 
 
 class _Sliced:
-    """A recording whose samples are read where it is sliced."""
+    """A recording whose samples are read where it is sliced; behind its end it is silent."""
 
     def __init__(self, recording: Recording):
         self._recording = recording
 
     def __len__(self) -> int:
-        return self._recording.n_samples
+        return max(self._recording.n_samples, _FEWEST_BINS)
 
     def __getitem__(self, piece: slice) -> np.ndarray:
-        return self._recording.read(piece.start, piece.stop - piece.start)
+        out = np.zeros(piece.stop - piece.start, np.complex64)
+        there = max(0, min(piece.stop, self._recording.n_samples) - piece.start)
+        if there:
+            out[:there] = self._recording.read(piece.start, there)
+        return out
