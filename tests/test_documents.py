@@ -17,12 +17,10 @@ import activated
 import documents
 import numpy as np
 import pytest
-import signal_scene
 import torch
 import typer
 from command import radiofm
 from conftest import ROOT
-from radiofm_ml import bundle as bundles
 from radiofm_ml.cli.app import app
 from radiofm_ml.embeddings import Embeddings
 from sigmf_files import write_recording
@@ -224,6 +222,11 @@ def beam_run(path: Path) -> None:
     run(f"protobeam train {path} {SMALLER['protobeam train']}", path.parent)
 
 
+def surveyed(path: Path) -> None:
+    provide("band.sigmf-meta", path.parent)
+    run(f"survey band.sigmf-meta -o {path}", path.parent)
+
+
 def tuned(path: Path) -> None:
     for part, receivers in (("train", "0:100"), ("test", "100:150")):
         run(f"synth tiles tiles/{part} --on --front-ends {receivers} {SMALLER['synth tiles']}", path.parent)
@@ -234,6 +237,7 @@ def tuned(path: Path) -> None:
 # What a document takes to be there, if none of its commands has made it before.
 GIVEN = {
     r"band\.sigmf-meta": lambda path: run(f"synth band {path}", path.parent),
+    r"found": surveyed,
     r"\w+\.sigmf-meta": recording,
     r"\w+\.sigmf": archive,
     r"\w+\.cf32": lambda path: np.zeros(40000, np.complex64).tofile(path),
@@ -276,26 +280,16 @@ def to_run(file: str) -> list[documents.Shown]:
     return list(found.values())
 
 
-@pytest.fixture(scope="session")
-def stand_in(tmp_path_factory) -> Path | None:
-    """A small bundle that reads signals, where none is shipped."""
-    if "radiofm-signals" in bundles.shipped():
-        return None
-    return signal_scene.signal_bundle(tmp_path_factory.mktemp("documents") / "signals").path
-
-
-def smaller(arguments: list[str], stand_in: Path | None) -> list[str]:
-    path, rest = path_of(arguments)
-    of_signals = path == "survey" or {"--signals", "--at", "--from-annotations"} & set(rest)
-    model = ["-m", str(stand_in)] if stand_in and of_signals else []
-    return [*arguments, *model, *documents.words(SMALLER.get(path, ""))]
+def smaller(arguments: list[str]) -> list[str]:
+    path, _ = path_of(arguments)
+    return [*arguments, *documents.words(SMALLER.get(path, ""))]
 
 
 FILES = [file for file in dict.fromkeys(shown.file for shown, _ in RADIOFM) if to_run(file)]
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_commands_run(file, tmp_path, stand_in):
+def test_commands_run(file, tmp_path):
     """In the order of the document; what one makes is there for the next."""
     failed = []
     for shown in to_run(file):
@@ -305,7 +299,7 @@ def test_commands_run(file, tmp_path, stand_in):
         try:
             for part in inputs(arguments):
                 provide(part, tmp_path)
-            radiofm(*smaller(arguments, stand_in), folder=tmp_path)
+            radiofm(*smaller(arguments), folder=tmp_path)
         except (Exception, pytest.fail.Exception) as error:
             failed.append(f"{shown}: `{shown.text}`: {error}")
     assert failed == []

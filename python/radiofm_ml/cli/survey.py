@@ -51,7 +51,7 @@ def survey(
                                                 "Left out: all are unknown."),
     ] = None,
     model: Model = SIGNAL_MODEL,
-    false_alarm_rate: FalseAlarmRate = 0.01,
+    false_alarm_rate: FalseAlarmRate = 0.05,
     metric: Metric = "euclidean",
     fft_size: FftSize = 0,
     averaging: Averaging = 8,
