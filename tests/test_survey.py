@@ -449,7 +449,7 @@ def test_signals_and_tiles_do_not_mix(world, tmp_path):
 def test_a_recording_of_a_few_samples(world, tmp_path, count):
     write_recording(tmp_path / "tiny", np.ones(count, np.complex64), sample_rate=1e6)
     text = radiofm("survey", tmp_path / "tiny.sigmf-meta", "-o", tmp_path / "out", "-m", world / "model")
-    assert "0 signals of 1 recording" in text
+    assert "no signals" in text
     assert (tmp_path / "out" / "waterfall.png").is_file()
 
 
