@@ -24,7 +24,7 @@ from radiofm_ml.detect.finder import find
 from radiofm_ml.detect.rows import formats, row_format
 from radiofm_ml.detect.settings import Settings
 from radiofm_ml.detect.spectra import clip
-from radiofm_ml.detect.stream import Box
+from radiofm_ml.detect.stream import Box, joined
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings, band_edges
 from radiofm_ml.engines import Engine
 from radiofm_ml.fewshot import UNKNOWN, FewShot
@@ -225,15 +225,7 @@ def detect_signals(recording: Recording, settings: Settings, fft_size: int = 0, 
                    progress: Progress | None = None) -> Iterator[Box]:
     """The signals of a recording, each whole (the parts of a long one put together), in the order of their
     ends. progress: samples done, and in all. Raises RecordingError, ValueError."""
-    going_on: dict[int, Box] = {}
-    for box in detect_parts(recording, settings, fft_size, averaging, progress):
-        before = going_on.pop(box.signal, None)
-        box = box if before is None else before.join(box)
-        if box.ended:
-            yield box
-        else:
-            going_on[box.signal] = box
-    yield from going_on.values()  # whose end was not told apart from what followed
+    return joined(detect_parts(recording, settings, fft_size, averaging, progress))
 
 
 def detect_parts(recording: Recording, settings: Settings, fft_size: int = 0, averaging: int = 8,

@@ -65,10 +65,13 @@ class Evidence:
         return Measured(0.0, self.bandwidth, self.duration, self.duty).numbers()
 
 
-def body(cut: CutOut, sample_rate: float) -> tuple[int, int]:
-    """The samples of a cut-out, from and to, that lie in its box. sample_rate: of the stream."""
+def measured_in(cut: CutOut, sample_rate: float) -> tuple[Measured, int, int]:
+    """What is measured of a cut-out in its box, and the samples of it, from and to, that lie there.
+    sample_rate: of the stream."""
     stop = cut.lead + round((cut.box.sample_count - cut.missing) * cut.rate / sample_rate)
-    return cut.lead, min(max(stop, cut.lead + 1), len(cut.samples))
+    stop = min(max(stop, cut.lead + 1), len(cut.samples))
+    half = (cut.box.freq_upper - cut.box.freq_lower) / 2
+    return measure(cut.samples, cut.rate, (-half, half), cut.lead, stop), cut.lead, stop
 
 
 class SignalEncoder:
@@ -88,9 +91,7 @@ class SignalEncoder:
 
     def look(self, cut: CutOut, sample_rate: float) -> Look:
         """sample_rate: of the stream that the signal was cut from."""
-        half = (cut.box.freq_upper - cut.box.freq_lower) / 2
-        start, stop = body(cut, sample_rate)
-        measured = measure(cut.samples, cut.rate, (-half, half), start, stop)
+        measured, start, stop = measured_in(cut, sample_rate)
         made = pictures(cut.samples, cut.rate, measured, self._signals.picture, start, stop, MOST_LOOKS)
         return Look(made, measured)
 

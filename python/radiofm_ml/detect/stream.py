@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -110,6 +112,20 @@ class Box:
                        freq_lower=min(self.freq_lower, following.freq_lower),
                        freq_upper=max(self.freq_upper, following.freq_upper),
                        snr_db=max(self.snr_db, following.snr_db))
+
+
+def joined(parts: Iterable[Any], box: Callable[[Any], Box] = lambda part: part) -> Iterator[Any]:
+    """Signals, the parts of each put together by their ``join``, in the order of their ends. box: of a
+    part."""
+    going_on: dict[int, Any] = {}
+    for part in parts:
+        before = going_on.pop(box(part).signal, None)
+        signal = part if before is None else before.join(part)
+        if box(signal).ended:
+            yield signal
+        else:
+            going_on[box(signal).signal] = signal
+    yield from going_on.values()  # whose end was not told apart from what followed
 
 
 @dataclass

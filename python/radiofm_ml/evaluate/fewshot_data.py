@@ -104,11 +104,11 @@ def _synthetic_signals(bundle: bundles.Bundle, each: int, track: Callable) -> Da
 
 def _signals(bundle: bundles.Bundle, folder: Path, across: bool, track: Callable) -> Data:
     from radiofm_ml.engines import open_engine
-    from radiofm_ml.evaluate.signals import embedded, find, read_index
+    from radiofm_ml.evaluate.signals import embedded, find, listed
     from radiofm_ml.signals import SignalEncoder
 
     engine = open_engine(bundle)
-    paths, recordings = read_index(folder, everything=True)
+    paths, recordings = listed(folder, everything=True)
     x, owner, _ = embedded(find(paths, SignalEncoder(engine), track), engine.embed, bundle.signals)
     items = recordings.of(owner)
     return Data(x, items.labels if across else items.recordings, items.groups if across else None,

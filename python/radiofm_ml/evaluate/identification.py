@@ -44,16 +44,13 @@ TILES_PER_RECORDING = 8
 MERGED = {"ism_ook_sensor": "ism_ook", "ism_ook_remote": "ism_ook"}
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """Tiles of all recordings: tiles float32 (N, rows, cols), then N labels, sessions, recording numbers,
-    rates, and names of the groups that a split must not divide."""
+class Split:
+    """N tiles or signals of recordings, for a split that divides no group: of each its label, session,
+    recording number and group."""
 
-    tiles: torch.Tensor
     labels: np.ndarray
     sessions: np.ndarray
     recordings: np.ndarray
-    rates: np.ndarray
     groups: np.ndarray
 
     @cached_property
@@ -70,9 +67,22 @@ class Benchmark:
         ]
 
 
-def load_benchmark(folder: Path, spec: SpectrogramSpec, everything: bool = False,
-                   track: Callable = lambda items, label: items) -> Benchmark:
-    """Read the recordings that ``folder/index.csv`` lists, evenly spaced tiles of each. Raises ValueError.
+@dataclass(frozen=True)
+class Benchmark(Split):
+    """Tiles of all recordings: tiles float32 (N, rows, cols), then N labels, sessions, recording numbers,
+    rates, and names of the groups that a split must not divide."""
+
+    tiles: torch.Tensor
+    labels: np.ndarray
+    sessions: np.ndarray
+    recordings: np.ndarray
+    rates: np.ndarray
+    groups: np.ndarray
+
+
+def read_index(folder: Path, everything: bool = False) -> tuple[list[dict], list[str]]:
+    """The rows of ``folder/index.csv`` that a benchmark takes, and the group of each (see ``groups_of``).
+    Raises ValueError.
 
     Where the index has a column ``benchmark``, recordings that say 'no' there (a rate that was guessed, a
     label with too few recordings) are left out. everything: take them too, and split by session alone.
@@ -89,7 +99,13 @@ def load_benchmark(folder: Path, spec: SpectrogramSpec, everything: bool = False
         row["label"] = MERGED.get(row["label"], row["label"])
     if not everything:
         rows = [row for row in rows if not row.get("benchmark", "").startswith("no")]
-    groups = [row["session"] for row in rows] if everything else groups_of(rows)
+    return rows, [row["session"] for row in rows] if everything else groups_of(rows)
+
+
+def load_benchmark(folder: Path, spec: SpectrogramSpec, everything: bool = False,
+                   track: Callable = lambda items, label: items) -> Benchmark:
+    """Read the recordings of ``read_index``, evenly spaced tiles of each. Raises ValueError."""
+    rows, groups = read_index(folder, everything)
     tiles, labels, sessions, recordings, rates = [], [], [], [], []
     for number, row in enumerate(track(rows, "reading recordings")):
         recording = open_recording(folder / row["file"])
@@ -139,7 +155,7 @@ def recording_tiles(recording: Recording, spec: SpectrogramSpec) -> torch.Tensor
     )
 
 
-def draw_episode(bench: Benchmark, labels: Sequence[str], shots: int,
+def draw_episode(bench: Split, labels: Sequence[str], shots: int,
                  rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Indices of the shots and of the queries, a list of each with an entry a label."""
     support, queries = [], []

@@ -12,27 +12,23 @@ answer.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from radiofm_ml import bundle as bundles
-from radiofm_ml import models
 from radiofm_ml.detect.settings import Settings
 from radiofm_ml.detect.stream import Box
 from radiofm_ml.engines import open_engine
-from radiofm_ml.evaluate.identification import MERGED, draw_episode, groups_of
+from radiofm_ml.evaluate.identification import Split, draw_episode, random_encoder, read_index
 from radiofm_ml.pipeline import cut_signals, embed_recording
 from radiofm_ml.sigmf.recording import open_recording
 from radiofm_ml.signals import Evidence, Look, SignalEncoder, embedding_of, evidence_of
-from radiofm_ml.train.export import add_projection, encode
-from radiofm_ml.train.shards import held_out
+from radiofm_ml.train.export import encode
 from radiofm_ml.train.signal_export import WEIGHTS, Source, scale, source
 
 STRONG = 0.1
@@ -40,7 +36,7 @@ UNKNOWN_SHARE = 3  # one in so many labels is left out, to be told as unknown
 
 
 @dataclass(frozen=True)
-class Items:
+class Items(Split):
     """N signals, or tiles: of which label, session, recording, and group that a split must not divide."""
 
     labels: np.ndarray
@@ -48,29 +44,14 @@ class Items:
     recordings: np.ndarray
     groups: np.ndarray
 
-    @cached_property
-    def held_out(self) -> np.ndarray:
-        """bool (N,): of a session that pre-training never reads."""
-        return np.array([held_out(session) for session in self.sessions])
-
     def of(self, owner: np.ndarray) -> Items:
         """Those of the rows ``owner``."""
         return Items(self.labels[owner], self.sessions[owner], self.recordings[owner], self.groups[owner])
 
 
-def read_index(folder: Path, everything: bool = False) -> tuple[list[Path], Items]:
-    """The recordings that ``folder/index.csv`` lists, see ``identification.load_benchmark``. Raises
-    ValueError."""
-    index = folder / "index.csv"
-    if not index.is_file():
-        raise ValueError(f"{index}: missing; a benchmark folder lists its recordings there")
-    with index.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row["label"] = MERGED.get(row["label"], row["label"])
-    if not everything:
-        rows = [row for row in rows if not row.get("benchmark", "").startswith("no")]
-    groups = [row["session"] for row in rows] if everything else groups_of(rows)
+def listed(folder: Path, everything: bool = False) -> tuple[list[Path], Items]:
+    """The recordings of ``identification.read_index``. Raises ValueError."""
+    rows, groups = read_index(folder, everything)
     return [folder / row["file"] for row in rows], Items(
         np.array([row["label"] for row in rows]), np.array([row["session"] for row in rows]),
         np.arange(len(rows)), np.array(groups))
@@ -121,12 +102,8 @@ def embedded(parts: Parts, network: Callable[[np.ndarray], np.ndarray],
 
 def random_network(bundle: bundles.Bundle, background: Source, seed: int) -> tuple[Callable, bundles.Signals]:
     """The bundle's architecture with random weights; its projection and its scale are fitted alike."""
-    torch.manual_seed(seed)
-    network = models.build({**bundle.config["architecture"], "projection": 0}).eval()
     shown = torch.from_numpy(np.concatenate(background.pictures))
-    size = bundle.config["architecture"]["projection"]
-    if size:
-        network = add_projection(network, encode(network, shown), size)
+    network = random_encoder(bundle, shown, seed)
     return (lambda pictures: encode(network, torch.from_numpy(pictures)),
             scale(encode(network, shown), background.numbers, bundle.picture))
 
@@ -142,8 +119,7 @@ def play(features: np.ndarray, items: Items, shots: int, seed: int, episodes: in
     """
     rng = np.random.default_rng(seed)
     asked = np.ones(len(features), bool) if asked is None else asked
-    usable = [label for label in np.unique(items.labels)
-              if len(np.unique(items.groups[items.labels == label])) >= 2]
+    usable = items.usable()
     accuracies, areas = [], []
     for _ in range(episodes):
         support, queries = draw_episode(items, usable, shots, rng)
@@ -187,7 +163,7 @@ def evaluate(ref: str | os.PathLike, folder: Path, shots: Sequence[int] = (1, 5)
     """
     bundle = bundles.load(ref, bundles.SIGNALS)
     engine = open_engine(bundle)
-    paths, recordings = read_index(folder, everything)
+    paths, recordings = listed(folder, everything)
     parts = find(paths, SignalEncoder(engine), track)
     own, owner, numbers = embedded(parts, engine.embed, bundle.signals)
     items = recordings.of(owner)

@@ -16,7 +16,7 @@ import numpy as np
 
 from radiofm_ml.detect.cutter import CutOut
 from radiofm_ml.detect.settings import Settings
-from radiofm_ml.detect.stream import Box
+from radiofm_ml.detect.stream import Box, joined
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings
 from radiofm_ml.outputs import GENERATOR
 from radiofm_ml.pipeline import Progress, cut_signals
@@ -55,15 +55,7 @@ def signals_of(recording: Recording, encoder: SignalEncoder, detection: Detectio
     together. progress: samples done, and in all. Raises RecordingError, ValueError."""
     how = detection or Detection()
     cuts = cut_signals(recording, how.settings, how.fft_size, how.averaging, progress)
-    going_on: dict[int, Signal] = {}
-    for part in _parts(cuts, encoder, recording.sample_rate, batch):
-        before = going_on.pop(part.box.signal, None)
-        signal = part if before is None else before.join(part)
-        if signal.box.ended:
-            yield signal
-        else:
-            going_on[signal.box.signal] = signal
-    yield from going_on.values()  # whose end was not told apart from what followed
+    return joined(_parts(cuts, encoder, recording.sample_rate, batch), lambda signal: signal.box)
 
 
 def signals_in(cuts: Iterable[CutOut], encoder: SignalEncoder, sample_rate: float,

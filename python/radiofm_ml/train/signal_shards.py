@@ -16,12 +16,11 @@ import torch
 from radiofm_ml import atomic
 from radiofm_ml.data.shards import SHARD_TILES, pack, write_shard
 from radiofm_ml.detect.cutter import Cutter
-from radiofm_ml.detect.finder import Finder
-from radiofm_ml.detect.rows import formats, rows_of
+from radiofm_ml.detect.finder import find
 from radiofm_ml.detect.spectra import BLOCK
-from radiofm_ml.detect.stream import Box
-from radiofm_ml.pictures import Measured, PictureSpec, measure, pictures
-from radiofm_ml.signals import body
+from radiofm_ml.detect.stream import Box, joined
+from radiofm_ml.pictures import Measured, PictureSpec, pictures
+from radiofm_ml.signals import measured_in
 from radiofm_ml.spectrogram import SpectrogramSpec
 from radiofm_ml.synth.cutouts import Heard, hear, kinds
 from radiofm_ml.synth.scene import NOISE
@@ -46,9 +45,8 @@ class Seen:
 
 def see(heard: Heard, spec: PictureSpec, rng: np.random.Generator, looks: int = LOOKS) -> Seen:
     """Pictures of a signal at random places of it; of a short one by boxes that are drawn otherwise."""
-    cut, half = heard.cut, (heard.cut.box.freq_upper - heard.cut.box.freq_lower) / 2
-    start, stop = body(cut, heard.sample_rate)
-    measured = measure(cut.samples, cut.rate, (-half, half), start, stop)
+    cut = heard.cut
+    measured, start, stop = measured_in(cut, heard.sample_rate)
     made = [pictures(cut.samples, cut.rate, measured, spec, start, stop, looks, rng)]
     while sum(map(len, made)) < looks:
         other = replace(measured, centre=measured.centre + rng.normal(0, 0.04) * measured.bandwidth,
@@ -86,15 +84,10 @@ def of_recording(samples: np.ndarray, sample_rate: float, spec: PictureSpec, vie
 
 def _strongest(samples: np.ndarray, sample_rate: float) -> list[Box]:
     """The signals with most energy, each whole."""
-    forms = formats(sample_rate)
-    finder, whole = Finder(forms), {}
-    boxes = [box for number, form in enumerate(forms) for rows in rows_of([samples], form)
-             for box in finder.take(number, rows)]
-    for box in boxes + finder.flush():
-        box = replace(box, sample_count=min(box.sample_count, len(samples) - box.sample_start))
-        if box.sample_count > 0:
-            whole[box.signal] = whole[box.signal].join(box) if box.signal in whole else box
-    found = sorted(whole.values(), key=lambda box: box.energy, reverse=True)[:_MOST_SIGNALS]
+    parts = (replace(box, sample_count=min(box.sample_count, len(samples) - box.sample_start))
+             for box in find([samples], sample_rate))
+    signals = joined(part for part in parts if part.sample_count > 0)
+    found = sorted(signals, key=lambda box: box.energy, reverse=True)[:_MOST_SIGNALS]
     return [box for box in found if box.energy > _WEAKEST * found[0].energy]
 
 
