@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from radiofm_ml.detect.filled import FilledBand
 from radiofm_ml.detect.rows import RowMaker, formats
 from radiofm_ml.detect.settings import Settings
 from radiofm_ml.detect.stream import Box, Detector, RowFormat
@@ -56,6 +57,9 @@ class Finder:
         self._given = [0] * len(self.formats)  # rows that each detector has
         self._steps = 0
         self._found: list[Found] = []
+        self._finest = max(range(len(self.formats)), key=lambda k: self.formats[k].fft_size)
+        self._filled_band = FilledBand(self.formats[self._finest], settings.longest)
+        self._full: list[Box] = []  # parts of signals that fill the band, the last ones
         self._tracks: list[Box] = []  # last parts of signals that go on
         self._next = 0
 
@@ -67,29 +71,33 @@ class Finder:
         while all(self._received(k) * form.stride >= (self._steps + 1) * self._step
                   for k, form in enumerate(self.formats)):
             self._steps += 1
+            full = []
             for k, form in enumerate(self.formats):
-                self._give(k, self._steps * self._step // form.stride)
-            boxes += self._settled()
+                full += self._give(k, self._steps * self._step // form.stride)
+            boxes += self._settled(full)
         return boxes
 
     def flush(self) -> list[Box]:
         """The boxes that are left at the end of the stream."""
+        full = []
         for k, detector in enumerate(self._detectors):
-            self._give(k, self._received(k))
+            full += self._give(k, self._received(k))
             self._found += [Found(k, box) for box in detector.flush()]
-        return self._settled()
+        return self._settled(full + self._filled_band.flush())
 
     def _received(self, number: int) -> int:
         return self._given[number] + sum(map(len, self._waiting[number]))
 
-    def _give(self, number: int, until: int) -> None:
-        """Give a detector its rows up to ``until``."""
+    def _give(self, number: int, until: int) -> list[Box]:
+        """Give a detector its rows up to ``until``. Returns the parts of signals that fill the band."""
         rows, count = np.concatenate(self._waiting[number]), until - self._given[number]
         self._waiting[number], self._given[number] = [rows[count:]], until
         self._found += [Found(number, box) for box in self._detectors[number].feed(rows[:count])]
+        return self._filled_band.feed(rows[:count]) if number == self._finest else []
 
-    def _settled(self) -> list[Box]:
-        """The boxes of the signals that no detector will have more to say of."""
+    def _settled(self, full: list[Box]) -> list[Box]:
+        """The boxes of the signals that no detector will have more to say of, and those that fill the
+        band."""
         waiting, boxes = [], []
         for group in groups(self._found):
             if any(detector.has_more(found.box) for detector in self._detectors for found in group):
@@ -98,7 +106,9 @@ class Finder:
                 boxes += best(group, self.formats, self._given)
         self._found = waiting
         around = boxes + [found.box for found in waiting]
-        boxes = [box for box in boxes if not _is_a_piece(box, around)]
+        full = [box for box in full if not any(_common(box, other) > 0.5 * _area(box) for other in around)]
+        self._full = self._full[-1:] + full
+        boxes = full + [box for box in boxes if not _is_a_piece(box, around + self._full)]
         boxes.sort(key=lambda box: (box.sample_start, box.freq_lower))
         return [self._numbered(box) for box in boxes]
 

@@ -62,6 +62,7 @@ class FloorTracker:
     def __init__(self, looks: float, slope: float):
         self._noise, self._slope = Noise(looks), slope
         self._history: deque[np.ndarray] = deque(maxlen=_MEMORY)
+        self.level: np.ndarray | None = None  # (bins,) in dB, of the last rows
 
     def floor(self, rows: np.ndarray) -> np.ndarray:
         """The mean noise level of every bin, float32 (n, bins) in dB, of a block of rows float32 (n, bins) in
@@ -124,6 +125,8 @@ class FloorTracker:
             if stands and is_keyed(gain.taken_off(part, bins=line), slice(None), under[line], self._noise):
                 shape = np.minimum(shape, under)
             out.append((slice(begin, end), gain, shape + shift))
+        _, gain, shape = out[-1]
+        self.level = gain.mean(shape)
         return out
 
 
@@ -197,6 +200,10 @@ class _Gain:
         """Rows float32 (n, bins) of one ``shape`` (bins,) with it."""
         amounts, weights = self._with(shape)
         return np.einsum("nk,kf->nf", amounts, weights)
+
+    def mean(self, shape: np.ndarray) -> np.ndarray:
+        """``shape`` (bins,) with what it is on the whole."""
+        return self.amounts.mean(axis=0) @ self.weights + shape
 
     def whiten(self, rows: np.ndarray, shape: np.ndarray, out: np.ndarray) -> None:
         """The power of rows over a floor of one ``shape`` with it, into ``out``."""

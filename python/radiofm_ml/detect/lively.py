@@ -17,7 +17,7 @@ from radiofm_ml.detect.noise import Noise
 _LEAST_ROWS = 10
 _ENOUGH = 96  # rows for what is usual of a bin
 _MIDDLE = 0.8  # of the band: its edges are the receiver's
-_MEDIAN = 1.25  # spread of the median of many values, over that of their mean
+MEDIAN = 1.25  # spread of the median of many values, over that of their mean
 _FLUTTER = 1.6  # times what noise has (0.5 to 0.8 of it was seen in simulated noise) …
 _FLUTTER_ROWS = 1.0  # … and so much over the root of the rows more, where few tell
 _APART = 3  # bins that are independent
@@ -38,7 +38,7 @@ def fills_the_band(rows: np.ndarray, noise: Noise) -> bool:
     return _flutters(rows, inside, noise) or len(rows) <= _FEW_ROWS and _is_rough(rows[:, inside], noise)
 
 
-def _usual(values: np.ndarray) -> float:
+def usual_spread(values: np.ndarray) -> float:
     """Their standard deviation, without what is rare."""
     return float(1.4826 * np.median(np.abs(values - np.median(values))))
 
@@ -50,8 +50,9 @@ def _flutters(rows: np.ndarray, inside: slice, noise: Noise) -> bool:
     columns = np.zeros(rows.shape[1], bool)
     columns[inside] = True
     together = row_quantiles(rows, 0.5, usual, columns)
-    expected = noise.spread * _MEDIAN / np.sqrt(noise.independent_bins(inside.stop - inside.start))
-    return _usual(np.diff(together)) / np.sqrt(2) > expected * (_FLUTTER + _FLUTTER_ROWS / np.sqrt(len(rows)))
+    expected = noise.spread * MEDIAN / np.sqrt(noise.independent_bins(inside.stop - inside.start))
+    most = expected * (_FLUTTER + _FLUTTER_ROWS / np.sqrt(len(rows)))
+    return usual_spread(np.diff(together)) / np.sqrt(2) > most
 
 
 def _is_rough(rows: np.ndarray, noise: Noise) -> bool:
@@ -60,7 +61,7 @@ def _is_rough(rows: np.ndarray, noise: Noise) -> bool:
     mean = rows.mean(axis=0)
     bend = mean[:-2 * _APART] - 2 * mean[_APART:-_APART] + mean[2 * _APART:]
     rough = max(_ROUGH_DB, _ROUGH * noise.spread * np.sqrt(6 / len(rows)))
-    return _usual(bend) > rough
+    return usual_spread(bend) > rough
 
 
 def is_keyed(rows: np.ndarray, line: slice, floor: np.ndarray, noise: Noise) -> bool:

@@ -25,6 +25,8 @@ from radiofm_ml.detect.history import RowHistory
 from radiofm_ml.detect.kernels import Blob, Blobs, SignalMap
 from radiofm_ml.detect.settings import Settings
 
+_STOP_BAND_DB = 40.0  # below the noise of the most of the band: a receiver hears nothing there
+_HEARD = 0.75  # the quantile of the bins that says what that is
 _LAG = 12  # rows of a block that wait for the next one, so that no smoothing meets a border
 
 
@@ -63,6 +65,11 @@ class RowFormat:
         """From a bin to the next."""
         return self.sample_rate / self.fft_size
 
+    @property
+    def noise_bandwidth(self) -> float:
+        """Hz, of whose noise a bin holds the power: the window gathers that of more than a bin."""
+        return self.sample_rate * float(np.sum(self.window**2) / np.sum(self.window) ** 2)
+
     def checked(self, rows: np.ndarray) -> np.ndarray:
         """``rows`` as float32 (n, fft_size). Raises ValueError for another shape."""
         rows = np.asarray(rows, np.float32)
@@ -88,6 +95,7 @@ class Box:
     sample_start, sample_count  in the stream
     freq_lower, freq_upper      Hz from the centre frequency
     snr_db        signal over noise in the box
+    noise_db      dB below full scale, of the noise in a hertz there
     """
 
     signal: int
@@ -98,11 +106,14 @@ class Box:
     freq_lower: float
     freq_upper: float
     snr_db: float
+    noise_db: float = 0.0
 
     @property
     def energy(self) -> float:
-        """Relative to the noise: signal over noise times samples times hertz."""
-        return 10 ** (self.snr_db / 10) * self.sample_count * (self.freq_upper - self.freq_lower)
+        """Power, of full scale, times samples. It is that of the signal, however little noise is beside it:
+        a click in a receiver's stop band stands far above nothing."""
+        density = 10 ** ((self.snr_db + self.noise_db) / 10)
+        return density * self.sample_count * (self.freq_upper - self.freq_lower)
 
     def join(self, following: Box) -> Box:
         """This part of a signal and the one that follows it."""
@@ -266,7 +277,7 @@ class Detector:
             else:
                 still.append(box)
         self._waiting = still
-        ready = [box for box in ready if not self._is_image(box, [*ready, *still])]
+        ready = [box for box in ready if self._is_heard(box) and not self._is_image(box, [*ready, *still])]
         return [self._sent(box, last) for box in ready]
 
     def _may_follow(self, box: Region, growing: np.ndarray) -> bool:
@@ -275,6 +286,11 @@ class Detector:
         apart = np.maximum(f0, box.f0) - np.minimum(f1, box.f1)
         beside = apart <= self._joins.gap * np.maximum(f1 - f0, box.bins)
         return bool(np.any(beside & (t0 - box.t1 <= self._joins.pause)))
+
+    def _is_heard(self, box: Region) -> bool:
+        """Not in the receiver's stop band, where clicks and what is out of scale stand above nothing?"""
+        level = self._floor.level
+        return level is None or level[box.f0:box.f1].mean() > np.quantile(level, _HEARD) - _STOP_BAND_DB
 
     def _is_image(self, box: Region, others: list[Region]) -> bool:
         """Is it the mirror image that a receiver's unbalanced I and Q make of a much stronger signal?"""
@@ -300,7 +316,11 @@ class Detector:
         start, stop = max(0, rows.sample(box.t0) if box.t0 else 0), rows.sample(box.t1)
         noise_free = max(10 ** (box.level / 10) - 1, 1e-3)
         return Box(signal, part, not goes_on, start, stop - start, rows.frequency(box.f0),
-                   rows.frequency(box.f1), float(10 * np.log10(noise_free)))
+                   rows.frequency(box.f1), float(10 * np.log10(noise_free)), self._noise(box))
+
+    def _noise(self, box: Region) -> float:
+        level, per_hertz = self._floor.level, 10 * np.log10(self.rows.noise_bandwidth)
+        return 0.0 if level is None else float(level[box.f0:box.f1].mean() - per_hertz)
 
     def _forget(self) -> None:
         """Drop the whitened rows that nobody asks for any more."""
