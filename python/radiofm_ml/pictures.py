@@ -27,7 +27,7 @@ from scipy import fft
 
 from radiofm_ml.arguments import is_number, is_whole
 
-NUMBERS = 3  # of ``Measured.numbers``
+NUMBERS = 4  # of ``Measured.numbers``
 _SHARE = 0.95  # of the power, that the occupied band holds
 _FLOOR = 1e-20
 _FRAMES = 512  # spectra that a band is measured on
@@ -95,16 +95,21 @@ class Measured:
     centre, bandwidth  Hz, of the band with 95 % of its power, noise taken off; relative to the samples' 0 Hz
     duration           seconds
     duty               share of that time in which the power is within 10 dB of its peak's
+    kurtosis           mean of the squared power over the square of its mean: 1 for a constant envelope, 2 for
+                       noise and OFDM, more for what is keyed (a feature of modulation recognition since E. E.
+                       Azzouz and A. K. Nandi, Signal Processing 47(1), 1995)
     """
 
     centre: float
     bandwidth: float
     duration: float
     duty: float
+    kurtosis: float
 
     def numbers(self) -> np.ndarray:
-        """float32 (3,): log10 of bandwidth, log10 of duration, duty."""
-        return np.float32([math.log10(self.bandwidth), math.log10(self.duration), self.duty])
+        """float32 (4,): log10 of bandwidth, log10 of duration, duty, log10 of kurtosis."""
+        return np.float32([math.log10(self.bandwidth), math.log10(self.duration), self.duty,
+                           math.log10(self.kurtosis)])
 
 
 def measure(samples: np.ndarray, rate: float, band: tuple[float, float], start: int = 0,
@@ -136,7 +141,15 @@ def measure(samples: np.ndarray, rate: float, band: tuple[float, float], start: 
     envelope = _moving_power(x, max(1, len(x) // 128))[::max(1, len(x) // 1024)]
     peak = np.quantile(envelope, 0.95) if len(envelope) else 0.0
     duty = float((envelope > 0.1 * peak).mean()) if peak > 0 else 0.0
-    return Measured(float(lower + upper) / 2, bandwidth, max(len(x), 1) / rate, duty)
+    return Measured(float(lower + upper) / 2, bandwidth, max(len(x), 1) / rate, duty, _kurtosis(x))
+
+
+def _kurtosis(x: np.ndarray) -> float:
+    """Of no power 2, as of noise."""
+    power = np.abs(x).astype(np.float64) ** 2
+    mean = power.mean() if len(x) else 0.0
+    found = float((power**2).mean() / mean**2) if mean > 0 else math.nan
+    return max(found, 1.0) if math.isfinite(found) else 2.0
 
 
 def _spectra(x: np.ndarray, size: int) -> np.ndarray:

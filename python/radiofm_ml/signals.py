@@ -40,7 +40,8 @@ class Evidence:
     """What is known of a signal so far.
 
     mean, looks  float32 (D,), of the network's vectors (each of length 1) of so many looks
-    bandwidth    Hz, mean over the looks of its logarithm; duration: seconds in all; duty: mean, 0..1
+    bandwidth    Hz, and kurtosis: means over the looks of their logarithms; duration: seconds in all; duty:
+                 mean, 0..1
     """
 
     mean: np.ndarray
@@ -48,6 +49,7 @@ class Evidence:
     bandwidth: float
     duration: float
     duty: float
+    kurtosis: float
 
     def __add__(self, other: Evidence) -> Evidence:
         """That of two parts of a signal."""
@@ -56,13 +58,16 @@ class Evidence:
         def both(a, b):
             return share * a + (1 - share) * b
 
+        def both_logs(a, b):
+            return float(np.exp(both(np.log(a), np.log(b))))
+
         return Evidence(both(self.mean, other.mean), self.looks + other.looks,
-                        float(np.exp(both(np.log(self.bandwidth), np.log(other.bandwidth)))),
-                        self.duration + other.duration, both(self.duty, other.duty))
+                        both_logs(self.bandwidth, other.bandwidth), self.duration + other.duration,
+                        both(self.duty, other.duty), both_logs(self.kurtosis, other.kurtosis))
 
     def numbers(self) -> np.ndarray:
         """What is physical, as ``pictures.Measured.numbers``."""
-        return Measured(0.0, self.bandwidth, self.duration, self.duty).numbers()
+        return Measured(0.0, self.bandwidth, self.duration, self.duty, self.kurtosis).numbers()
 
 
 def measured_in(cut: CutOut, sample_rate: float) -> tuple[Measured, int, int]:
@@ -113,7 +118,7 @@ def evidence_of(looks: Sequence[Look], network: Callable[[np.ndarray], np.ndarra
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)
     ends = np.cumsum([len(look.pictures) for look in looks])
     return [Evidence(part.mean(0), len(part), look.measured.bandwidth, look.measured.duration,
-                     look.measured.duty)
+                     look.measured.duty, look.measured.kurtosis)
             for part, look in zip(np.split(vectors, ends[:-1]), looks, strict=True)]
 
 

@@ -86,11 +86,11 @@ class FilledBand:
         there = np.flatnonzero(ndimage.median_filter(middle, _SMOOTH) > np.median(middle) - _WEAK_DB)
         form, start = self._rows, self._rows.sample(self._taken) if self._taken else 0
         low, high = np.quantile(row_quantiles(level, 0.5, middle), (0.05, 0.95))
+        snr = 10 * math.log10(10 ** ((high - low) / 10) - 1)
+        # What is received is nearly all the signal.
+        density = 10 * math.log10(np.mean(10 ** (middle / 10)) / form.noise_bandwidth)
         return Box(0, 0, False, start, form.sample(self._taken + len(rows)) - start,
-                   form.frequency(int(there[0])), form.frequency(int(there[-1]) + 1),
-                   float(10 * math.log10(10 ** ((high - low) / 10) - 1)),
-                   # the level when the signal is weakest: noise can be no stronger
-                   float(np.median(middle) + low - 10 * math.log10(form.noise_bandwidth)))
+                   form.frequency(int(there[0])), form.frequency(int(there[-1]) + 1), snr, density - snr)
 
     @staticmethod
     def _calm(rows: np.ndarray, edge: int) -> np.ndarray:

@@ -62,7 +62,7 @@ class FloorTracker:
     def __init__(self, looks: float, slope: float):
         self._noise, self._slope = Noise(looks), slope
         self._history: deque[np.ndarray] = deque(maxlen=_MEMORY)
-        self.level: np.ndarray | None = None  # (bins,) in dB, of the last rows
+        self.levels: list[tuple[int, np.ndarray]] = []  # of the last block: up to which row, (bins,) in dB
 
     def floor(self, rows: np.ndarray) -> np.ndarray:
         """The mean noise level of every bin, float32 (n, bins) in dB, of a block of rows float32 (n, bins) in
@@ -82,13 +82,15 @@ class FloorTracker:
             for place, gain, shape in self._heard(rows):
                 gain.whiten(rows[place], shape, out[place])
             return
-        out[:] = 1
+        out[:], self.levels = 1, []
         if full.any():
             heard = rows[full]
             power = np.empty_like(heard)
             for place, gain, shape in self._heard(heard):
                 gain.whiten(heard[place], shape, power[place])
             out[full] = power
+            place = np.flatnonzero(full) + 1
+            self.levels = [(int(place[stop - 1]), level) for stop, level in self.levels]
 
     @staticmethod
     def _full(rows: np.ndarray) -> np.ndarray:
@@ -125,8 +127,7 @@ class FloorTracker:
             if stands and is_keyed(gain.taken_off(part, bins=line), slice(None), under[line], self._noise):
                 shape = np.minimum(shape, under)
             out.append((slice(begin, end), gain, shape + shift))
-        _, gain, shape = out[-1]
-        self.level = gain.mean(shape)
+        self.levels = [(place.stop, gain.mean(shape)) for place, gain, shape in out]
         return out
 
 

@@ -95,7 +95,7 @@ class Box:
     sample_start, sample_count  in the stream
     freq_lower, freq_upper      Hz from the centre frequency
     snr_db        signal over noise in the box
-    noise_db      dB below full scale, of the noise in a hertz there
+    noise_db      of the noise in a hertz there, in dB of full scale
     """
 
     signal: int
@@ -179,6 +179,7 @@ class Detector:
         self._pending = np.empty((self.block, rows.fft_size), np.float32)
         self._filled = 0  # rows of it that have come
         self._power = RowHistory(rows.fft_size)  # over the floor
+        self._levels: list[tuple[int, np.ndarray]] = []  # of the floor: up to which row, (bins,) in dB
         self._map = SignalMap(self._cell, self._low, self._high, (3, 2 * self._cell[1] + 1))
         self._blobs = Blobs(rows.fft_size)
         self._next_signal = 0
@@ -226,7 +227,9 @@ class Detector:
             silent = ~np.isfinite(rows)
             if silent.any():
                 rows[silent] = -200.0
+            begin = self._power.stop
             self._floor.whiten(rows, self._power.append(len(rows)))
+            self._levels += [(begin + stop, level) for stop, level in self._floor.levels]
         end = self._power.stop if last else max(self._decided, self._power.stop - _LAG)
         closed = self._label(end) if end > self._decided else []
         # Those that have lasted as long as a part may go on under another name.
@@ -287,10 +290,15 @@ class Detector:
         beside = apart <= self._joins.gap * np.maximum(f1 - f0, box.bins)
         return bool(np.any(beside & (t0 - box.t1 <= self._joins.pause)))
 
+    def _level(self, box: Region) -> np.ndarray:
+        """Of the floor when the middle of a box was received, (bins,) in dB."""
+        middle = (box.t0 + box.t1) // 2
+        return next((level for stop, level in self._levels if middle < stop), self._levels[-1][1])
+
     def _is_heard(self, box: Region) -> bool:
         """Not in the receiver's stop band, where clicks and what is out of scale stand above nothing?"""
-        level = self._floor.level
-        return level is None or level[box.f0:box.f1].mean() > np.quantile(level, _HEARD) - _STOP_BAND_DB
+        level = self._level(box)
+        return level[box.f0:box.f1].mean() > np.quantile(level, _HEARD) - _STOP_BAND_DB
 
     def _is_image(self, box: Region, others: list[Region]) -> bool:
         """Is it the mirror image that a receiver's unbalanced I and Q make of a much stronger signal?"""
@@ -315,16 +323,15 @@ class Detector:
         rows = self.rows
         start, stop = max(0, rows.sample(box.t0) if box.t0 else 0), rows.sample(box.t1)
         noise_free = max(10 ** (box.level / 10) - 1, 1e-3)
+        noise = self._level(box)[box.f0:box.f1].mean() - 10 * np.log10(rows.noise_bandwidth)
         return Box(signal, part, not goes_on, start, stop - start, rows.frequency(box.f0),
-                   rows.frequency(box.f1), float(10 * np.log10(noise_free)), self._noise(box))
-
-    def _noise(self, box: Region) -> float:
-        level, per_hertz = self._floor.level, 10 * np.log10(self.rows.noise_bandwidth)
-        return 0.0 if level is None else float(level[box.f0:box.f1].mean() - per_hertz)
+                   rows.frequency(box.f1), float(10 * np.log10(noise_free)), float(noise))
 
     def _forget(self) -> None:
         """Drop the whitened rows that nobody asks for any more."""
         first = min([self._decided, *self._blobs.open()[:, 0].tolist()])
         self._power.forget(first - _LAG)
+        oldest = min([first, *(box.t0 for box in self._waiting)])
+        self._levels = [one for one in self._levels if one[0] > oldest] or self._levels[-1:]
         horizon = self._decided - 2 * self._longest
         self._tracks = [track for track in self._tracks if track.row >= horizon]
