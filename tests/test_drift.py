@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from radiofm_ml.evaluate.drift_check import WITH, WITHOUT, run_lengths, simulate
 from radiofm_ml.fewshot import FewShot
-from radiofm_ml.fewshot.calibration import calibrate
+from radiofm_ml.fewshot.calibrating import calibrate
 from radiofm_ml.fewshot.drift import DriftMonitor
 from test_fewshot import D, labelled, world
 

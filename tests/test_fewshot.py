@@ -2,6 +2,7 @@
 # Copyright 2026 gr-radiofm authors
 """Few-shot: what was taught, distances, what they mean, and the stated false-alarm rate, measured."""
 
+import copy
 import json
 import os
 from dataclasses import replace
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from radiofm_ml import bundle as bundles
 from radiofm_ml.fewshot import CENTRES, METRICS, NORMALISATIONS, FewShot, StreamMean, geometry
-from radiofm_ml.fewshot.calibration import LEVELS, Calibration, calibrate, p_values
+from radiofm_ml.fewshot.calibrating import LEVELS, calibrate
+from radiofm_ml.fewshot.calibration import Calibration, around, p_values
 from radiofm_ml.fewshot.prototypes import (
     MAX_LABELS,
     MAX_SUPPORT,
@@ -737,13 +739,54 @@ def test_calibration_goes_through_json_and_is_reproducible(calibration):
     assert Calibration.from_dict({}, D) is None
 
 
+@pytest.mark.parametrize("spread, share", [(0.5, 0.0), (0.8, 0.75)])
+def test_by_the_least_ratio_the_rate_holds_with_equality(spread, share):
+    """Also of labels that overlap, where a bound on each label's own ratio lets through half of it."""
+    x, y = labelled(1, 40, 80, spread)
+    exact = calibrate(x, y, "none", shots=(5,), ways=(8,), metrics=("euclidean",), source_share=share,
+                      nearest=True)
+    loose = calibrate(x, y, "none", shots=(5,), ways=(8,), metrics=("euclidean",))
+    called: dict = {"exact": [], "loose": []}
+    for seed in range(20):
+        draw = world(200 + seed, 16, spread)
+        asked = [draw(k, 25) for k in range(16)]
+        shots = [draw(k, 5) for k in range(8)]
+        for name, made in (("exact", exact), ("loose", loose)):
+            few = FewShot(D, calibration=made, false_alarm_rate=0.1)
+            for k, vectors in enumerate(shots):
+                few.prototypes.enroll(str(k), vectors)
+            called[name].append([few.predict(x).unknown.mean() for x in asked])
+    alarms, found = ({name: np.mean(np.array(of)[:, part]) for name, of in called.items()}
+                     for part in (slice(8), slice(8, 16)))
+    assert alarms["exact"] == pytest.approx(0.1, abs=0.025)
+    assert found["exact"] > found["loose"] and alarms["loose"] < alarms["exact"]
+
+
+def test_a_share_of_the_source_keeps_a_label_of_scattered_shots_from_taking_all():
+    scattered = np.concatenate([np.full((3, D), 4.0), np.full((3, D), -4.0)])
+    close = np.random.default_rng(0).normal(size=(6, D)) * 0.1 + 10
+    prototypes = [Prototype(name, s.mean(0).astype(np.float32), len(s), s.astype(np.float32))
+                  for name, s in (("scattered", scattered), ("close", close))]
+    own, steady = (geometry.fit(prototypes, "none", source_scatter=1.0, source_share=share).scatter
+                   for share in (0.0, 0.75))
+    assert steady == pytest.approx(0.25 * own + 0.75)
+
+
+@pytest.mark.parametrize("share", ["a", -0.1, 1.1, None])
+def test_a_share_that_is_none_is_refused(calibration, share):
+    broken = copy.deepcopy(calibration)
+    broken["normalisations"]["none"]["scatter_share"] = share
+    with pytest.raises(ValueError, match="scatter_share"):
+        Calibration.from_dict(broken, D)
+
+
 def test_between_two_entries_of_the_table_the_larger_p_value_counts(calibration):
     """Never optimistic: a signal is no more easily unknown than by either of the entries beside."""
     table = Calibration.from_dict(calibration, D).sources["none"].tables["mahalanobis"]
-    assert table.around(5, 3) == [(5, 3)] and table.around(40, 99) == [(10, 8)]
-    assert table.around(7, 3) == [(5, 3), (10, 3)] and table.around(5, 3.5) == [(5, 3), (5, 8)]
-    assert table.around(7, 2) == [(5, 1), (5, 3), (10, 1), (10, 3)]
-    assert table.around(1, 3) == [(1, 3)] and table.around(1, 1) == [] and table.around(0.5, 3) == []
+    for numbers, beside in (((5, 3), [(5, 3)]), ((40, 99), [(10, 8)]), ((7, 3), [(5, 3), (10, 3)]),
+                            ((5, 3.5), [(5, 3), (5, 8)]), ((1, 3), [(1, 3)]), ((1, 1), []), ((0.5, 3), []),
+                            ((7, 2), [(5, 1), (5, 3), (10, 1), (10, 3)])):
+        assert around(table.ratios, *numbers) == beside
     draw = world(40, 4)
     few = taught(draw, 4, 7, calibration=calibration, metric="mahalanobis")
     fitted, x = few._geometry(), np.concatenate([draw(k, 40) for k in range(4)])

@@ -15,7 +15,7 @@ from radiofm_ml.evaluate import fewshot_data
 from radiofm_ml.evaluate.fewshot_check import Data, binomial_interval, expected_calibration_error, share
 from radiofm_ml.evaluate.fewshot_data import load
 from radiofm_ml.fewshot import FewShot
-from radiofm_ml.fewshot.calibration import calibrate
+from radiofm_ml.fewshot.calibrating import calibrate
 from radiofm_ml.synth.beams import BeamSimulator
 from radiofm_ml.synth.beams.files import write_captures
 from scipy.stats import binomtest
@@ -126,6 +126,22 @@ def test_expected_calibration_error_of_known_cases():
     assert sum(b["queries"] for b in checks.reliability(confidence, right, True)) == 1000
 
 
+def test_what_is_asked_together_is_one_query_by_its_mean():
+    rng = np.random.default_rng(1)
+    groups, y = np.tile(np.repeat(np.arange(4), 10), 6), np.repeat(np.arange(6), 40)
+    x = (rng.normal(size=(240, D)) + 0.3 * y[:, None]).astype(np.float32)
+    recordings = np.repeat(np.arange(48), 5)
+    data = Data(x, y, groups, together=recordings)
+    rows = np.arange(8, 22)
+    assert [q.tolist() for q in data.queries(rows, 3)] == [[8, 9], list(range(10, 15)), list(range(15, 20))]
+    assert [q.tolist() for q in Data(x, y).queries(rows, 2)] == [[8], [9]]
+    alone, together = (checks.play(d, lambda: FewShot(D, normalisation="none"), 5, (4,), 20, 0)
+                       for d in (Data(x, y, groups), data))
+    assert together.right[together.known].mean() > alone.right[alone.known].mean()
+    # two groups of ten hold four recordings, of the four labels taught
+    assert together.known.sum() <= 4 * 4 * 50 < alone.known.sum()
+
+
 def test_shots_and_queries_do_not_share_a_group():
     rng = np.random.default_rng(1)
     groups = np.tile(np.repeat(np.arange(4), 10), 6)
@@ -136,7 +152,7 @@ def test_shots_and_queries_do_not_share_a_group():
         assert played.known.any() and (~played.known).any() and set(played.ways) == {2, 4}
     member, draws = np.flatnonzero(y == 2), np.random.default_rng(2)
     for _ in range(20):
-        support, queries = checks._draw(member, groups, 5, 5, draws)
+        support, queries = checks._draw(member, groups, 5, draws)
         assert not set(groups[support]) & set(groups[queries]) and len(support) == 5
 
 

@@ -20,7 +20,7 @@ from gnuradio.radiofm.common.messages import TileInfo, embedding_pdu, parse_pred
 from gnuradio.radiofm.common.prototype_messages import parse_state, state_message
 from gnuradio.radiofm.common.prototype_port import MAX_COMMANDS, MAX_PENDING, PrototypePort
 from radiofm_ml.fewshot import FewShot
-from radiofm_ml.fewshot.calibration import calibrate
+from radiofm_ml.fewshot.calibrating import calibrate
 
 D = 8
 STRIDE, COUNT = 100, 130  # tiles share their last 30 samples with the next one

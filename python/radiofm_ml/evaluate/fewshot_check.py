@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from radiofm_ml.fewshot import FewShot
-from radiofm_ml.fewshot.calibration import EPISODE_LABELS
+from radiofm_ml.fewshot.calibrating import EPISODE_LABELS
 from radiofm_ml.fewshot.geometry import WHITEN_SHOTS
 
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
@@ -42,14 +42,24 @@ UNKNOWN_PER_EPISODE = 3  # labels left out of each episode
 @dataclass(frozen=True)
 class Data:
     """N labelled embeddings: x float32 (N, D), then N label names, ``groups`` that shots and queries must not
-    share (None: they come from one pool), ``clusters``, within which embeddings are dependent, and
-    ``domains``, the same for all of a label: the labels of an episode come from one (None: from anywhere)."""
+    share (None: they come from one pool), ``clusters``, within which embeddings are dependent,
+    ``domains``, the same for all of a label: the labels of an episode come from one (None: from anywhere),
+    and ``together``: those of one name and label are asked about at once, by their mean (None: each alone).
+    """
 
     x: np.ndarray
     labels: np.ndarray
     groups: np.ndarray | None = None
     clusters: np.ndarray | None = None
     domains: np.ndarray | None = None
+    together: np.ndarray | None = None
+
+    def queries(self, rows: np.ndarray, most: int) -> list[np.ndarray]:
+        """The first ``most`` queries among ``rows``, each the rows that it is made of."""
+        if self.together is None:
+            return list(rows[:most, None])
+        names = list(dict.fromkeys(self.together[rows].tolist()))[:most]
+        return [rows[self.together[rows] == name] for name in names]
 
 
 @dataclass
@@ -96,22 +106,24 @@ def play(data: Data, classifier: Callable[[], FewShot], shots: int, ways: Sequen
         for _ in range(math.ceil(episodes * max(1.0, EPISODE_LABELS / wanted))):
             home = fitting[rng.integers(len(fitting))] if len(fitting) > 1 else fitting[0]
             order = rng.permutation(usable[home])
-            taught = {k: d for k in order[:wanted]
-                      if (d := _draw(members[k], groups, shots, queries, rng)) is not None}
+            drawn = {k: _draw(members[k], groups, shots, rng) for k in order[:wanted]}
+            taught = {k: (d[0], data.queries(d[1], queries)) for k, d in drawn.items() if d is not None}
             if not taught:
                 continue
             left = rng.permutation([k for k in range(len(names))
                                     if homes[k] == home and k not in order[:wanted]])
-            others = [rng.permutation(members[k])[:queries] for k in left[:UNKNOWN_PER_EPISODE]]
+            others = [data.queries(rng.permutation(members[k]), queries) for k in left[:UNKNOWN_PER_EPISODE]]
             few = classifier()
             for k, (support, _) in taught.items():
                 few.prototypes.enroll(str(names[k]), data.x[support])
-            known = np.concatenate([q for _, q in taught.values()])
-            asked = np.concatenate([known, *others])
+            known = [one for _, asked in taught.values() for one in asked]
+            asked = [*known, *(one for of_label in others for one in of_label)]
             truth = np.repeat(np.arange(len(taught)), [len(q) for _, q in taught.values()])
-            decision = few.predict(data.x[asked])
+            x = np.stack([data.x[one].mean(0) for one in asked])
+            decision = few.predict(x)
             n, unasked = len(known), len(asked) - len(known)
-            own = few.p_values(data.x[known])[np.arange(n), truth]
+            own = few.p_values(x[:n])[np.arange(n), truth]
+            asked = np.array([one[0] for one in asked])
             parts.append((asked, clusters[asked], np.full(len(asked), len(taught)),
                           np.arange(len(asked)) < n, decision.p_value, np.r_[own, np.ones(unasked)],
                           np.r_[decision.probabilities[:n].max(1), np.zeros(unasked)],
@@ -119,16 +131,16 @@ def play(data: Data, classifier: Callable[[], FewShot], shots: int, ways: Sequen
     return Played(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else None
 
 
-def _draw(member: np.ndarray, groups: np.ndarray, shots: int, queries: int, rng):
-    """Indices (shots, queries) of one label, from other groups; None if too few are left."""
+def _draw(member: np.ndarray, groups: np.ndarray, shots: int, rng):
+    """Indices (shots, the rest) of one label, from other groups; None if too few are left."""
     names = rng.permutation(np.unique(groups[member]))
     half = names[:max(1, len(names) // 2)] if len(names) < len(member) else names
     if len(half) == len(names):  # every embedding is a group of its own
         mixed = rng.permutation(member)
-        return (mixed[:shots], mixed[shots:][:queries]) if len(mixed) > shots else None
+        return (mixed[:shots], mixed[shots:]) if len(mixed) > shots else None
     support = rng.permutation(member[np.isin(groups[member], half)])
     rest = rng.permutation(member[~np.isin(groups[member], half)])
-    return (support[:shots], rest[:queries]) if len(support) >= shots and len(rest) else None
+    return (support[:shots], rest) if len(support) >= shots and len(rest) else None
 
 
 # -- numbers --------------------------------------------------------------------------------------

@@ -31,7 +31,8 @@ def load(bundle: bundles.Bundle, source: str, across: bool = False, each: int = 
 
     Every reception and every recording is a label of its own: what a flowgraph is taught. across: labels are
     those of the index, or kinds of signal, and the shots come from other sessions, or receptions, than the
-    queries. Raises ValueError naming the cure.
+    queries; of signals, those of a recording are one query, as nothing says which of them has its label.
+    Raises ValueError naming the cure.
     """
     path = Path(source)
     if path.suffix == ".npz":
@@ -111,8 +112,9 @@ def _signals(bundle: bundles.Bundle, folder: Path, across: bool, track: Callable
     paths, recordings = listed(folder, everything=True)
     x, owner, _ = embedded(find(paths, SignalEncoder(engine), track), engine.embed, bundle.signals)
     items = recordings.of(owner)
-    return Data(x, items.labels if across else items.recordings, items.groups if across else None,
-                items.recordings if across else items.labels)
+    if not across:
+        return Data(x, items.recordings, None, items.labels)
+    return Data(x, items.labels, items.groups, items.recordings, together=items.recordings)
 
 
 def _simulated_beams(bundle: bundles.Bundle) -> Data:

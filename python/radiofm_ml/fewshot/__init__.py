@@ -7,7 +7,7 @@
     decision = few.predict(embeddings)
 """
 
-from radiofm_ml.fewshot.calibration import calibrate
+from radiofm_ml.fewshot.calibrating import calibrate
 from radiofm_ml.fewshot.classifier import CENTRES, Decision, FewShot, StreamMean
 from radiofm_ml.fewshot.drift import DriftMonitor
 from radiofm_ml.fewshot.geometry import METRICS, NORMALISATIONS

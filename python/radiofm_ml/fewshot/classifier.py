@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from radiofm_ml.arguments import is_number
 from radiofm_ml.fewshot import geometry
-from radiofm_ml.fewshot.calibration import Calibration, Source, Table, log_odds, p_values, softmax
+from radiofm_ml.fewshot.calibration import Calibration, Source, Table, log_odds, p_value, p_values, softmax
 from radiofm_ml.fewshot.drift import DRIFT_RATE, DriftMonitor
 from radiofm_ml.fewshot.geometry import METRICS, NORMALISATIONS, Geometry
 from radiofm_ml.fewshot.prototypes import PrototypeSet, check_vectors
@@ -39,7 +39,7 @@ class Decision(NamedTuple):
     probabilities  float64 (N, K): calibrated, given that the signal is one of the labels; rows sum to 1
     index          int64 (N,): the most probable label; -1 without labels
     unknown        bool (N,): fits no label at the stated false-alarm rate; True without labels
-    p_value        float64 (N,): share of known signals that fit their label no better; 0 without labels
+    p_value        float64 (N,): share of known signals that fit no label better; 0 without labels
     """
 
     scores: np.ndarray
@@ -217,14 +217,14 @@ class FewShot:
         table = self._table(fitted.metric)
         distances = fitted.distances(x)
         scores = log_odds(distances, fitted, table)
-        p_value = p_values(fitted.ratios(distances), fitted, table).max(1)
-        unknown = p_value <= self._rate * (1 + 1e-9)
-        return Decision(scores, softmax(scores), scores.argmax(1), unknown, p_value)
+        fits = p_value(fitted.ratios(distances), fitted, table)
+        unknown = fits <= self._rate * (1 + 1e-9)
+        return Decision(scores, softmax(scores), scores.argmax(1), unknown, fits)
 
     def p_values(self, embeddings: ArrayLike) -> np.ndarray:
         """For each of N embeddings and K >= 1 labels the share of signals of that label that fit no better,
         float64 (N, K). Of a signal's own label it is uniform, so far as calibration and use are alike; the
-        greatest one, ``Decision.p_value``, is larger. Raises PrototypeError."""
+        greatest one is larger. Raises PrototypeError."""
         x = check_vectors(embeddings, self.prototypes.embedding_size)
         fitted = self._geometry()
         return p_values(fitted.ratios(fitted.distances(x)), fitted, self._table(fitted.metric))
@@ -275,7 +275,7 @@ class FewShot:
         if self._fitted_for is None or any(a is not b for a, b in zip(key, self._fitted_for, strict=True)):
             source = self._source()
             self._fitted = geometry.fit(tuple(self.prototypes), self._normalisation, mean, self._metric,
-                                        source.scatter if source else None)
+                                        *((source.scatter, source.share) if source else ()))
             self._fitted_for = key
         return self._fitted
 

@@ -92,13 +92,16 @@ class Geometry:
 
 
 def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean: ArrayLike | None = None,
-        metric: str = "euclidean", source_scatter: float | None = None) -> Geometry:
+        metric: str = "euclidean", source_scatter: float | None = None,
+        source_share: float = 0.0) -> Geometry:
     """Geometry of K >= 1 prototypes.
 
     metric: 'euclidean', squared (Snell et al., arXiv 1703.05175); 'cosine', which is the same on vectors of
     length 1; 'mahalanobis', with one covariance within labels, pooled over those with 5 support vectors or
     more and shrunk (OAS, Chen et al., IEEE TSP 58(10), 2010), and Euclidean while there is none.
-    source_scatter: expected scatter in the domain that the encoder was made in, if known.
+    source_scatter: expected scatter in the domain that the encoder was made in, if known; source_share: of it
+    in that of every label, however many shots that has: a label whose shots lie far apart then does not take
+    what is far from all of them.
     """
     if metric == "cosine" and normalisation == "none":
         normalisation = "l2"
@@ -110,6 +113,10 @@ def fit(prototypes: Sequence[Prototype], normalisation: str = "l2", mean: ArrayL
 
     scatter = _scatter(taught, source_scatter)
     distance, expected, used = _leave_one_out(taught, whitening, source_scatter, normalisation, mean)
+    if source_scatter and source_share:
+        steady, shots = source_share * source_scatter, taught.shots[taught.owner[used]]
+        scatter = (1 - source_share) * scatter + steady
+        expected = (1 - source_share) * expected + steady * (shots / np.maximum(shots - 1, 1))
     if whitening is not None:  # residuals are short along axes that they themselves have shaped, new ones not
         shaped = whitening.rich[taught.owner[used]]
         optimism = distance[shaped].sum() / max(expected[shaped].sum(), _TINY)

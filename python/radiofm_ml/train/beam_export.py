@@ -12,7 +12,7 @@ import torch
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml.data.beam_blocks import BeamBlocks
-from radiofm_ml.fewshot.calibration import calibrate
+from radiofm_ml.fewshot.calibrating import calibrate
 from radiofm_ml.train.protobeam import embed, load_run
 
 SHOTS = (1, 2, 5, 10, 20, 32)

@@ -11,7 +11,7 @@ import torch
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml.data.shards import unpack
-from radiofm_ml.fewshot.calibration import calibrate
+from radiofm_ml.fewshot.calibrating import calibrate
 from radiofm_ml.models.vit import ViT
 from radiofm_ml.spectrogram import SpectrogramSpec, tiles_from_iq
 from radiofm_ml.synth.dataset import MIN_AREA, tile_boxes

@@ -13,7 +13,7 @@ import torch
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml.data.shards import unpack
-from radiofm_ml.fewshot.calibration import calibrate
+from radiofm_ml.fewshot.calibrating import calibrate
 from radiofm_ml.pictures import PictureSpec
 from radiofm_ml.synth.cutouts import kinds
 from radiofm_ml.train.export import (
@@ -32,6 +32,7 @@ LOOKS = 3
 # What a tenfold bandwidth, a tenfold duration, all of the duty and a tenfold kurtosis weigh beside the
 # network's vector, of length 1.
 WEIGHTS = (0.5, 0.3, 0.3, 0.8)
+SCATTER_SHARE = 0.75  # of a label's scatter is the source's: shots of one session lie closer than others
 _TINY = 1e-12
 
 
@@ -111,7 +112,8 @@ def export_signals(run: Path, out: Path, name: str, shards: list[Path], card: st
 def calibration_of(embeddings: np.ndarray, kinds: np.ndarray, each: int, seed: int, episodes: int,
                    track: Callable) -> dict:
     """A bundle's calibration for signals."""
-    made = calibrate(embeddings, kinds, "none", episodes=episodes, track=track)
+    made = calibrate(embeddings, kinds, "none", episodes=episodes, source_share=SCATTER_SHARE, nearest=True,
+                     track=track)
     made["source"] |= {"data": "synthetic signals, across receptions", "each": each, "receptions_seed": seed}
     return {"signals": made}
 
