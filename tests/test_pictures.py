@@ -38,6 +38,18 @@ def test_duty_is_the_share_of_time_with_power():
     assert measure(x, 1e6, (-5e5, 5e5)).duty == pytest.approx(0.25, abs=0.05)
 
 
+@pytest.mark.parametrize(("samples", "kurtosis"), [
+    (np.exp(2j * np.pi * 0.01 * np.arange(65536)), 1.0),
+    (noise(65536), 2.0),
+    (np.exp(2j * np.pi * 0.01 * np.arange(65536)) * (np.arange(65536) % 4096 < 1024), 4.0),
+    (np.zeros(4096), 2.0),
+    (np.full(64, np.nan), 2.0),
+    (np.ones(1), 1.0)], ids=["constant", "noise", "keyed", "silence", "not finite", "a sample"])
+def test_kurtosis_tells_how_even_the_power_is(samples, kurtosis):
+    with np.errstate(invalid="ignore"):
+        assert measure(samples.astype(np.complex64), 1e6, (-5e5, 5e5)).kurtosis == pytest.approx(kurtosis, rel=0.04)
+
+
 def test_only_the_signals_own_samples_count():
     x = np.concatenate([noise(5000, 5, 1e4), band_noise(20000, 1e6, 0, 1e5), noise(5000, 6, 1e4)])
     found = measure(x, 1e6, (-2e5, 2e5), 5000, 25000)
@@ -82,7 +94,7 @@ def test_the_picture_is_the_same_at_another_sample_rate_and_frequency():
 
 def test_panels_show_the_band_in_their_middle():
     x = band_noise(1 << 17, 1e6, 1e5, 1e5) + noise(1 << 17)
-    made = pictures(x, 1e6, Measured(1e5, 1e5, 0.131, 1.0), SPEC)[0]
+    made = pictures(x, 1e6, Measured(1e5, 1e5, 0.131, 1.0, 2.0), SPEC)[0]
     texture = made[:SPEC.rows, SPEC.cols:].mean(0)
     inside = np.abs(np.arange(SPEC.cols) - SPEC.cols / 2 + 0.5) < SPEC.cols / SPEC.span / 2
     assert texture[inside].min() > texture[~inside].max()
@@ -92,7 +104,7 @@ def test_symbol_clock_shows_as_a_line_of_the_cycles():
     """Keying on and off at random, 2,000 symbols/s: the power's spectrum has nulls at its multiples only."""
     bits = np.repeat(np.random.default_rng(2).integers(0, 2, 4000), 50)
     x = (bits * 10 * (np.arange(len(bits)) % 50 < 25) + noise(len(bits), 3, 0.01)).astype(np.complex64)
-    made = pictures(x, 1e5, Measured(0.0, 1e4, 2.0, 0.5), SPEC)[0]
+    made = pictures(x, 1e5, Measured(0.0, 1e4, 2.0, 0.5, 2.0), SPEC)[0]
     cycles = made[SPEC.rows:, SPEC.cols:].mean(0)
     line = round(2000 / (1e4 * SPEC.span / 2) * SPEC.cols)
     assert abs(int(cycles[10:].argmax()) + 10 - line) <= 1
@@ -100,14 +112,14 @@ def test_symbol_clock_shows_as_a_line_of_the_cycles():
 
 def test_a_long_signal_has_several_looks_and_a_short_one_does_not():
     x = band_noise(1 << 17, 1e6, 0, 5e5)
-    found = Measured(0.0, 5e5, 0.131, 1.0)
+    found = Measured(0.0, 5e5, 0.131, 1.0, 2.0)
     assert pictures(x, 1e6, found, SPEC, looks=3).shape == (3, *SPEC.shape)
     assert len(pictures(x[:3000], 1e6, found, SPEC, looks=3)) == 1
 
 
 def test_what_lies_beyond_the_samples_band_counts_as_floor():
     x = noise(40000, 3)
-    made = pictures(x, 1e6, Measured(4e5, 4e5, 0.04, 1.0), SPEC)[0]
+    made = pictures(x, 1e6, Measured(4e5, 4e5, 0.04, 1.0, 2.0), SPEC)[0]
     beyond = made[:SPEC.rows, SPEC.cols - 20:SPEC.cols]
     assert (beyond == np.float32((0 - SPEC.mean) / SPEC.std)).all()
 

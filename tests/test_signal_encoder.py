@@ -105,7 +105,7 @@ def test_pictures_of_recordings_leave_held_out_sessions_alone(tmp_path):
 
 def test_a_run_becomes_a_bundle_that_reads_signals_alone(trained):
     assert trained.reads == bundles.SIGNALS and trained.spec is None and trained.picture == PICTURE
-    assert trained.signals.size == 8 + 3
+    assert trained.signals.size == 8 + 4
     with pytest.raises(bundles.BundleError, match="reads pictures of signals"):
         bundles.load(trained, bundles.TILES)
     few = FewShot.for_bundle(trained, signals=True)
@@ -128,12 +128,13 @@ def cut_out(count=20_000, width=1e5):
 
 
 def test_evidence_of_parts_adds_up():
-    a = Evidence(np.float32([1, 0]), 1, 1e3, 1.0, 0.5)
-    b = Evidence(np.float32([0, 1]), 3, 1e5, 2.0, 0.9)
+    a = Evidence(np.float32([1, 0]), 1, 1e3, 1.0, 0.5, 1.0)
+    b = Evidence(np.float32([0, 1]), 3, 1e5, 2.0, 0.9, 16.0)
     both = a + b
     np.testing.assert_allclose(both.mean, [0.25, 0.75])
     assert both.looks == 4 and both.duration == 3.0
     assert both.bandwidth == pytest.approx(10 ** (3 * 0.25 + 5 * 0.75)) and both.duty == pytest.approx(0.8)
+    assert both.kurtosis == pytest.approx(8.0)
 
 
 def test_signals_together_are_embedded_as_one_by_one(tmp_path):

@@ -79,10 +79,10 @@ def test_every_signal_once_at_its_place(found):
 
 
 def test_the_embedding_holds_what_is_physical(found, encoder):
-    """The last numbers of this bundle's embeddings are bandwidth, duration and duty."""
+    """The last numbers of this bundle's embeddings are bandwidth, duration, duty and kurtosis."""
     assert found.model == encoder.id and found.embedding.shape == (len(SENT), encoder.embedding_size)
-    np.testing.assert_allclose(found.embedding[:, -3], np.log10(found.bandwidth), atol=1e-4)
-    np.testing.assert_allclose(10**found.embedding[:, -2], found.sample_count / scenes.RATE, rtol=0.05)
+    np.testing.assert_allclose(found.embedding[:, -4], np.log10(found.bandwidth), atol=1e-4)
+    np.testing.assert_allclose(10**found.embedding[:, -3], found.sample_count / scenes.RATE, rtol=0.05)
 
 
 def test_a_long_signal_is_one_and_its_parts_add_up(tmp_path, encoder):
