@@ -12,10 +12,11 @@ from typing import Any
 
 from radiofm_ml import atomic, files
 from radiofm_ml.arguments import is_number, is_whole
+from radiofm_ml.watch.events import MOVED, NEW
 from radiofm_ml.watch.presence import MAX_PLACES, Label, Place
 from radiofm_ml.watch.rates import MAX_VISITS
 from radiofm_ml.watch.settings import Settings
-from radiofm_ml.watch.watch import KINDS, MAX_LABELS, Watch
+from radiofm_ml.watch.watch import MAX_LABELS, Watch
 
 FORMAT, FORMAT_VERSION, SUFFIX = "radiofm-watch", 1, ".json"
 MAX_BYTES = 1 << 30
@@ -54,7 +55,8 @@ def load(path: str | os.PathLike) -> Watch:
         watch = Watch(Settings(**_object(values["settings"], {field.name for field in fields(Settings)})))
         learned = None if values["learned"] is None else _number("learned", values["learned"], 1e-9)
         watch.restore({"labels": _labels(values["labels"]), "now": _number("now", values["now"], 0.0),
-                       "learned": learned, "needed": _needed(values["needed"])})
+                       "learned": learned, "seen": _seen(values["seen"], learned is not None),
+                       "pause": _number("pause", values["pause"], 1e-9)})
         return watch
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise WatchError(f"{path}: damaged ({error}); learn anew") from None
@@ -97,14 +99,14 @@ def _check(values: dict) -> None:
             raise ValueError(f"{name} must not be {value!r:.40}")
 
 
-def _needed(found: dict) -> dict[str, list[tuple[float, int]]]:
-    if not isinstance(found, dict) or not set(found) <= set(KINDS):
-        raise ValueError(f"needed must be an object of {', '.join(KINDS)}")
-    for rows in found.values():
-        for window, visits in rows:
-            if not is_number(window, 0.0) or not is_whole(visits, 1, MAX_VISITS):
-                raise ValueError(f"needed must be windows and visits, not {rows!r:.40}")
-    return {kind: [tuple(row) for row in rows] for kind, rows in found.items()}
+def _seen(found: dict, learned: bool) -> dict[str, list[int]]:
+    if not isinstance(found, dict) or set(found) != ({NEW, MOVED} if learned else set()):
+        raise ValueError("seen must be an object of counts")
+    for counts in found.values():
+        if not isinstance(counts, list) or len(counts) != MAX_VISITS + 1 or not all(
+                is_whole(count, 0, 2**62) for count in counts):
+            raise ValueError(f"seen must be {MAX_VISITS + 1} counts, not {counts!r:.40}")
+    return found
 
 
 def _number(name: str, value: object, low: float) -> float:
