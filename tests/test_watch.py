@@ -137,6 +137,15 @@ def test_a_name_for_a_group_is_no_news():
     watch.rename("nobody", "lora")
 
 
+def test_a_name_that_is_given_while_it_learns():
+    watch = Watch(Settings(learn=3600.0))
+    one, two = every(50.0, 1800.0, label="unknown 1"), every(50.0, 3700.0, label="unknown 2")
+    watch.feed(merged(every(100.0, 1800.0), one, [e for e in two if e.stop < 1800.0]))
+    watch.rename("unknown 1", "unknown 2")
+    assert watch.feed(merged(every(100.0, 3700.0, 1800.0), [e for e in two if e.stop > 1800.0])) == []
+    assert not watch.learning and set(watch.labels) == {"lora", "unknown 2"}
+
+
 def test_what_was_not_heard_is_no_silence():
     watch = taught()
     watch.skip(50000.0)

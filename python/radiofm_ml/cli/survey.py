@@ -102,7 +102,7 @@ def survey(
     pictures = [target / run.WATERFALL if not source.is_dir() else
                 base_name(job.output).with_name(f"{base_name(job.output).name}{outputs.PICTURE}")
                 for job in done]
-    groups = _groups(few)
+    groups = groups_for(few)
     lines, written = run.write(done, few, groups, pictures, overwrite=overwrite, replace=replace, data=data)
     if groups is not None:
         group_file.save(groups, target / GROUP_FILE)
@@ -113,7 +113,7 @@ def survey(
     report.end()
 
 
-def _groups(few: FewShot) -> Groups | None:
+def groups_for(few: FewShot) -> Groups | None:
     """For what fits no label; None, and it is said why, where the model does not tell how near one kind
     is."""
     from radiofm_ml.fewshot.groups import Groups

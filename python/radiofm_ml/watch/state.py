@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,24 @@ def load(path: str | os.PathLike) -> Watch:
         return watch
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise WatchError(f"{path}: damaged ({error}); learn anew") from None
+
+
+def open_watch(path: str | os.PathLike, settings: Settings, stated: Collection[str]) -> Watch:
+    """The watch in a file, or a new one where there is none. stated: names of the settings that one in a file
+    takes over: its rate and tolerance from now on, and while it learns for how long; another pause than the
+    one that it has learned with is refused. Raises WatchError."""
+    if not os.path.lexists(path):
+        return Watch(settings)
+    watch, given = load(path), {name: getattr(settings, name) for name in stated}
+    pause = given.pop("pause", 0.0)
+    if pause not in (0.0, watch.pause):
+        raise WatchError(f"{path}: has learned with a pause of {watch.pause:g} s, not {pause:g} s; leave it "
+                         "out, or learn anew in another file")
+    try:
+        watch.change(**given)
+    except ValueError as error:
+        raise WatchError(f"{path}: {error}") from None
+    return watch
 
 
 def _labels(found: dict) -> dict[str, Label]:

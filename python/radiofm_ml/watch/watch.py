@@ -68,6 +68,11 @@ class Watch:
         return self._now
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """All that was heard, also what has not come often enough to be said."""
+        return tuple(self._labels)
+
+    @property
     def blind(self) -> tuple[str, ...]:
         """Kinds of news that are not reported: so little was learned, for the rate that is stated, that more
         visits are needed than fit into the time. Longer learning helps, and so does another rate."""
@@ -128,8 +133,7 @@ class Watch:
             made.add(part)
         if self.learning:
             made.hear(old.heard, old.heard, self.pause)
-        else:
-            self._set_limits()
+        self._set_limits()
 
     def change(self, *, false_alarms: float | None = None, learn: float | None = None,
                tolerance: float | None = None) -> None:
@@ -295,6 +299,8 @@ class Watch:
         self._set_limits()
 
     def _set_limits(self) -> None:
+        if self.learning:
+            return
         places = [place for _, place in self._places()]
         missed = [place for place in places if place.usual]
         budget = self.settings.false_alarms / _HOUR / len(KINDS) / max(len(missed), 1)
