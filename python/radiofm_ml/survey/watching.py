@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from radiofm_ml import outputs
 from radiofm_ml.embeddings import Embeddings
 from radiofm_ml.fewshot import UNKNOWN, FewShot, group_file
 from radiofm_ml.fewshot.groups import Groups, group_label
@@ -118,7 +117,7 @@ class Session:
 
     def __init__(self, path: str | os.PathLike, encoder: SignalEncoder, few: FewShot, groups: Groups | None,
                  settings: Settings, stated: Collection[str] = (), detection: Detection | None = None):
-        self.path = outputs.check_file(path, state.SUFFIX, lambda _: True)  # loading it says what it is
+        self.path = state.check_place(path)
         self._encoder, self._detection = encoder, detection or Detection()
         beside = groups_beside(self.path)
         if not self.path.exists() and os.path.lexists(beside):

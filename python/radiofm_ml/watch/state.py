@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from radiofm_ml import atomic, files
+from radiofm_ml import atomic, files, outputs
 from radiofm_ml.arguments import is_number, is_whole
 from radiofm_ml.watch.events import MOVED, NEW
 from radiofm_ml.watch.presence import MAX_PLACES, Label, Place
@@ -28,12 +28,18 @@ class WatchError(ValueError):
     """A file that cannot be read or written; one line that names it and the cure."""
 
 
+def check_place(path: str | os.PathLike) -> Path:
+    """``path``, if a watch can be kept there. Raises WatchError."""
+    try:
+        return outputs.check_file(path, SUFFIX, lambda _: True)  # what is there, loading it says
+    except outputs.OutputError as error:
+        raise WatchError(str(error)) from None
+
+
 def save(watch: Watch, path: str | os.PathLike) -> None:
     """Write a watch to a file, whole or not at all; one that holds something else is left. Raises
     WatchError."""
-    path = Path(path)
-    if path.suffix.lower() != SUFFIX:
-        raise WatchError(f"{path}: a watch is kept in a file that ends in {SUFFIX}; choose such a name")
+    path = check_place(path)
     if os.path.lexists(path):
         _read(path)
     state = watch.state()
@@ -64,10 +70,10 @@ def load(path: str | os.PathLike) -> Watch:
 
 
 def open_watch(path: str | os.PathLike, settings: Settings, stated: Collection[str]) -> Watch:
-    """The watch in a file, or a new one where there is none. stated: names of the settings that one in a file
-    takes over: its rate and tolerance from now on, and while it learns for how long; another pause than the
-    one that it has learned with is refused. Raises WatchError."""
-    if not os.path.lexists(path):
+    """The watch in a file, or a new one where there is none, or no name (''). stated: names of the settings
+    that one in a file takes over: its rate and tolerance from now on, and while it learns for how long;
+    another pause than the one that it has learned with is refused. Raises WatchError."""
+    if not path or not os.path.lexists(path):
         return Watch(settings)
     watch, given = load(path), {name: getattr(settings, name) for name in stated}
     pause = given.pop("pause", 0.0)
