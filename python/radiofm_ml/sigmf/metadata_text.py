@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from radiofm_ml.arguments import is_number
 from radiofm_ml.sigmf import metadata_schema
@@ -55,7 +56,7 @@ def format_datetime(moment: tuple[int, float]) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
 
 
-def finite(value, left_out: set[str]):
+def finite(value: Any, left_out: set[str]) -> Any:
     """``value`` without the fields that hold a NaN or infinite number, whose names ``left_out`` gets."""
     if not isinstance(value, dict):
         return value
@@ -72,7 +73,7 @@ def _is_json(value) -> bool:
     return True
 
 
-def tool(generator) -> str:
+def tool(generator: object) -> str:
     """A generator's name without its version."""
     return re.sub(r"[\s/]+v?\d[\w.+-]*$", "", str(generator)).strip()
 
@@ -107,5 +108,5 @@ def version(path: Path) -> tuple | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def as_json(value) -> str:
+def as_json(value: object) -> str:
     return json.dumps(value, allow_nan=False)
