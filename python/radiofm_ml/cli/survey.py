@@ -84,10 +84,11 @@ def survey(
     from radiofm_ml.signals import SignalEncoder
     from radiofm_ml.survey import run
     from radiofm_ml.survey.naming import GROUP_FILE
-    from radiofm_ml.survey.report import TABLE, write_table
+    from radiofm_ml.survey.report import TABLE, check_table, write_table
     from radiofm_ml.survey.signals import Detection
 
     outputs.claim_folder(target, "survey", overwrite=overwrite)
+    check_table(target / TABLE, overwrite)
     jobs = plan(source, target, META, channel)
     encoder = SignalEncoder(open_engine(model, threads=threads, reads="signals"))
     few = FewShot.for_bundle(encoder.engine.bundle, prototypes or "", signals=True, metric=metric,
