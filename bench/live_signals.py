@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""Detection and cutting live: a paced stream with many signals through STFT, Signal Detector, Signal Cutter.
+"""Signals live: a paced stream with many of them through STFT, Signal Detector, Signal Cutter, and with a
+model through ViT Embedding Sink, Prototype Classifier and Signal Watch.
 
-    bench/live_signals.py --rate 20e6 --seconds 60
+    bench/live_signals.py --rate 20e6 --seconds 60 --model radiofm-pico
 
-Says by how much the stream fell behind its clock, what was lost, and the CPU time of each block. Bursts and
-carriers are noise in a band of their own; the stretch of a second is repeated.
+Says by how much the stream fell behind its clock, what was lost, how many signals a second were named and how
+many were left, and the CPU time of each block. Bursts and carriers are noise in a band of their own; the
+stretch of a second is repeated.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import os
 import time
 
 import numpy as np
+import pmt
 from gnuradio import blocks, gr, radiofm
 from gnuradio.fft import window
 
@@ -38,17 +41,48 @@ def scene(rate: float, bursts: int, carriers: int, seed: int = 0) -> np.ndarray:
 
 
 class counter(gr.basic_block):
-    """Counts cut-outs and their samples."""
+    """Counts PDUs of signals: parts, signals, samples, and the seconds from a part's end to its PDU."""
 
-    def __init__(self):
+    def __init__(self, port, parse, clock=None):
         gr.basic_block.__init__(self, name="counter", in_sig=None, out_sig=None)
+        self.parse, self.clock = parse, clock
         self.count = self.samples = 0
-        self.message_port_register_in(radiofm.messages.SIGNALS)
-        self.set_msg_handler(radiofm.messages.SIGNALS, self.handle)
+        self.signals, self.delays = set(), []
+        self.message_port_register_in(port)
+        self.set_msg_handler(port, self.handle)
 
     def handle(self, message):
+        read = self.parse(message)
+        info = read[0] if isinstance(read, tuple) else read.info
         self.count += 1
-        self.samples += len(radiofm.messages.parse_signal(message)[1])
+        self.signals.add(info.signal.signal)
+        if self.clock:
+            self.delays.append(self.clock() - (info.sample_start + info.sample_count) / info.sample_rate)
+        else:
+            self.samples += len(read[1])
+
+
+class naming:
+    """What gives names to cut-outs, taught one label by the first of them."""
+
+    def __init__(self, tb, cutter, model: str, queue: int, clock):
+        self.sink = radiofm.vit_embedding_sink(model, overload="drop", max_queue=queue)
+        classifier = radiofm.prototype_classifier(model, signals=True)
+        self.watch = radiofm.signal_watch(30.0)
+        self.named = counter(radiofm.messages.PREDICTIONS, radiofm.messages.parse_prediction, clock)
+        tb.msg_connect(cutter, "signals", self.sink, "signals")
+        tb.msg_connect(self.sink, "embeddings", classifier, "embeddings")
+        for reader in (self.watch, self.named):
+            tb.msg_connect(classifier, "predictions", reader, "predictions")
+        classifier.to_basic_block()._post(radiofm.messages.PROTOTYPES, pmt.to_pmt(
+            {"command": "enroll", "label": "a", "shots": 5}))
+
+    def report(self, seconds: float) -> str:
+        delays = np.array(self.named.delays or [np.nan])
+        return (f"named {self.named.count} parts of {len(self.named.signals)} signals: "
+                f"{len(self.named.signals) / seconds:.1f} signals a second; left {self.sink.dropped()}; "
+                f"{np.median(delays):.2f} s after they ended (95 %: {np.quantile(delays, 0.95):.2f} s); "
+                f"watched {self.watch.received() - self.watch.dropped()}")
 
 
 def threads() -> dict[str, float]:
@@ -70,6 +104,8 @@ def main() -> None:
     parser.add_argument("--bursts", type=int, default=20, help="a second")
     parser.add_argument("--carriers", type=int, default=3, help="that are always on")
     parser.add_argument("--longest", type=float, default=1.0, help="seconds of a part of a long signal")
+    parser.add_argument("--model", default="", help="bundle that names them; none: they are only cut out")
+    parser.add_argument("--queue", type=int, default=64, help="parts that may wait to be named")
     arguments = parser.parse_args()
     rate = arguments.rate
     tb = gr.top_block()
@@ -77,11 +113,14 @@ def main() -> None:
     throttle = blocks.throttle(gr.sizeof_gr_complex, rate)
     stft = radiofm.stft(1024, 512, window.WIN_HANN, 8, "db", True, rate)
     detector = radiofm.signal_detector(rate, 1024, 512, 8, longest=arguments.longest)
-    cutter, counted = radiofm.signal_cutter(rate, overload="drop"), counter()
+    cutter = radiofm.signal_cutter(rate, overload="drop")
+    counted = counter(radiofm.messages.SIGNALS, radiofm.messages.parse_signal)
     tb.connect(source, throttle, stft, detector)
     tb.connect(throttle, cutter)
     tb.msg_connect(detector, "signals", cutter, "signals")
     tb.msg_connect(cutter, "signals", counted, "signals")
+    names = naming(tb, cutter, arguments.model, arguments.queue,
+                   lambda: throttle.nitems_written(0) / rate) if arguments.model else None
     tb.start()
     while throttle.nitems_written(0) == 0:
         time.sleep(0.01)
@@ -92,6 +131,7 @@ def main() -> None:
         done = (throttle.nitems_written(0) - first) / rate
         lags.append((time.monotonic() - begin - done, elapsed))
     used = threads()
+    said = names.report(elapsed) if names else ""
     tb.stop()
     tb.wait()
     (most, at), late = max(lags), sum(lag > 0.1 for lag, _ in lags) / len(lags)
@@ -99,6 +139,7 @@ def main() -> None:
           f" s), for {late:.1%} of the time more than 100 ms")
     print(f"parts found {detector.sent()}, cut out {cutter.sent()} ({counted.samples / 1e6:.1f} M samples); "
           f"dropped {cutter.dropped()}, lost {cutter.lost()}, incomplete {cutter.incomplete()}")
+    print(said, end="\n" if said else "")
     for name, seconds in sorted(used.items(), key=lambda item: -item[1]):
         if (share := (seconds - before.get(name, 0.0)) / done) > 0.005:
             print(f"{share:7.3f} s of CPU a second: {name}")

@@ -17,19 +17,25 @@ def radiofm(*arguments, code: int = 0, folder: Path | None = None) -> str:
 
     Fails where the exit status is not ``code``.
     """
-    printed = {"stdout": io.StringIO(), "stderr": io.StringIO()}
+    status, out, error = printed(*arguments, folder=folder)
+    assert status == code, error or out
+    return error if code else out
+
+
+def printed(*arguments, folder: Path | None = None) -> tuple[int, str, str]:
+    """Run it so: exit status, stdout and stderr."""
+    streams = {"stdout": io.StringIO(), "stderr": io.StringIO()}
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         patch.setenv("COLUMNS", "200")
         if folder is not None:
             patch.chdir(folder)
             patch.setenv("HOME", str(folder))
         patch.setattr(sys, "argv", ["radiofm", *(os.path.expanduser(str(part)) for part in arguments)])
-        stack.enter_context(contextlib.redirect_stdout(printed["stdout"]))
-        stack.enter_context(contextlib.redirect_stderr(printed["stderr"]))
+        stack.enter_context(contextlib.redirect_stdout(streams["stdout"]))
+        stack.enter_context(contextlib.redirect_stderr(streams["stderr"]))
         status = 0
         try:
             main()
         except SystemExit as end:
             status = end.code or 0
-    assert status == code, printed["stderr"].getvalue() or printed["stdout"].getvalue()
-    return printed["stderr" if code else "stdout"].getvalue()
+    return status, streams["stdout"].getvalue(), streams["stderr"].getvalue()

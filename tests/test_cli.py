@@ -344,7 +344,7 @@ def test_the_last_line_names_what_was_not_done(world, tmp_path):
     last = error.strip().splitlines()[-1]
     assert "1 of 3 recordings failed" in last and "bad[red]\\x1b[31m.sigmf-meta" in last
     assert "left out" in last and "alone.sigmf-meta: metadata without samples" in last
-    assert "odd.sigmf-meta: holds NaN" in last
+    assert "odd.sigmf-meta: holds samples that are NaN" in last
     assert "\x1b" not in error and "Traceback" not in error and "in [bold]" in error
 
 

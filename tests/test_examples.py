@@ -132,6 +132,18 @@ def test_run_in_the_companion(compiled, tmp_path, name, written, times):
         assert decisions["ads-b"] >= 20 and len(ours) < len(made)  # the truth is kept
 
 
+def test_watch_a_band(compiled, tmp_path):
+    """With nothing prepared: of the simulated beacons the one that begins and the one that ends are said."""
+    program = shutil.copy(compiled / "watch_a_band.py", tmp_path)
+    printed = run("python", "-u", program, "-o", "kept.json", folder=tmp_path)
+    said = [line for line in printed.splitlines() if "(kind . " in line]
+    assert [kind for line in said for kind in ("new", "moved", "silent") if f"(kind . {kind})" in line] == [
+        "moved", "silent"]
+    assert "(freq_lower_edge . 4.33986e+08)" in said[0] and "never in 8 s of learning" in said[0]
+    assert "(freq_lower_edge . 4.33875e+08)" in said[1] and "(rx_time . {1767268814" in said[1]
+    assert json.loads((tmp_path / "kept.json").read_text())["learned"] == 8.0
+
+
 def test_signals_of_a_recording(compiled, tmp_path):
     """With nothing prepared: every burst of the simulated recording that is strong enough is annotated, and
     what was cut out is a recording whose power is the burst's."""

@@ -224,7 +224,7 @@ def test_naming_teaches_and_renames(folder):
     (["taught.safetensors", "unknown 9", "lora"], "there is no 'unknown 9'; there are 'unknown 1'"),
     (["taught.safetensors", "lora", "wifi"], "names no group of the unknown"),
     (["taught.safetensors", "unknown 1", "unknown 2"], "would be taken for a group"),
-    (["other.safetensors", "unknown 1", "lora"], "other.groups.safetensors: no such file"),
+    (["other.safetensors", "unknown 1", "lora"], "other.safetensors: has no groups (other.groups."),
     (["taught.safetensors", "unknown 1", "lora", "none.sigmf-meta"], "none.sigmf-meta")])
 def test_a_name_that_cannot_be_given_changes_nothing(folder, arguments, message):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

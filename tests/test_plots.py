@@ -2,11 +2,14 @@
 # Copyright 2026 gr-radiofm authors
 """The pictures: their numbers are right, and what must be seen is there."""
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
 from radiofm_ml.plots import Box, draw_embedding, draw_waterfall, style
 from radiofm_ml.plots.embedding import principal_axes
+from radiofm_ml.plots.survey import draw_survey
 from radiofm_ml.plots.waterfall import spectrogram_columns
 
 RATE = 1e6
@@ -38,6 +41,19 @@ def test_spectrogram_columns_of_a_short_recording():
     assert spectrogram_columns(np.ones(512, np.complex64)).shape == (1, 512)
     with pytest.raises(ValueError, match="got 511"):
         spectrogram_columns(np.ones(511, np.complex64))
+
+
+def test_foreign_text_is_drawn_as_it_is(tmp_path):
+    """Neither as a formula, which may be a wrong one, nor with a warning for what the font has not."""
+    assert style.verbatim("a$_{$b$ é日\x1b") == r"a\$_{\$b\$ é□\x1b"
+    foreign, iq = "日本 $\\frac$", np.ones(20_000, np.complex64)
+    boxes = [Box(0, 10_000, foreign, -1e5, 1e5), Box(10_000, 20_000, "unknown 1", -1e5, 1e5, True)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_waterfall(tmp_path / "a.png", iq, RATE, boxes, truth=[(0, 10_000, foreign)], title=foreign)
+        draw_survey(tmp_path / "b.png", spectrogram_columns(iq), 0.02, (-5e5, 5e5), boxes, RATE, foreign)
+        draw_embedding(tmp_path / "c.png", np.eye(4), [foreign, "b", foreign, "b"], {foreign: np.ones(4)},
+                       title=foreign)
 
 
 def test_principal_axes():

@@ -101,6 +101,16 @@ def test_not_finite_samples_become_zero_and_are_counted(tmp_path, caplog):
     assert sum("NaN" in r.message for r in caplog.records) == 1
 
 
+def test_samples_whose_power_overflows_become_zero(tmp_path):
+    x = ramp(1000)
+    x[3], x[4] = 3e38, 1e15
+    recording = open_recording(write_recording(tmp_path / "x", x))
+    read = recording.read()
+    assert read[3] == 0 and read[4] == np.float32(1e15) and recording.bad_samples == 1
+    assert recording.warnings == ["holds samples that are NaN, infinite or beyond 1e+15, where 1 is full "
+                                  "scale; they are read as zero"]
+
+
 def test_float64_beyond_float32_becomes_zero(tmp_path):
     recording = open_recording(write_recording(tmp_path / "x", np.array([1e300, 0.0, 1.0, 2.0]), "cf64_le"))
     with warnings.catch_warnings():

@@ -453,6 +453,16 @@ def test_a_recording_of_a_few_samples(world, tmp_path, count):
     assert (tmp_path / "out" / "waterfall.png").is_file()
 
 
+def test_a_table_of_somebody_else_stays_and_nothing_is_done(world, tmp_path):
+    survey(world, tmp_path / "out")
+    before = (tmp_path / "out" / "band.sigmf-meta").read_bytes()
+    (tmp_path / "out" / "table.csv").write_text("my,own\n")
+    text = survey(world, tmp_path / "out", "--false-alarm-rate", "0.2", code=1)
+    assert "table.csv: is there and is nothing that would be written here" in text and "finding" not in text
+    assert (tmp_path / "out" / "table.csv").read_text() == "my,own\n"
+    assert (tmp_path / "out" / "band.sigmf-meta").read_bytes() == before
+
+
 def test_where_every_recording_fails_the_earlier_table_stays(world, tmp_path):
     survey(world, tmp_path / "out")
     before = (tmp_path / "out" / "table.csv").read_text()

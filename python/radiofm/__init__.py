@@ -15,6 +15,7 @@ from .sigmf_annotation_sink import sigmf_annotation_sink  # noqa: F401
 from .sigmf_source import sigmf_source  # noqa: F401
 from .signal_cutter import signal_cutter  # noqa: F401
 from .signal_detector import signal_detector  # noqa: F401
+from .signal_watch import signal_watch  # noqa: F401
 from .task_head import task_head, token_layers  # noqa: F401
 from .vit_embedding_sink import vit_embedding_sink  # noqa: F401
 from .waveform_source import waveform_source  # noqa: F401

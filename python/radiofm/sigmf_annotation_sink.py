@@ -228,7 +228,8 @@ class _predictions(backlog.Reader, Held, gr.basic_block):
     def _close(self) -> None:
         """What waits belongs to the run that ends."""
         block = self.to_basic_block()
-        for port, read in ((messages.PREDICTIONS, messages.parse_prediction), (messages.SIGNALS, _detected)):
+        for port, read in ((messages.PREDICTIONS, messages.parse_prediction),
+                           (messages.SIGNALS, messages.parse_detection)):
             for _ in range(block.nmsgs(port)):
                 self._take(read, block.delete_head_nowait(port), self._queue.put)
         self._queue.put(_END)
@@ -239,7 +240,7 @@ class _predictions(backlog.Reader, Held, gr.basic_block):
         self._take(messages.parse_prediction, message, self._queue.put_nowait)
 
     def handle_signal(self, message):
-        self._take(_detected, message, self._queue.put_nowait)
+        self._take(messages.parse_detection, message, self._queue.put_nowait)
 
     def _take(self, read, message, put) -> None:
         self.report.count("received")
@@ -292,12 +293,6 @@ class _predictions(backlog.Reader, Held, gr.basic_block):
             self.report.refuse(str(error))
         except Exception as error:
             self.report.fail("prediction", f"a prediction could not be written: {error!r}", announce=True)
-
-
-def _detected(message) -> messages.Prediction:
-    """A signal PDU, as a decision that it is one. Raises MessageError."""
-    info, _ = messages.parse_signal(message)
-    return messages.Prediction(info, task="detection", label="signal", confidence=None)
 
 
 # Outside of the class: what a block inside refers to must not refer to the block around it.

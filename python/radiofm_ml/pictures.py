@@ -228,16 +228,19 @@ def _stretch(x: np.ndarray, at: float, size: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def _transform(window: int, cols: int) -> np.ndarray:
-    """A window and the transform to a panel's frequencies, complex64 (window, cols)."""
+def _turned(window: int, cols: int) -> np.ndarray:
+    """A window, complex64 (window,), that moves the bins of an FFT of ``cols`` to a panel's columns, whose
+    middles lie half a column off them."""
     taps = np.sin(np.pi * (np.arange(window) + 0.5) / window) ** 2
-    frequency = (np.arange(cols) - cols / 2 + 0.5) / cols
-    matrix = taps[:, None] * np.exp(-2j * np.pi * np.arange(window)[:, None] * frequency)
-    return (matrix / taps.sum()).astype(np.complex64)
+    turn = np.exp(-2j * np.pi * np.arange(window) * (0.5 - cols / 2) / cols)
+    return (taps * turn / taps.sum()).astype(np.complex64)
 
 
 def _power(x: np.ndarray, starts: np.ndarray, window: int, cols: int) -> np.ndarray:
-    spectra = x[starts[:, None] + np.arange(window)] @ _transform(window, cols)
+    frames = x[starts[:, None] + np.arange(window)] * _turned(window, cols)
+    if window > cols:  # the sum of what an FFT of ``cols`` would leave out
+        frames = np.pad(frames, ((0, 0), (0, -window % cols))).reshape(len(frames), -1, cols).sum(1)
+    spectra = fft.fft(frames, cols, axis=1)
     return spectra.real**2 + spectra.imag**2
 
 

@@ -212,13 +212,18 @@ def _settings(recording: Recording, engine: Engine, classifier: FewShot, options
         digest.update(prototype.vector.tobytes() + prototype.support.tobytes())
     if classifier.prototypes.mean is not None:
         digest.update(classifier.prototypes.mean.tobytes())
-    stored = os.stat(recording.data_path)
-    about = [GENERATOR, engine.bundle.id, classifier.metric, classifier.normalisation,
-             classifier.false_alarm_rate, options, recording.datatype, recording.channel,
-             recording.sample_rate, recording.meta["captures"], recording.n_samples, stored.st_size,
-             stored.st_mtime_ns]
-    digest.update(json.dumps(about, sort_keys=True, default=str).encode())
+    digest.update(digest_of(recording, engine.bundle.id, classifier.metric, classifier.normalisation,
+                            classifier.false_alarm_rate, options).encode())
     return digest.hexdigest()
+
+
+def digest_of(recording: Recording, *settings: object) -> str:
+    """A digest of a recording, of this program's version, and of what else a result depends on (of JSON's
+    types)."""
+    stored = os.stat(recording.data_path)
+    about = [GENERATOR, settings, recording.datatype, recording.channel, recording.sample_rate,
+             recording.meta["captures"], recording.n_samples, stored.st_size, stored.st_mtime_ns]
+    return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def detect_signals(recording: Recording, settings: Settings, fft_size: int = 0, averaging: int = 8,

@@ -44,12 +44,12 @@ def console(*, stderr: bool = False) -> VerbatimConsole:
     return VerbatimConsole(stderr=stderr)
 
 
-def echo(text: object, *, error: bool = False) -> None:
+def echo(text: object, *, error: bool = False, flush: bool = False) -> None:
     """Print a text; what stands in it for a line's end ends a line."""
     stream = sys.stderr if error else sys.stdout
     line = visible(text, keep="\n")
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=flush)
 
 
 def say(text: object) -> None:

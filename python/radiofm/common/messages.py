@@ -36,6 +36,7 @@ from .reading import (
 
 EMBEDDINGS, PREDICTIONS = pmt.mp("embeddings"), pmt.mp("predictions")
 TOKENS, SIGNALS = pmt.mp("tokens"), pmt.mp("signals")
+ALARMS = pmt.mp("alarms")
 PROTOTYPES, PROTOTYPES_OUT, STATUS = pmt.mp("prototypes"), pmt.mp("prototypes_out"), pmt.mp("status")
 
 RX_TIME, RX_FREQ, RX_RATE = pmt.intern("rx_time"), pmt.intern("rx_freq"), pmt.intern("rx_rate")
@@ -292,6 +293,12 @@ def parse_prediction(message) -> Prediction:
     )
 
 
+def parse_detection(message) -> Prediction:
+    """A signal PDU, as a decision that it is one, labelled 'signal'."""
+    info, _ = parse_signal(message)
+    return Prediction(info, task="detection", label="signal", confidence=None)
+
+
 def _labels(value) -> tuple[str, ...]:
     if not pmt.is_vector(value):
         raise MessageError("must be a vector of symbols")
@@ -301,6 +308,14 @@ def _labels(value) -> tuple[str, ...]:
 def status(command: str, ok: bool, reason: str = "", **values) -> pmt.pmt_base:
     """Answer on port ``status``: {command, ok, reason, ...}; int, float, bool and str values."""
     return scalars({"command": command, "ok": ok, "reason": reason, **values})
+
+
+def alarm(alarm, rx_time: tuple[int, float] | None = None, **values) -> pmt.pmt_base:
+    """A dict of what a watch has to say (``radiofm_ml.watch.events.Alarm``), with the time of ``time``."""
+    meta = scalars({"kind": alarm.kind, "label": alarm.label, "freq_lower_edge": float(alarm.freq_lower),
+                    "freq_upper_edge": float(alarm.freq_upper), "time": float(alarm.time),
+                    "since": float(alarm.since), "reason": alarm.reason, **values})
+    return meta if rx_time is None else pmt.dict_add(meta, RX_TIME, time_to_pmt(*rx_time))
 
 
 def scalars(values: dict) -> pmt.pmt_base:

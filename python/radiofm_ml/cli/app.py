@@ -19,6 +19,7 @@ from radiofm_ml.cli import (
     survey,
     synth,
     training,
+    watch,
 )
 from radiofm_ml.terminal import echo
 
@@ -47,6 +48,6 @@ def _options(
     pass
 
 
-for module in (survey, enroll, recordings, detect, model, training, fewshot, groups, synth, finetune,
+for module in (survey, enroll, recordings, detect, watch, model, training, fewshot, groups, synth, finetune,
                protobeam, figures, interop):
     module.register(app)

@@ -15,10 +15,7 @@ from radiofm_ml.cli.options import Overwrite
 if TYPE_CHECKING:
     from radiofm_ml.fewshot.groups import Groups
 
-Prototypes = Annotated[
-    Path,
-    typer.Argument(help="File of prototypes (.safetensors); its groups lie beside it (.groups.safetensors)."),
-]
+WATCH = ".json"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,14 +24,22 @@ def register(app: typer.Typer) -> None:
     app.command("groups-check")(groups_check)
 
 
-def groups(prototypes: Prototypes) -> None:
-    """List the groups of the unknown: how often each was heard, and from when to when."""
+def groups(
+    source: Annotated[
+        Path, typer.Argument(metavar="OF", help="Whose groups: the folder of a survey, the file of a watch "
+                                                "(.json), or one of prototypes (.safetensors).")
+    ],
+) -> None:
+    """List the groups of the unknown: how often each was heard, and from when to when.
+
+    `radiofm groups found`
+    """
     from rich.table import Table
 
     from radiofm_ml.fewshot import group_file
     from radiofm_ml.terminal import console, echo
 
-    found = group_file.load(group_file.path_beside(prototypes))
+    found = group_file.load(_groups_of(source))
     table = Table()
     for title in ("group", "signals", "first heard, s", "last heard, s", "like signal"):
         table.add_column(title, justify="left" if title == "group" else "right")
@@ -49,13 +54,15 @@ def groups(prototypes: Prototypes) -> None:
 
 
 def name(
-    prototypes: Prototypes,
+    prototypes: Annotated[
+        Path, typer.Argument(help="File of prototypes (.safetensors) that it is taught to.")
+    ],
     group: Annotated[str, typer.Argument(help="The group, as 'unknown 3'.")],
     label: Annotated[str, typer.Argument(help="What it is; one that is taught already gets more shots.")],
     annotations: Annotated[
         list[Path] | None,
-        typer.Argument(help="Files (.sigmf-meta) in which it was annotated; or the folder of a survey, which "
-                            "has its own groups."),
+        typer.Argument(help="Files (.sigmf-meta) in which it was annotated; or the folder of a survey or the "
+                            "file of a watch (.json), which have their own groups."),
     ] = None,
 ) -> None:
     """Name a group of the unknown: it becomes a taught label, and what was written of it is renamed.
@@ -73,10 +80,11 @@ def name(
     from radiofm_ml.terminal import echo
 
     number = group_number(group)
-    place = group_file.path_beside(prototypes)
-    surveys = [path for path in annotations or () if path.is_dir()]
-    if surveys:
-        place, annotations = _of_survey(surveys, annotations)
+    group_file.path_beside(prototypes)  # whatever is wrong with the name
+    owners = [path for path in annotations or () if _has_groups(path)]
+    if owners:
+        annotations = _annotated(owners[0], annotations)
+    place = _groups_of(owners[0] if owners else prototypes)
     found = group_file.load(place)
     for path in annotations or ():
         _rename(path, found, write=False)  # whatever is wrong with one is said before anything is changed
@@ -89,10 +97,10 @@ def name(
     for path in annotations or ():
         count = _rename(path, found)
         echo(f"{path}: {count} annotation{'' if count == 1 else 's'} renamed")
-    if surveys:
+    if owners and owners[0].is_dir():
         from radiofm_ml.survey.renewing import renew
 
-        renew(surveys[0])
+        renew(owners[0])
 
 
 def groups_check(
@@ -141,17 +149,38 @@ def groups_check(
         outputs.write_report(out, about)
 
 
-def _of_survey(folders: list[Path], given: list[Path]) -> tuple[Path, list[Path]]:
-    """The file of a survey's groups, and its annotations. Raises ValueError."""
+def _has_groups(path: Path) -> bool:
+    """Has what lies there groups of its own?"""
+    return path.is_dir() or path.suffix.lower() == WATCH
+
+
+def _groups_of(source: Path) -> Path:
+    """The file of groups of a survey, a watch or a file of prototypes. Raises ValueError where there is
+    none."""
+    from radiofm_ml.fewshot import group_file
     from radiofm_ml.survey.naming import GROUP_FILE
+    from radiofm_ml.survey.watching import groups_beside
+
+    if source.is_dir():
+        place, cure = source / GROUP_FILE, "name the folder that radiofm survey wrote"
+    elif source.suffix.lower() == WATCH:
+        place, cure = groups_beside(source), "name the file that radiofm watch wrote"
+    else:
+        place = group_file.path_beside(source)
+        cure = "name the folder of a survey, or the file of a watch, that has them"
+    if not place.is_file():
+        raise ValueError(f"{source}: has no groups ({place.name}); {cure}, with a model that tells how near "
+                         "one kind is")
+    return place
+
+
+def _annotated(owner: Path, given: list[Path]) -> list[Path]:
+    """The annotations of a survey or a watch. Raises ValueError."""
     from radiofm_ml.survey.renewing import annotations_of
 
     if len(given) > 1:
-        raise ValueError(f"{folders[0]}: a survey's groups are its own; name its folder alone")
-    if not (folders[0] / GROUP_FILE).is_file():
-        raise ValueError(f"{folders[0]}: holds no {GROUP_FILE}; name the folder that radiofm survey wrote, "
-                         "with a model that tells how near one kind is")
-    return folders[0] / GROUP_FILE, annotations_of(folders[0])
+        raise ValueError(f"{owner}: has groups of its own; name it alone")
+    return annotations_of(owner) if owner.is_dir() else []
 
 
 def _teach(path: Path, groups: Groups, number: int, label: str):

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -187,12 +187,13 @@ class Report:
         self._bar.stop()
         self.end()
 
-    def each(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-        """The outcomes, noted as they come."""
+    def each(self, outcomes: Iterator[Outcome],
+             count: Callable[[object], int] = lambda result: result) -> Iterator[Outcome]:
+        """The outcomes, noted as they come. count: how many things a result stands for."""
         for outcome in outcomes:
             self._bar.advance(self._task)
             self.note(outcome)
-            self._found += outcome.result or 0
+            self._found += count(outcome.result) if outcome.result else 0
             yield outcome
 
     def note(self, outcome: Outcome) -> None:

@@ -84,10 +84,11 @@ def survey(
     from radiofm_ml.signals import SignalEncoder
     from radiofm_ml.survey import run
     from radiofm_ml.survey.naming import GROUP_FILE
-    from radiofm_ml.survey.report import TABLE, write_table
+    from radiofm_ml.survey.report import TABLE, check_table, write_table
     from radiofm_ml.survey.signals import Detection
 
     outputs.claim_folder(target, "survey", overwrite=overwrite)
+    check_table(target / TABLE, overwrite)
     jobs = plan(source, target, META, channel)
     encoder = SignalEncoder(open_engine(model, threads=threads, reads="signals"))
     few = FewShot.for_bundle(encoder.engine.bundle, prototypes or "", signals=True, metric=metric,
@@ -102,7 +103,7 @@ def survey(
     pictures = [target / run.WATERFALL if not source.is_dir() else
                 base_name(job.output).with_name(f"{base_name(job.output).name}{outputs.PICTURE}")
                 for job in done]
-    groups = _groups(few)
+    groups = groups_for(few)
     lines, written = run.write(done, few, groups, pictures, overwrite=overwrite, replace=replace, data=data)
     if groups is not None:
         group_file.save(groups, target / GROUP_FILE)
@@ -113,7 +114,7 @@ def survey(
     report.end()
 
 
-def _groups(few: FewShot) -> Groups | None:
+def groups_for(few: FewShot) -> Groups | None:
     """For what fits no label; None, and it is said why, where the model does not tell how near one kind
     is."""
     from radiofm_ml.fewshot.groups import Groups

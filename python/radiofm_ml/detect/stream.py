@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -137,6 +137,15 @@ def joined(parts: Iterable[Any], box: Callable[[Any], Box] = lambda part: part) 
         else:
             going_on[box(signal).signal] = signal
     yield from going_on.values()  # whose end was not told apart from what followed
+
+
+def together(parts: Iterable[tuple[Hashable, Any]], join: Callable[[Any, Any], Any]) -> dict[Hashable, Any]:
+    """Signals, the parts of each put together, whether one says that it is the last or not: for parts that
+    were chosen from all. parts: which signal each is of, and the part. join: of a part and the next."""
+    found: dict[Hashable, Any] = {}
+    for signal, part in parts:
+        found[signal] = join(found[signal], part) if signal in found else part
+    return found
 
 
 @dataclass

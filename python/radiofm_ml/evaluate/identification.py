@@ -27,6 +27,7 @@ import torch
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml import models
+from radiofm_ml.evaluate.reports import over_seeds
 from radiofm_ml.evaluate.supervised import train_and_predict
 from radiofm_ml.fewshot import geometry
 from radiofm_ml.fewshot.prototypes import Prototype
@@ -320,16 +321,7 @@ def _summary(rows: list[tuple]) -> list[dict]:
     for method, count in dict.fromkeys((r[0], r[1]) for r in rows):
         for column, queries in ((2, "all"), (3, "held out of pre-training")):
             values = [r[column] for r in rows if r[:2] == (method, count)]
-            summary.append(
-                {
-                    "method": method,
-                    "shots": count,
-                    "queries": queries,
-                    "mean": float(np.mean(values)),
-                    "std": float(np.std(values)),
-                    "seeds": values,
-                }
-            )
+            summary.append({"method": method, "shots": count, "queries": queries, **over_seeds(values)})
     return summary
 
 

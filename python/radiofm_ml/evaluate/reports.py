@@ -32,6 +32,11 @@ REPORT = "report.json"
 CONFUSION, ERRORS, CURVES = "confusion.png", "error_cdf.png", "learning_curves.png"
 
 
+def over_seeds(values: Sequence[float]) -> dict:
+    """What a row of a table says of a figure: its mean, its spread, and each seed's."""
+    return {"mean": float(np.mean(values)), "std": float(np.std(values)), "seeds": list(map(float, values))}
+
+
 def result_rows(method: str, per_seed: Sequence[Mapping[str, float]],
                 labels_per_class: int | None = None) -> list[dict]:
     """Entries of ``results``, one for each metric, from the metrics of each seed."""
@@ -39,7 +44,7 @@ def result_rows(method: str, per_seed: Sequence[Mapping[str, float]],
     for metric in per_seed[0]:
         scores = np.array([m[metric] for m in per_seed], np.float64)  # a log's null is NaN again
         rows.append({"method": method, "labels_per_class": labels_per_class, "metric": metric,
-                     "mean": float(scores.mean()), "std": float(scores.std()), "seeds": scores.tolist()})
+                     **over_seeds(scores)})
     return rows
 
 

@@ -22,9 +22,10 @@ import torch
 
 from radiofm_ml import bundle as bundles
 from radiofm_ml.detect.settings import Settings
-from radiofm_ml.detect.stream import Box
+from radiofm_ml.detect.stream import Box, together
 from radiofm_ml.engines import open_engine
 from radiofm_ml.evaluate.identification import Split, draw_episode, random_encoder, read_index
+from radiofm_ml.evaluate.reports import over_seeds
 from radiofm_ml.pipeline import cut_signals, embed_recording
 from radiofm_ml.sigmf.recording import open_recording
 from radiofm_ml.signals import Evidence, Look, SignalEncoder, embedding_of, evidence_of
@@ -83,13 +84,12 @@ def embedded(parts: Parts, network: Callable[[np.ndarray], np.ndarray],
              signals: bundles.Signals) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Embeddings (N, K) of the strong signals, whose parts are put together; the recording of each (N,), and
     its numbers (N, M)."""
-    whole: dict[tuple[int, int], tuple[Evidence, float]] = {}
+    def join(one: tuple[Evidence, float], following: tuple[Evidence, float]) -> tuple[Evidence, float]:
+        return one[0] + following[0], one[1] + following[1]
+
     made = evidence_of(parts.looks, network, signals)
-    for recording, box, evidence in zip(parts.recording, parts.boxes, made, strict=True):
-        place, energy = (int(recording), box.signal), box.energy
-        if place in whole:
-            evidence, energy = whole[place][0] + evidence, whole[place][1] + energy
-        whole[place] = evidence, energy
+    whole = together((((int(recording), box.signal), (evidence, box.energy)) for recording, box, evidence
+                      in zip(parts.recording, parts.boxes, made, strict=True)), join)
     owner = np.array([recording for recording, _ in whole])
     energy = np.array([energy for _, energy in whole.values()])
     most = np.zeros(owner.max() + 1)
@@ -207,9 +207,7 @@ def _summary(rows: list[tuple]) -> list[dict]:
     found = []
     for key in dict.fromkeys(row[:3] for row in rows):
         values = np.array([row[3:] for row in rows if row[:3] == key])
-        accuracy = values[:, 0]
-        found.append({"method": key[0], "shots": key[1], "queries": key[2], "mean": float(accuracy.mean()),
-                      "std": float(accuracy.std()), "seeds": accuracy.tolist(),
+        found.append({"method": key[0], "shots": key[1], "queries": key[2], **over_seeds(values[:, 0]),
                       "unknown": float(values[:, 1].mean())})
     return found
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from radiofm_ml.watch.events import KINDS, MOVED, SILENT, Event
 from radiofm_ml.watch.settings import Settings
-from radiofm_ml.watch.watch import KINDS, MOVED, SILENT, Event, Watch
+from radiofm_ml.watch.watch import Watch
 
 _HOUR = 3600.0
 LEVEL = 0.95

@@ -7,14 +7,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 
-from radiofm_ml import atomic, files
 from radiofm_ml.arguments import is_number, is_whole
+from radiofm_ml.fewshot import tensor_file
 from radiofm_ml.fewshot.cells import KEPT, MAX_CELLS, Cell
 from radiofm_ml.fewshot.groups import MAX_MOVED, Groups
 from radiofm_ml.fewshot.kinship import Kinship
@@ -22,9 +21,7 @@ from radiofm_ml.fewshot.prototypes import SUFFIX, PrototypeError, check_label
 
 FORMAT, FORMAT_VERSION = "radiofm-groups", 1
 GROUPS = ".groups" + SUFFIX
-_JSON = "radiofm"
-_NEEDED = {"total": ("F64", 2), "kept": ("F32", 2)}
-_OPTIONAL = {"mean": ("F64", 1)}
+_TENSORS = {"total": ("F64", 2), "kept": ("F32", 2), "mean": ("F64", 1)}  # the last may be left out
 _MAX = 2**62  # of counts and numbers
 
 
@@ -39,8 +36,6 @@ def path_beside(prototypes: str | os.PathLike) -> Path:
 def save(groups: Groups, path: str | os.PathLike) -> None:
     """Write groups to a file, whole or not at all. One that holds something else is not replaced. Raises
     PrototypeError."""
-    import safetensors.numpy
-
     path = Path(path)
     if os.path.lexists(path):
         _read(path)
@@ -55,10 +50,7 @@ def save(groups: Groups, path: str | os.PathLike) -> None:
     header = {"format": FORMAT, "format_version": FORMAT_VERSION, **state,
               "kinship": {"apart": kinship.apart, "normalisation": kinship.normalisation},
               "cells": [[getattr(cell, name) for name in _COLUMNS] for cell in cells]}
-    try:
-        atomic.write_bytes(path, safetensors.numpy.save(tensors, {_JSON: json.dumps(header)}))
-    except OSError as error:
-        raise PrototypeError(f"{path}: cannot be written: {error.strerror or error}") from None
+    tensor_file.write(path, header, tensors)
 
 
 def load(path: str | os.PathLike) -> Groups:
@@ -148,26 +140,4 @@ def _text(value: object) -> str:
 
 
 def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Header and tensors of a file, kinds and axes checked; PrototypeError otherwise."""
-    import safetensors
-
-    try:
-        files.check_regular(path)
-        with safetensors.safe_open(path, "np") as file:
-            header = json.loads((file.metadata() or {}).get(_JSON, "null"))
-            if not isinstance(header, dict) or header.get("format") != FORMAT:
-                raise PrototypeError(f"{path}: holds no groups of the unknown; choose another name")
-            tensors, there = {}, set(file.keys())
-            for name, (kind, axes) in {**_NEEDED, **_OPTIONAL}.items():
-                part = file.get_slice(name) if name in there else None
-                if part is not None and (part.get_dtype(), len(part.get_shape())) == (kind, axes):
-                    tensors[name] = file.get_tensor(name)
-                elif part is not None or name in _NEEDED:
-                    raise PrototypeError(f"{path}: tensor '{name}' must be there, {kind}, with {axes} axes")
-            return header, tensors
-    except FileNotFoundError:
-        raise PrototypeError(f"{path}: no such file") from None
-    except OSError as error:
-        raise PrototypeError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (safetensors.SafetensorError, json.JSONDecodeError, RecursionError) as error:
-        raise PrototypeError(f"{path}: not a file of groups ({error})") from None
+    return tensor_file.read(path, FORMAT, "groups of the unknown", _TENSORS, ("mean",))

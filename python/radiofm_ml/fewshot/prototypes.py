@@ -11,7 +11,6 @@ K labels, D values in an embedding. Everything is float32, so that a copy sent e
 
 from __future__ import annotations
 
-import json
 import os
 import unicodedata
 from collections import deque
@@ -21,8 +20,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from radiofm_ml import atomic, files
 from radiofm_ml.arguments import is_whole, whole
+from radiofm_ml.fewshot import tensor_file
+from radiofm_ml.fewshot.tensor_file import PrototypeError
 
 FORMAT = "radiofm-prototypes"
 FORMAT_VERSION = 1
@@ -33,12 +33,7 @@ MAX_LABELS = 1000
 MAX_SHOTS = 2**31 - 1
 MAX_SUPPORT = 32  # newest shots kept per label, for leave-one-out scores and scatter
 MAX_UNDO = 64
-_JSON = "radiofm"  # the one metadata key of the file
-_TENSORS = {"prototypes": 2, "support": 2, "mean": 1}  # and their axes; the mean may be left out
-
-
-class PrototypeError(ValueError):
-    """A change that was refused; one sentence that says why. Nothing has changed."""
+_TENSORS = {"prototypes": ("F32", 2), "support": ("F32", 2), "mean": ("F32", 1)}  # the last may be left out
 
 
 @dataclass(frozen=True)
@@ -244,11 +239,7 @@ class PrototypeSet:
             tensors["mean"] = mean
         header = {**state, "labels": [e["label"] for e in entries], "shots": [e["shots"] for e in entries],
                   "support": [len(e["support"]) for e in entries]}
-        content = _safetensors().numpy.save(tensors, {_JSON: json.dumps(header)})
-        try:
-            atomic.write_bytes(path, content)
-        except OSError as error:
-            raise PrototypeError(f"{path}: cannot be written: {error.strerror or error}") from None
+        tensor_file.write(path, header, tensors)
         return path
 
     def load(self, path: str | os.PathLike) -> bool:
@@ -317,15 +308,6 @@ def model_of(path: str | os.PathLike) -> str:
     return model if isinstance(model, str) else ""
 
 
-def _safetensors():
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise PrototypeError("files of prototypes need the Python package safetensors: "
-                             "pip install safetensors") from None
-    return safetensors
-
-
 def _check_path(path: str | os.PathLike) -> Path:
     path = Path(path)
     if path.suffix.lower() != SUFFIX or "\0" in str(path):
@@ -338,25 +320,4 @@ def _stack(rows: list, size: int) -> np.ndarray:
 
 
 def _read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Header and tensors of a file, shapes and dtypes checked; PrototypeError otherwise."""
-    safetensors = _safetensors()
-    try:
-        files.check_regular(path)
-        with safetensors.safe_open(path, "np") as file:
-            header = json.loads((file.metadata() or {}).get(_JSON, "null"))
-            if not isinstance(header, dict) or header.get("format") != FORMAT:
-                raise PrototypeError(f"{path}: holds no prototypes (is it a model?)")
-            tensors = {}
-            for key, axes in _TENSORS.items():
-                part = file.get_slice(key) if key in file.keys() else None
-                if part is not None and part.get_dtype() == "F32" and len(part.get_shape()) == axes:
-                    tensors[key] = file.get_tensor(key)
-                elif part is not None or key != "mean":
-                    raise PrototypeError(f"{path}: tensor '{key}' must be there, float32, with {axes} axes")
-            return header, tensors
-    except FileNotFoundError:
-        raise PrototypeError(f"{path}: no such file") from None
-    except OSError as error:
-        raise PrototypeError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (safetensors.SafetensorError, json.JSONDecodeError, RecursionError) as error:
-        raise PrototypeError(f"{path}: not a file of prototypes ({error})") from None
+    return tensor_file.read(path, FORMAT, "prototypes", _TENSORS, ("mean",))

@@ -52,7 +52,7 @@ def draw_embedding(path: str | os.PathLike, embeddings: np.ndarray, labels: Sequ
     for name in unknown_names:
         at = points[labels == name]
         plot.scatter(*at.T, s=34, marker=marks[name], color=style.UNKNOWN, alpha=0.75, linewidth=0, zorder=2,
-                     label=f"{name} (never taught)")
+                     label=style.verbatim(f"{name} (never taught)"))
     for name in prototypes:
         at = points[labels == name]
         plot.scatter(*at.T, s=42, color=colour[name], alpha=0.8, linewidth=0, zorder=3)
@@ -76,7 +76,7 @@ def draw_embedding(path: str | os.PathLike, embeddings: np.ndarray, labels: Sequ
                              fontsize=10)
         legend.set_zorder(7)
     if title:
-        fig.text(0.075, 0.957, title, color=style.TEXT, size=14, weight="bold", va="center")
+        fig.text(0.075, 0.957, style.verbatim(title), color=style.TEXT, size=14, weight="bold", va="center")
     style.save(fig, path)
 
 
@@ -88,8 +88,8 @@ def _name_stars(fig, plot, stars: Mapping[str, np.ndarray], colour: Mapping[str,
     taken: list = []
     halo = [patheffects.withStroke(linewidth=3.5, foreground=style.BACKGROUND)]
     for name in pixels:
-        text = plot.annotate(name, stars[name], xytext=(0, 0), textcoords="offset points", size=14,
-                             color=colour[name], weight="bold", zorder=6, path_effects=halo)
+        text = plot.annotate(style.verbatim(name), stars[name], xytext=(0, 0), textcoords="offset points",
+                             size=14, color=colour[name], weight="bold", zorder=6, path_effects=halo)
         for x, y, side in ((14, -5, "left"), (-14, -5, "right"), (0, 14, "center"), (0, -25, "center"),
                            (12, 12, "left"), (-12, 12, "right"), (12, -22, "left"), (-12, -22, "right")):
             text.set(position=(x, y), ha=side)

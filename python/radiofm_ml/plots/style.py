@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from radiofm_ml import atomic
 from radiofm_ml.outputs import GENERATOR
+from radiofm_ml.terminal import visible
 
 BACKGROUND, TEXT, FAINT = "#10141c", "#e8ecf2", "#8b95a5"
 UNKNOWN = "#9aa3ae"
@@ -32,6 +35,20 @@ def figure(width: float, height: float) -> Figure:
     fig = Figure(figsize=(width, height), dpi=100, facecolor=BACKGROUND)
     FigureCanvasAgg(fig)
     return fig
+
+
+@functools.lru_cache(maxsize=1)
+def _drawable() -> frozenset[int]:
+    """Characters that there is a drawing of."""
+    font = font_manager.findfont(font_manager.FontProperties())
+    return frozenset(font_manager.get_font(font).get_charmap())
+
+
+def verbatim(text: object) -> str:
+    """A text that is data, such as a label or a name of a file, for matplotlib to draw as it is: dollars
+    begin no formula, and what its font has no drawing of is an empty box."""
+    there = _drawable()
+    return "".join(c if ord(c) in there else "\N{WHITE SQUARE}" for c in visible(text)).replace("$", r"\$")
 
 
 def save(fig: Figure, path: str | os.PathLike) -> None:

@@ -53,7 +53,7 @@ def draw_survey(path: str | os.PathLike, decibel: np.ndarray, seconds: float, ba
     _draw_tags(axes, placed, colour)
     _draw_legend(axes, boxes, order, colour)
     if title:
-        fig.text(0.085, 0.955, title, color=style.TEXT, size=12, weight="bold", va="center")
+        fig.text(0.085, 0.955, style.verbatim(title), color=style.TEXT, size=12, weight="bold", va="center")
     fig.canvas.draw()
     save_palette(fig, path, [*colour.values(), style.UNKNOWN, style.TEXT, style.FAINT])
 
@@ -95,7 +95,7 @@ def _draw_tags(axes: Axes, placed: list[tuple[Box, Rectangle]], colour: dict[str
         for upper, outside in ((True, True), (False, True), (True, False)):
             at = patch.get_x(), patch.get_y() + (patch.get_height() if upper else 0)
             over = upper == outside
-            text = axes.annotate(_short(box), at, (0 if outside else 2, 2 if over else -2),
+            text = axes.annotate(style.verbatim(_short(box)), at, (0 if outside else 2, 2 if over else -2),
                                  textcoords="offset points", ha="left", va="bottom" if over else "top",
                                  size=7.5, weight="bold", color=colour.get(box.label, style.UNKNOWN),
                                  annotation_clip=True)
@@ -132,8 +132,8 @@ def _draw_legend(axes: Axes, boxes: Sequence[Box], order: list[str], colour: dic
                                  linestyle=(0, (2.5, 1.5)) if box.unknown else "-"))
         mark = f"{_short(box)}  " if box.unknown else ""
         name = label if len(label) <= 24 else f"{label[:23]}…"
-        axes.text(1.055, y, f"{mark}{name}", transform=axes.transAxes, color=style.TEXT, size=9,
-                  va="center")
+        axes.text(1.055, y, style.verbatim(f"{mark}{name}"), transform=axes.transAxes, color=style.TEXT,
+                  size=9, va="center")
         axes.text(1.275, y, str(counts[label]), transform=axes.transAxes, color=style.FAINT, size=9,
                   va="center", ha="right")
     if left_out > 0:

@@ -124,7 +124,7 @@ def draw_waterfall(path: str | os.PathLike, iq: np.ndarray, sample_rate: float, 
                    for a, b, label, shade in spans]
         _draw_strip(fig, strip, name, [span for span in visible if span[0] < span[1]])
     if title:
-        fig.text(0.075, 0.945, title, color=style.TEXT, size=14, weight="bold", va="center")
+        fig.text(0.075, 0.945, style.verbatim(title), color=style.TEXT, size=14, weight="bold", va="center")
     fig.canvas.draw()
     save_palette(fig, path, [*colour.values(), style.UNKNOWN, style.TEXT, style.FAINT])
 
@@ -166,8 +166,8 @@ def _draw_strip(fig, strip, name: str, spans: Sequence[tuple[float, float, str, 
     for start, stop, label, shade in spans:
         strip.add_patch(Rectangle((start, 0.06), stop - start, 0.88, color=shade, linewidth=0))
         room = strip.transData.transform((stop, 0))[0] - strip.transData.transform((start, 0))[0]
-        text = strip.text((start + stop) / 2, 0.5, label, ha="center", va="center_baseline", size=10.5,
-                          color=style.BACKGROUND, weight="bold")
+        text = strip.text((start + stop) / 2, 0.5, style.verbatim(label), ha="center", va="center_baseline",
+                          size=10.5, color=style.BACKGROUND, weight="bold")
         for size in (10.5, 9, 7.5):
             text.set_size(size)
             if text.get_window_extent(renderer).width <= room - 3:

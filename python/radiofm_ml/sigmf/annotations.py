@@ -11,35 +11,43 @@ What the ``radiofm:`` fields say is in docs/radiofm.sigmf-ext.md.
 
 from __future__ import annotations
 
-import bisect
 import copy
 import json
 import logging
 import os
-import re
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from radiofm_ml import atomic
-from radiofm_ml.arguments import is_number
-from radiofm_ml.outputs import GENERATOR, same_file
+from radiofm_ml.outputs import GENERATOR
 from radiofm_ml.sigmf import metadata_schema
-from radiofm_ml.sigmf.container import ARCHIVES, DATA, META, base_name, parse_metadata
-from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, leads_to, place_dataset
-from radiofm_ml.sigmf.decisions import MAX_HZ, MORE, Decision, Signals, check_decision, check_more
+from radiofm_ml.sigmf.dataset_placement import AnnotationError, check_placement, place_dataset
+from radiofm_ml.sigmf.decision_fields import annotation_of, decision_of
+from radiofm_ml.sigmf.decision_log import DecisionLog
+from radiofm_ml.sigmf.decisions import MAX_HZ, Decision, check_decision, check_more
+from radiofm_ml.sigmf.earlier_output import foreign_annotations, read_output
+from radiofm_ml.sigmf.frequency_runs import FrequencyRuns
+from radiofm_ml.sigmf.metadata_text import (
+    EXTENSION,
+    INCOMPLETE,
+    RESUME,
+    as_json,
+    finite,
+    format_datetime,
+    metadata_text,
+    output_path,
+    progress,
+    read_incomplete,
+    tool,
+    version,
+)
 from radiofm_ml.sigmf.recording import CHANNEL, UNKNOWN, Capture, Recording
 from radiofm_ml.sigmf.roomy_file import RoomyFile
 
 __all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "check_decision", "output_path"]
 
 _log = logging.getLogger(__name__)
-EXTENSION = {"name": "radiofm", "version": "1.0.0", "optional": True}
-CELL = "radiofm:cell"
-INCOMPLETE, RESUME = "radiofm:incomplete", "radiofm:resume"  # in ``global``, while a file is not complete
-_SECONDS = -30610224000, 253402300800  # the years 1000 to 9999, for core:datetime
 
 
 class AnnotationWriter:
@@ -84,18 +92,14 @@ class AnnotationWriter:
         self.path = output_path(path)
         self.generator = generator
         self._recording, self._data, self._channel = recording, data, channel
-        self._merge, self._merge_gap = merge, merge_gap
         self._flush_seconds, self._flush_count = flush_seconds, flush_count
         self._lock = threading.RLock()
-        self._decisions: list[Decision] = []
-        self._growing: dict[tuple[str, str], list[Decision]] = {}  # by model and task: those that may go on
+        self._made = DecisionLog(merge, merge_gap)
         self._pending, self._open, self._complete = 0, False, False
         self.position, self._settings = 0, settings
         self._consistent = True  # ``position`` tells of what has been added, no more and no less
         self._written, self._cost = 0.0, 0.0  # when, and how long the last write took
         self._file = RoomyFile()
-        self._signals = Signals()
-        self._earlier: dict[tuple[str, str], list[Decision]] = {}  # of earlier passes, by model and task
         self._end = None if recording is None else recording.n_samples
 
         if recording is not None:
@@ -106,14 +110,14 @@ class AnnotationWriter:
             self._captures = []
         self._offset = int(self._global.get("core:offset", 0))
         rate = self._global.get("core:sample_rate")
-        self._sample_rate = None if rate is None else float(rate)
         self._declare_extension()
-        self._set_runs(recording.captures if recording is not None else [])
-        self._overwritten = False  # the metadata at ``path`` are not ours: told to
+        self._runs = FrequencyRuns(recording.captures if recording is not None else [],
+                                   None if rate is None else float(rate))
         self._versions = {} if recording is None else {
-            place: _version(place) for place in (self.path, self._beside)}
-        there = None if recording is None else self._read_output(overwrite)
-        self._kept = [] if replace else self._foreign_annotations(there)
+            place: version(place) for place in (self.path, self._beside)}
+        there, ours = (None, True) if recording is None else read_output(self.path, recording, overwrite)
+        kept = [] if replace or recording is None else foreign_annotations(recording, there if ours else None)
+        self._kept = [a for a in kept if not self._is_own(a)]
         self._leave_out_what_is_no_number()
         self._check()
         if recording is not None:
@@ -155,18 +159,15 @@ class AnnotationWriter:
             end = sample_start + sample_count
             if self._end is not None:
                 end = min(end, self._end)
-            pieces = self._cut(sample_start, end, freq_lower, freq_upper)
+            pieces = self._runs.cut(sample_start, end, freq_lower, freq_upper)
             self._consistent = False  # an interrupt may come at any line
             for start, stop, run, lower, upper in pieces:
                 count = stop - start
-                self._make_way(start, stop, model, task)
-                new = Decision(start, count, label, unknown, nearest, model, task, comment, run, lower, upper,
-                               0 if confidence is None else count, min(max(confidence or 0.0, 0.0), 1.0),
-                               cell=cell if unknown else 0, more=more)
-                if not signal:
-                    self._append(new)
-                elif self._signals.add((signal, model, task, run), new, ended):
-                    self._decisions.append(new)
+                self._made.make_way(start, stop, model, task)
+                self._made.add(Decision(
+                    start, count, label, unknown, nearest, model, task, comment, run, lower, upper,
+                    0 if confidence is None else count, min(max(confidence or 0.0, 0.0), 1.0),
+                    cell=cell if unknown else 0, more=more), signal, ended)
             self._pending += bool(pieces)
             self.position = self.position if position is None else position
             self._consistent = True
@@ -196,7 +197,7 @@ class AnnotationWriter:
             if starts and entry["core:sample_start"] == starts[-1]:
                 self._captures.pop()
             self._captures.append(entry)
-            self._set_runs([Capture(c["core:sample_start"] - self._offset, c.get("core:frequency"))
+            self._runs.set_captures([Capture(c["core:sample_start"] - self._offset, c.get("core:frequency"))
                             for c in self._captures])
             self._pending += 1
 
@@ -206,7 +207,7 @@ class AnnotationWriter:
         if not 0 < sample_rate <= MAX_HZ:
             raise ValueError(f"a sample rate must be positive and at most 1e12, got {sample_rate}")
         with self._lock:
-            self._sample_rate = float(sample_rate)
+            self._runs.sample_rate = float(sample_rate)
             self._global["core:sample_rate"] = float(sample_rate)
             self._pending += 1
 
@@ -215,7 +216,7 @@ class AnnotationWriter:
         if merge_gap < 0:
             raise ValueError(f"merge_gap must be at least 0, got {merge_gap}")
         with self._lock:
-            self._merge, self._merge_gap = merge, merge_gap
+            self._made.merge, self._made.merge_gap = merge, merge_gap
 
     def set_end(self, end: int | None) -> int:
         """The recording that is being written has this many samples and gets no more, so that annotations end
@@ -224,26 +225,17 @@ class AnnotationWriter:
             self._end = end
             if end is None:
                 return 0
-            self._signals.forget()
-            left_out = sum(d.decisions for d in self._decisions if d.start >= end)
-            for decision in self._decisions:
-                if decision.start + decision.count > end:
-                    decision.count, decision.line = end - decision.start, ""
-                    self._pending += 1
+            left_out, changed = self._made.end(end)
+            self._pending += changed
             self._captures = [c for i, c in enumerate(self._captures)
                               if i == 0 or c["core:sample_start"] - self._offset < end]
-            self._decisions = [d for d in self._decisions if d.count > 0]
-            for growing in self._growing.values():
-                growing[:] = [d for d in growing if d.count > 0]
             return left_out
 
     def begin_pass(self, model: str = "", task: str = "") -> None:
         """The stream has come to the recording's beginning again: what this model decides on this task from
         now on takes the place of what it decided on the same samples before."""
         with self._lock:
-            self._earlier[model, task] = [d for d in self._decisions if (d.model, d.task) == (model, task)]
-            self._growing.pop((model, task), None)
-            self._signals.forget()
+            self._made.begin_pass(model, task)
 
     def keep_room(self) -> None:
         """From now on see to it that the next write finds room on the disk, until ``close``. Raises
@@ -278,7 +270,7 @@ class AnnotationWriter:
                     self._target, self._complete = self._beside, False
                 if not changed or not self._changed_meanwhile():
                     self._file.write(self._target, self._dump().encode("utf-8"))
-                    self._versions[self._target] = _version(self._target)
+                    self._versions[self._target] = version(self._target)
                     self._pending = 0
             except OSError as error:
                 raise AnnotationError(f"{self._target}: cannot be written: {error.strerror}; what it held is "
@@ -331,71 +323,13 @@ class AnnotationWriter:
 
     def __len__(self) -> int:
         """Annotations of ours so far."""
-        return len(self._decisions)
+        return len(self._made.all)
 
     # -- inside -------------------------------------------------------------------------------------
     def _changed_meanwhile(self) -> bool:
         """Does the file that is written next hold something that this one has neither read nor written?"""
-        now = _version(self._target)
+        now = version(self._target)
         return now is not None and now != self._versions.get(self._target, now)
-
-    def _make_way(self, start: int, stop: int, model: str, task: str) -> None:
-        """Cut [start, stop) out of what an earlier pass has said."""
-        earlier = self._earlier.get((model, task), ())
-        gone = [old for old in earlier if old.start < stop and start < old.start + old.count]
-        if not gone:
-            return
-        parts = [replace(old, start=begin, count=end - begin, line="") for old in gone
-                 for begin, end in ((old.start, start), (stop, old.start + old.count)) if begin < end]
-        out = set(map(id, gone))
-        self._earlier[model, task] = [d for d in earlier if id(d) not in out] + parts
-        self._decisions = [d for d in self._decisions if id(d) not in out] + parts
-
-    def _append(self, new: Decision) -> None:
-        growing = self._growing.setdefault((new.model, new.task), [])
-        # One ends where it is too long ago, and where something else has taken its place in the band.
-        growing[:] = [old for old in growing if new.start <= old.start + old.count + self._merge_gap
-                      and (old.same_kind(new) or old.start + old.count >= new.start + new.count
-                           or not old.overlaps(new))]
-        for old in growing:
-            if self._merge and old.start <= new.start and old.same_kind(new):
-                old.absorb(new)
-                return
-        self._decisions.append(new)
-        growing.append(new)
-
-    def _cut(self, start: int, end: int, lower: float | None, upper: float | None) -> list[tuple]:
-        """(start, end, run, lower, upper) of every piece at one centre frequency."""
-        if end <= start:
-            return []
-        first, last = (max(0, bisect.bisect_right(self._run_starts, s) - 1) for s in (start, end - 1))
-        reference = self._run_frequencies[last]
-        pieces = []
-        for run in range(first, last + 1):
-            frequency = self._run_frequencies[run]
-            stop = self._run_starts[run + 1] if run < last else end
-            if lower is None or (run != last and None in (reference, frequency)):
-                edges = self._whole_band(frequency)
-            elif run == last:
-                edges = float(lower), float(upper)
-            else:
-                edges = lower + frequency - reference, upper + frequency - reference
-            pieces.append((max(start, self._run_starts[run]), stop, run, *edges))
-        return pieces
-
-    def _whole_band(self, frequency: float | None) -> tuple[float | None, float | None]:
-        if self._sample_rate is None:
-            return None, None
-        centre = frequency or 0.0  # by the standard: relative to baseband where the centre is not known
-        return centre - self._sample_rate / 2, centre + self._sample_rate / 2
-
-    def _set_runs(self, captures: list[Capture]) -> None:
-        runs = [captures[0] if captures else Capture(0)]
-        for capture in captures[1:]:
-            if capture.frequency != runs[-1].frequency:
-                runs.append(capture)
-        self._run_starts = [0, *(c.sample_start for c in runs[1:])]
-        self._run_frequencies = [c.frequency for c in runs]
 
     def _declare_extension(self) -> None:
         for key in (INCOMPLETE, RESUME):  # of an earlier run over the recording's own metadata
@@ -403,64 +337,11 @@ class AnnotationWriter:
         others = [e for e in self._global.get("core:extensions", []) if e["name"] != EXTENSION["name"]]
         self._global["core:extensions"] = [*others, dict(EXTENSION)]
 
-    def _read_output(self, overwrite: bool) -> dict | None:
-        """The metadata that will be replaced. Raises AnnotationError if that must not be."""
-        recording, data = self._recording, self.path.with_name(self.path.name[:-len(META)] + DATA)
-        if same_file(self.path, recording.path):
-            if os.path.realpath(self.path) == os.path.realpath(recording.path):
-                return recording.meta
-            raise AnnotationError(f"{self.path}: is another name of {recording.path}; name that one")
-        if same_file(self.path, recording.data_path):
-            raise AnnotationError(f"{self.path}: holds the recording's samples; choose another name")
-        if data.is_file() and not leads_to(data, recording):
-            raise AnnotationError(f"{data}: is there and holds other samples; choose another output name")
-        if not self.path.exists():
-            return None
-        try:
-            meta = metadata_schema.tidied(parse_metadata(self.path.read_bytes(), str(self.path)))[0]
-        except (OSError, ValueError) as error:  # RecordingError is a ValueError
-            text = str(error).removeprefix(f"{self.path}: ")
-            if overwrite:
-                return None
-            raise AnnotationError(f"{self.path}: is there, but is not SigMF metadata ({text}); "
-                                  "move it away or choose another name") from None
-        wrong = self._foreign(meta)
-        if wrong and not overwrite:
-            raise AnnotationError(f"{self.path}: {wrong}; choose another name, or say --overwrite")
-        self._overwritten = bool(wrong)
-        return meta
-
-    def _foreign(self, there: dict) -> str:
-        """Why metadata are not our annotations of this recording; '' if they are."""
-        info = there["global"]
-        if EXTENSION["name"] not in {e["name"] for e in info.get("core:extensions", [])}:
-            return "is there and was written by something else"
-        name = os.path.basename(info.get("core:dataset") or self.path.name[:-len(META)] + DATA)
-        data = self.path.parent / name
-        if data.exists() and not info.get("core:metadata_only"):
-            same = leads_to(data, self._recording)
-        else:
-            same = there.get("captures") == self._captures and all(
-                info.get(key) == self._global.get(key) for key in ("core:datatype", "core:sample_rate"))
-        return "" if same else "is there and belongs to other samples"
-
-    def _foreign_annotations(self, there: dict | None) -> list[dict]:
-        """Annotations to keep: of the recording, and those that others have put into the output since."""
-        if self._recording is None:
-            return []
-        kept = list(self._recording.meta["annotations"])
-        if there is not None and there is not self._recording.meta and not self._overwritten:
-            known = self._global.get("core:sha512"), there["global"].get("core:sha512")
-            if None in known or known[0] == known[1]:
-                texts = {json.dumps(a, sort_keys=True) for a in kept}
-                kept += [a for a in there["annotations"] if json.dumps(a, sort_keys=True) not in texts]
-        return [a for a in kept if not self._is_own(a)]
-
     # -- going on ------------------------------------------------------------------------------------
     def _go_on(self, there: dict | None) -> Path:
         """Take over what an interrupted run has left, in place or beside, and say where to write."""
-        left = [(self.path, there), (self._beside, _read_json(self._beside))]
-        for place, meta in sorted(left, key=lambda item: _progress(item[1]), reverse=True):
+        left = [(self.path, there), (self._beside, read_incomplete(self._beside))]
+        for place, meta in sorted(left, key=lambda item: progress(item[1]), reverse=True):
             if meta is not None and self._take_over(meta):
                 return place
         before = [] if there is None else there["annotations"]
@@ -477,7 +358,8 @@ class AnnotationWriter:
         if not self._settings or not isinstance(state, dict) or state.get("settings") != self._settings:
             return False
         try:
-            decisions = [self._decision(a) for a in meta["annotations"] if self._is_own(a)]
+            decisions = [decision_of(a, self._offset, self._runs) for a in meta["annotations"]
+                         if self._is_own(a)]
             growing: dict[tuple[str, str], list[Decision]] = {}
             for index, weight, confidence in state["growing"]:
                 decision = decisions[index]
@@ -486,40 +368,29 @@ class AnnotationWriter:
             self.position = int(state["sample"])
         except (KeyError, IndexError, TypeError, ValueError):  # edited by somebody: from the beginning
             return False
-        self._decisions, self._growing = decisions, growing
+        self._made.all, self._made.growing = decisions, growing
         return True
 
     def _is_own(self, annotation: dict) -> bool:
-        return _tool(annotation.get("core:generator", "")) == _tool(self.generator) and (
+        return tool(annotation.get("core:generator", "")) == tool(self.generator) and (
             self._channel is None or annotation.get(CHANNEL, self._channel) == self._channel)
-
-    def _decision(self, a: dict) -> Decision:
-        """The opposite of ``_annotation``."""
-        start, confidence = a["core:sample_start"] - self._offset, a.get("radiofm:confidence")
-        return Decision(
-            start, a["core:sample_count"], a["core:label"], a["radiofm:unknown"],
-            a.get("radiofm:nearest", ""), a.get("radiofm:model", ""), a.get("radiofm:task", ""),
-            a.get("core:comment", ""),
-            max(0, bisect.bisect_right(self._run_starts, start) - 1),
-            a.get("core:freq_lower_edge"), a.get("core:freq_upper_edge"),
-            0 if confidence is None else a["core:sample_count"], confidence or 0.0, a["radiofm:decisions"],
-            cell=a.get(CELL, 0), more={name: a[f"radiofm:{name}"] for name in MORE if f"radiofm:{name}" in a})
 
     def _state(self) -> dict:
         """What ``global`` says of a file that is not complete."""
         if not self._settings:
             return {INCOMPLETE: True}
-        order = {id(d): i for i, d in enumerate(sorted(self._decisions, key=lambda d: d.start))}
-        growing = [[order[id(d)], d.weight, d.confidence] for group in self._growing.values() for d in group]
+        order = {id(d): i for i, d in enumerate(sorted(self._made.all, key=lambda d: d.start))}
+        growing = [[order[id(d)], d.weight, d.confidence] for group in self._made.growing.values()
+                   for d in group]
         return {INCOMPLETE: True,
                 RESUME: {"settings": self._settings, "sample": self.position, "growing": growing}}
 
     def _leave_out_what_is_no_number(self) -> None:
         """NaN and infinite numbers in what others wrote, which JSON does not have."""
         left_out: set[str] = set()
-        self._global = _finite(self._global, left_out)
-        self._captures = [_finite(entry, left_out) for entry in self._captures]
-        self._kept = [_finite(entry, left_out) for entry in self._kept]
+        self._global = finite(self._global, left_out)
+        self._captures = [finite(entry, left_out) for entry in self._captures]
+        self._kept = [finite(entry, left_out) for entry in self._kept]
         if left_out:
             _log.warning("%s: NaN and infinite numbers are no JSON; left out: %s", self.path,
                          ", ".join(sorted(left_out)))
@@ -534,117 +405,11 @@ class AnnotationWriter:
 
     def _dump(self) -> str:
         """The file's text: one line a capture or annotation."""
-        entries = [(a["core:sample_start"], _json(a)) for a in self._kept]
-        for decision in self._decisions:
-            decision.line = decision.line or _json(self._annotation(decision))
+        entries = [(a["core:sample_start"], as_json(a)) for a in self._kept]
+        for decision in self._made.all:
+            decision.line = decision.line or as_json(
+                annotation_of(decision, self._offset, self.generator, self._channel))
             entries.append((decision.start + self._offset, decision.line))
         entries.sort(key=lambda entry: entry[0])
         info = {**self._global, **({} if self._complete else self._state())}
         return metadata_text(info, self._captures, (line for _, line in entries))
-
-    def _annotation(self, d: Decision) -> dict:
-        entry: dict = {"core:sample_start": d.start + self._offset, "core:sample_count": d.count}
-        if d.lower is not None:
-            entry |= {"core:freq_lower_edge": d.lower, "core:freq_upper_edge": d.upper}
-        entry |= {"core:label": d.label, "core:generator": self.generator}
-        if d.comment:
-            entry["core:comment"] = d.comment
-        if d.weight:
-            entry["radiofm:confidence"] = round(d.confidence, 6)
-        if self._channel is not None:
-            entry[CHANNEL] = self._channel
-        entry |= {"radiofm:unknown": d.unknown, "radiofm:decisions": d.decisions}
-        for key, value in (("nearest", d.nearest), ("cell", d.cell), ("model", d.model), ("task", d.task)):
-            if value:
-                entry[f"radiofm:{key}"] = value
-        return entry | {f"radiofm:{key}": value for key, value in d.more.items()}
-
-
-def metadata_text(info: dict, captures: Iterable[dict], annotations: Iterable[str]) -> str:
-    """A ``.sigmf-meta`` file of its ``global`` object, captures, and annotations in JSON: a line each."""
-    text = json.dumps(info, indent=2, allow_nan=False).replace("\n", "\n  ")
-    return "".join(('{\n  "global": ', text, ',\n  "captures": ', _lines(map(_json, captures)),
-                    ',\n  "annotations": ', _lines(annotations), "\n}\n"))
-
-
-def output_path(path: str | os.PathLike) -> Path:
-    """The ``.sigmf-meta`` file that ``path`` names for writing. Raises AnnotationError."""
-    path = Path(path)
-    if path.name.lower().endswith(ARCHIVES):
-        raise AnnotationError(f"{path}: annotations are not written into archives; name a {META} file")
-    if path.suffix and not path.name.lower().endswith(META):
-        raise AnnotationError(f"{path}: must end in {META}; name a {META} file")
-    path = base_name(path)
-    path = path.with_name(path.name + META)
-    if path.is_symlink():
-        path = path.resolve()  # or the link would be replaced, not the file
-    if not path.parent.is_dir():
-        raise AnnotationError(f"{path}: folder {path.parent} does not exist; create it")
-    if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
-        raise AnnotationError(f"{path}: cannot be written here; choose another name or folder")
-    return path
-
-
-def format_datetime(moment: tuple[int, float]) -> str:
-    """ISO 8601 in UTC, to the nanosecond, of (seconds since 1970, fraction). Raises ValueError for times
-    that this cannot say."""
-    if not (_SECONDS[0] <= moment[0] < _SECONDS[1] and 0 <= moment[1] < 1):
-        raise ValueError(f"a time must lie in the years 1000 to 9999, got {moment[0]} s + {moment[1]} s")
-    seconds, nanoseconds = divmod(int(moment[0]) * 10**9 + round(moment[1] * 1e9), 10**9)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
-
-
-def _finite(value, left_out: set[str]):
-    """``value`` without the fields that hold a NaN or infinite number, whose names ``left_out`` gets."""
-    if not isinstance(value, dict):
-        return value
-    bad = {key for key, field in value.items() if not isinstance(field, dict) and not _is_json(field)}
-    left_out |= bad
-    return {key: _finite(field, left_out) for key, field in value.items() if key not in bad}
-
-
-def _is_json(value) -> bool:
-    try:
-        _json(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _tool(generator) -> str:
-    """A generator's name without its version."""
-    return re.sub(r"[\s/]+v?\d[\w.+-]*$", "", str(generator)).strip()
-
-
-def _lines(entries) -> str:
-    text = ",\n    ".join(entries)
-    return f"[\n    {text}\n  ]" if text else "[]"
-
-
-def _read_json(path: Path) -> dict | None:
-    """Metadata that are written while they are not complete; None where there are none."""
-    try:
-        meta = metadata_schema.tidied(parse_metadata(path.read_bytes(), str(path)))[0]
-    except (OSError, ValueError):
-        return None
-    return meta
-
-
-def _progress(meta: dict | None) -> float:
-    """The sample that an interrupted run came to, as its metadata say."""
-    state = {} if meta is None else meta["global"].get(RESUME)
-    sample = state.get("sample") if isinstance(state, dict) else None
-    return sample if is_number(sample) else -1
-
-
-def _version(path: Path) -> tuple | None:
-    """Another one after every change of a file; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _json(value) -> str:
-    return json.dumps(value, allow_nan=False)

@@ -26,7 +26,7 @@ from radiofm_ml.sigmf import foreign, metadata_schema
 from radiofm_ml.sigmf.container import Container, base_name, find_container
 from radiofm_ml.sigmf.errors import RecordingError, one_line, shown
 from radiofm_ml.sigmf.folders import find_recordings
-from radiofm_ml.sigmf.sample_types import SampleType
+from radiofm_ml.sigmf.sample_types import LARGEST, SampleType
 
 __all__ = ["Annotation", "Capture", "Recording", "RecordingError", "find_recordings", "later",
            "open_recording", "parse_datetime"]
@@ -113,7 +113,7 @@ class Recording:
     captures      list of Capture; the first one always starts at sample 0
     annotations   list of Annotation, less those that say that they are of another channel
     warnings      what was odd about the recording, a sentence each (also logged)
-    bad_samples   samples read so far that were NaN or infinite and became zero
+    bad_samples   samples read so far that were NaN, infinite or beyond LARGEST and became zero
     """
 
     def __init__(self, container: Container, channel: int = 0):
@@ -246,7 +246,8 @@ class Recording:
             with self._lock:
                 first, self.bad_samples = not self.bad_samples, self.bad_samples + bad
             if first:
-                self.warn("holds NaN or infinite samples; they are read as zero")
+                self.warn(f"holds samples that are NaN, infinite or beyond {LARGEST:g}, where 1 is full "
+                          "scale; they are read as zero")
 
     def _read_bytes(self, position: int, target: np.ndarray) -> None:
         """pread, not a memory map: a file that shrinks meanwhile is an error then, not a bus error."""

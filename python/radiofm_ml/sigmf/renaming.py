@@ -13,9 +13,11 @@ from radiofm_ml import atomic, files
 from radiofm_ml.arguments import is_whole
 from radiofm_ml.outputs import is_ours
 from radiofm_ml.sigmf import metadata_schema
-from radiofm_ml.sigmf.annotations import CELL, INCOMPLETE, AnnotationError, metadata_text
 from radiofm_ml.sigmf.container import MAX_METADATA, META, parse_metadata
+from radiofm_ml.sigmf.dataset_placement import AnnotationError
+from radiofm_ml.sigmf.decision_fields import CELL
 from radiofm_ml.sigmf.decisions import check_text
+from radiofm_ml.sigmf.metadata_text import INCOMPLETE, metadata_text
 from radiofm_ml.sigmf.recording import UNKNOWN
 
 _OF_AN_UNKNOWN = ("radiofm:confidence", "radiofm:nearest", CELL)

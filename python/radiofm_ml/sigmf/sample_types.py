@@ -13,6 +13,7 @@ from radiofm_ml.sigmf.errors import shown
 
 _DATATYPE = re.compile(r"(?P<kind>[cr])(?P<number>f32|f64|i8|i16|i32|u8|u16|u32)(?P<endian>_le|_be)?")
 _BLOCK = 1 << 16  # samples converted at once, so that temporaries stay in the cache
+LARGEST = 1e15  # of a float, where 1.0 is full scale: the power of more overflows where it is summed up
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class SampleType:
         """Convert stored samples.
 
         raw: (n, components) of dtype ``component``; out: complex64 (n,), written. Samples that are not
-        finite (NaN, infinite, or beyond float32) become zero; returns how many there were.
+        finite, or beyond ``LARGEST``, become zero; returns how many there were.
         """
         bad = 0
         for start in range(0, len(out), _BLOCK):
@@ -79,7 +80,7 @@ class SampleType:
         if self.is_float:
             with np.errstate(over="ignore", invalid="ignore"):
                 target[...] = raw
-            finite = np.isfinite(target)
+            finite = np.abs(target) <= LARGEST  # not so of NaN
             if finite.all():
                 return 0
             finite = finite.all(axis=1)

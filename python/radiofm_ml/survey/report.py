@@ -67,10 +67,15 @@ def _order(line: Line) -> tuple:
     return 0, -line.count, line.label
 
 
+def check_table(path: str | os.PathLike, overwrite: bool = False) -> Path:
+    """``outputs.check_file`` for a table: to be said before the work. Raises OutputError."""
+    return outputs.check_file(path, CSV, _is_table, overwrite=overwrite)
+
+
 def write_table(path: str | os.PathLike, lines: Sequence[Line], *, overwrite: bool = False) -> None:
     """The table as CSV, in Hz, seconds and dB; a number that is not known is left out. Raises OutputError,
     OSError."""
-    path = outputs.check_file(path, CSV, _is_table, overwrite=overwrite)
+    path = check_table(path, overwrite)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

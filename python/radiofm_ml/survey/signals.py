@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -16,10 +14,9 @@ import numpy as np
 
 from radiofm_ml.detect.cutter import CutOut
 from radiofm_ml.detect.settings import Settings
-from radiofm_ml.detect.stream import Box, joined
+from radiofm_ml.detect.stream import Box, joined, together
 from radiofm_ml.embeddings import EmbeddingFile, Embeddings
-from radiofm_ml.outputs import GENERATOR
-from radiofm_ml.pipeline import Progress, cut_signals
+from radiofm_ml.pipeline import Progress, cut_signals, digest_of
 from radiofm_ml.sigmf.jobs import Job, Outcome, run
 from radiofm_ml.sigmf.recording import Recording
 from radiofm_ml.signals import Evidence, SignalEncoder
@@ -61,10 +58,8 @@ def signals_of(recording: Recording, encoder: SignalEncoder, detection: Detectio
 def signals_in(cuts: Iterable[CutOut], encoder: SignalEncoder, sample_rate: float,
                batch: int = 16) -> list[Signal]:
     """Of cut-outs whose boxes' numbers say which are parts of one signal; in the order of these."""
-    found: dict[int, Signal] = {}
-    for part in _parts(cuts, encoder, sample_rate, batch):
-        before = found.get(part.box.signal)
-        found[part.box.signal] = part if before is None else before.join(part)
+    parts = _parts(cuts, encoder, sample_rate, batch)
+    found = together(((part.box.signal, part) for part in parts), Signal.join)
     return [found[number] for number in sorted(found)]
 
 
@@ -140,8 +135,4 @@ def embed_signals(jobs: list[Job], encoder: SignalEncoder, detection: Detection 
 
 def source_of(recording: Recording, encoder: SignalEncoder, detection: Detection) -> str:
     """A digest of all that a recording's signals depend on."""
-    stored = os.stat(recording.data_path)
-    about = [GENERATOR, encoder.id, asdict(detection), recording.datatype, recording.channel,
-             recording.sample_rate, recording.meta["captures"], recording.n_samples, stored.st_size,
-             stored.st_mtime_ns]
-    return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+    return digest_of(recording, encoder.id, asdict(detection))

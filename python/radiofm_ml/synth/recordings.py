@@ -14,8 +14,8 @@ import numpy as np
 
 from radiofm_ml import __version__, atomic
 from radiofm_ml.sigmf import metadata_schema
-from radiofm_ml.sigmf.annotations import EXTENSION
 from radiofm_ml.sigmf.container import parse_metadata
+from radiofm_ml.sigmf.metadata_text import EXTENSION
 from radiofm_ml.sigmf.sample_types import SampleType
 from radiofm_ml.synth.dataset import SceneSettings, scenes
 from radiofm_ml.synth.scene import Box, Scene

@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from radiofm_ml import atomic, files
+from radiofm_ml import atomic, files, outputs
 from radiofm_ml.arguments import is_number, is_whole
+from radiofm_ml.watch.events import MOVED, NEW
 from radiofm_ml.watch.presence import MAX_PLACES, Label, Place
 from radiofm_ml.watch.rates import MAX_VISITS
 from radiofm_ml.watch.settings import Settings
-from radiofm_ml.watch.watch import KINDS, MAX_LABELS, Watch
+from radiofm_ml.watch.watch import MAX_LABELS, Watch
 
 FORMAT, FORMAT_VERSION, SUFFIX = "radiofm-watch", 1, ".json"
 MAX_BYTES = 1 << 30
@@ -26,12 +28,18 @@ class WatchError(ValueError):
     """A file that cannot be read or written; one line that names it and the cure."""
 
 
+def check_place(path: str | os.PathLike) -> Path:
+    """``path``, if a watch can be kept there. Raises WatchError."""
+    try:
+        return outputs.check_file(path, SUFFIX, lambda _: True)  # what is there, loading it says
+    except outputs.OutputError as error:
+        raise WatchError(str(error)) from None
+
+
 def save(watch: Watch, path: str | os.PathLike) -> None:
     """Write a watch to a file, whole or not at all; one that holds something else is left. Raises
     WatchError."""
-    path = Path(path)
-    if path.suffix.lower() != SUFFIX:
-        raise WatchError(f"{path}: a watch is kept in a file that ends in {SUFFIX}; choose such a name")
+    path = check_place(path)
     if os.path.lexists(path):
         _read(path)
     state = watch.state()
@@ -54,10 +62,29 @@ def load(path: str | os.PathLike) -> Watch:
         watch = Watch(Settings(**_object(values["settings"], {field.name for field in fields(Settings)})))
         learned = None if values["learned"] is None else _number("learned", values["learned"], 1e-9)
         watch.restore({"labels": _labels(values["labels"]), "now": _number("now", values["now"], 0.0),
-                       "learned": learned, "needed": _needed(values["needed"])})
+                       "learned": learned, "seen": _seen(values["seen"], learned is not None),
+                       "pause": _number("pause", values["pause"], 1e-9)})
         return watch
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise WatchError(f"{path}: damaged ({error}); learn anew") from None
+
+
+def open_watch(path: str | os.PathLike, settings: Settings, stated: Collection[str]) -> Watch:
+    """The watch in a file, or a new one where there is none, or no name (''). stated: names of the settings
+    that one in a file takes over: its rate and tolerance from now on, and while it learns for how long;
+    another pause than the one that it has learned with is refused. Raises WatchError."""
+    if not path or not os.path.lexists(path):
+        return Watch(settings)
+    watch, given = load(path), {name: getattr(settings, name) for name in stated}
+    pause = given.pop("pause", 0.0)
+    if pause not in (0.0, watch.pause):
+        raise WatchError(f"{path}: has learned with a pause of {watch.pause:g} s, not {pause:g} s; leave it "
+                         "out, or learn anew in another file")
+    try:
+        watch.change(**given)
+    except ValueError as error:
+        raise WatchError(f"{path}: {error}") from None
+    return watch
 
 
 def _labels(found: dict) -> dict[str, Label]:
@@ -97,14 +124,14 @@ def _check(values: dict) -> None:
             raise ValueError(f"{name} must not be {value!r:.40}")
 
 
-def _needed(found: dict) -> dict[str, list[tuple[float, int]]]:
-    if not isinstance(found, dict) or not set(found) <= set(KINDS):
-        raise ValueError(f"needed must be an object of {', '.join(KINDS)}")
-    for rows in found.values():
-        for window, visits in rows:
-            if not is_number(window, 0.0) or not is_whole(visits, 1, MAX_VISITS):
-                raise ValueError(f"needed must be windows and visits, not {rows!r:.40}")
-    return {kind: [tuple(row) for row in rows] for kind, rows in found.items()}
+def _seen(found: dict, learned: bool) -> dict[str, list[int]]:
+    if not isinstance(found, dict) or set(found) != ({NEW, MOVED} if learned else set()):
+        raise ValueError("seen must be an object of counts")
+    for counts in found.values():
+        if not isinstance(counts, list) or len(counts) != MAX_VISITS + 1 or not all(
+                is_whole(count, 0, 2**62) for count in counts):
+            raise ValueError(f"seen must be {MAX_VISITS + 1} counts, not {counts!r:.40}")
+    return found
 
 
 def _number(name: str, value: object, low: float) -> float:

@@ -24,59 +24,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 from radiofm_ml.arguments import is_number
 from radiofm_ml.watch import rates
+from radiofm_ml.watch.events import KINDS, MOVED, NEW, SILENT, Alarm, Event
 from radiofm_ml.watch.presence import Label, Place, Presence, join_hops
 from radiofm_ml.watch.settings import Settings
 
-KINDS = NEW, MOVED, SILENT = "new", "moved", "silent"
 MAX_LABELS = 1000
 WINDOWS = (0.1, 1 / 3)  # within which visits are counted, in parts of the time that was learned
 LEAST_VISITS = 3  # of a label at a place whose silence is reported
 GAPS = 2.0  # no silence is reported before it is so many times as long as the longest that was learned
 _HOUR = 3600.0
-
-
-@dataclass(frozen=True)
-class Event:
-    """A signal, or a part of one that goes on: from ``start`` to ``stop`` in seconds of the stream, between
-    two frequencies in Hz, with the label that it was given; a group of the unknown counts as a label. Raises
-    ValueError."""
-
-    start: float
-    stop: float
-    label: str
-    freq_lower: float
-    freq_upper: float
-
-    def __post_init__(self):
-        values = (self.start, self.stop, self.freq_lower, self.freq_upper)
-        if not all(map(is_number, values)) or self.stop < self.start or self.freq_upper < self.freq_lower:
-            raise ValueError(f"an event's times and frequencies must be finite and ascend, got {values}")
-        if not isinstance(self.label, str) or not self.label:
-            raise ValueError(f"an event's label must be a name, got {self.label!r}")
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """What is new, said once.
-
-    kind    'new' | 'moved' | 'silent'
-    time    when it became certain enough, in seconds of the stream
-    since   when the first of the visits began that made it certain; of a silence, when it was heard last
-    label, freq_lower, freq_upper   what and where, in Hz
-    reason  a sentence
-    """
-
-    kind: str
-    time: float
-    since: float
-    label: str
-    freq_lower: float
-    freq_upper: float
-    reason: str
 
 
 class Watch:
@@ -93,6 +53,7 @@ class Watch:
         self._now = 0.0  # seconds of listening
         self._ahead: float | None = None  # the stream's time less those
         self._length: float | None = None  # seconds that were learned; None while they are
+        self._seen: dict[str, list[int]] = {}  # by kind: how many came 0, 1, 2 ... times while it learned
         self._needed: dict[str, list[tuple[float, int]]] = {}  # by kind: window, visits that make an alarm
         self._next_look = math.inf  # when something may have gone silent
 
@@ -105,6 +66,11 @@ class Watch:
     def listened(self) -> float:
         """Seconds, those of learning included."""
         return self._now
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that was heard, also what has not come often enough to be said."""
+        return tuple(self._labels)
 
     @property
     def blind(self) -> tuple[str, ...]:
@@ -126,6 +92,12 @@ class Watch:
             raise ValueError(f"a time must be a finite number of seconds, got {time!r}")
         return self._go_on(self._listening(time))
 
+    def begin(self, time: float = 0.0) -> None:
+        """Another stream begins, at ``time`` of its own clock: it follows what was heard until now."""
+        if not is_number(time):
+            raise ValueError(f"a time must be a finite number of seconds, got {time!r}")
+        self._ahead = time - self._now
+
     def skip(self, seconds: float) -> None:
         """So much of the stream was not heard (samples lost, the receiver elsewhere): it is no silence."""
         if not is_number(seconds, 0.0):
@@ -145,6 +117,39 @@ class Watch:
         else:
             self._labels[new] = old
 
+    def split(self, label: str, new: str) -> None:
+        """A part of what was called ``label`` is ``new`` from now on: a group that has become two. It is as
+        normal where that was, which is no news, but how often it comes is counted anew. Does nothing where
+        there is no such label, or the new one is there already."""
+        if label not in self._labels or new in self._labels:
+            return
+        old, made = self._labels[label], self._label(new)
+        made.known = old.known
+        for place in (*old.places, *(old.new if self.learning else ())):
+            part = Place(centre=place.centre, reach=place.reach, width=place.width, heard=place.heard,
+                         known=place.known, until=self._now + (self._length or 0.0))
+            if self.learning:  # it was here once, at least
+                part.hear(place.heard, place.heard, self.pause)
+            made.add(part)
+        if self.learning:
+            made.hear(old.heard, old.heard, self.pause)
+        self._set_limits()
+
+    def change(self, *, false_alarms: float | None = None, learn: float | None = None,
+               tolerance: float | None = None) -> None:
+        """Other settings from now on. learn: how long is learned, where that is not over. Raises
+        ValueError; nothing has changed then."""
+        given = {"false_alarms": false_alarms, "learn": learn if self.learning else None,
+                 "tolerance": tolerance}
+        changed = {name: value for name, value in given.items() if value is not None}
+        # what a visit is stays as it is
+        self.settings = replace(self.settings, **changed)
+        if self.learning and self._now >= self.settings.learn:
+            self.end_learning()
+        elif not self.learning:
+            self._needed = self._visits_needed()
+            self._set_limits()
+
     def end_learning(self) -> None:
         """What was heard until now is what is normal: for a recording that is shorter than ``learn``. Raises
         ValueError if no time has passed."""
@@ -159,20 +164,22 @@ class Watch:
             for place in label.places:
                 place.known = True
         heard = {NEW: list(self._labels.values()), MOVED: [place for _, place in self._places()]}
-        self._needed = {kind: self._visits_needed(Counter(one.visits for one in those))
-                        for kind, those in heard.items()}
+        counts = {kind: Counter(one.visits for one in those) for kind, those in heard.items()}
+        self._seen = {kind: [count[m] for m in range(rates.MAX_VISITS + 1)] for kind, count in counts.items()}
+        self._needed = self._visits_needed()
         self._look_for_usual()
 
     def state(self) -> dict:
         """Everything but the settings, as ``restore`` takes it; for ``state.save``."""
         return {"labels": dict(self._labels), "now": self._now, "learned": self._length,
-                "needed": dict(self._needed)}
+                "seen": dict(self._seen), "pause": self.pause}
 
     def restore(self, state: dict) -> None:
         """Go on where another watch with these settings was, at any time of another stream."""
         self._labels, self._now, self._ahead = dict(state["labels"]), state["now"], None
-        self._length, self._needed = state["learned"], dict(state["needed"])
+        self._length, self._seen, self.pause = state["learned"], dict(state["seen"]), state["pause"]
         if not self.learning:
+            self._needed = self._visits_needed()
             self._look_for_usual()
 
     # -- hearing ------------------------------------------------------------------------------------
@@ -244,13 +251,15 @@ class Watch:
                     f"heard {visits} times within {_time(max(one.recent[-1] - since, self.pause))}")
         return None
 
-    def _visits_needed(self, counts: Counter) -> list[tuple[float, int]]:
+    def _visits_needed(self) -> dict[str, list[tuple[float, int]]]:
         budget = self.settings.false_alarms / _HOUR / len(KINDS) / len(WINDOWS)
-        seen = [counts[m] for m in range(rates.MAX_VISITS + 1)]
-        windows = [share * self._length for share in WINDOWS]
-        needed = [(window, rates.visits_needed(seen, self._length, window, budget)) for window in windows]
-        return [(window, visits) for window, visits in needed
-                if visits is not None and (visits - 1) * self.pause <= window]
+        found = {}
+        for kind, seen in self._seen.items():
+            needed = [(window, rates.visits_needed(seen, self._length, window, budget))
+                      for window in (share * self._length for share in WINDOWS)]
+            found[kind] = [(window, visits) for window, visits in needed
+                           if visits is not None and (visits - 1) * self.pause <= window]
+        return found
 
     # -- silence ------------------------------------------------------------------------------------
     def _listening(self, time: float) -> float:
@@ -290,6 +299,8 @@ class Watch:
         self._set_limits()
 
     def _set_limits(self) -> None:
+        if self.learning:
+            return
         places = [place for _, place in self._places()]
         missed = [place for place in places if place.usual]
         budget = self.settings.false_alarms / _HOUR / len(KINDS) / max(len(missed), 1)

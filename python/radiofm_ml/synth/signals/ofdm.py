@@ -60,10 +60,6 @@ def random_qam(rng: Rng, shape: tuple[int, ...] | int, order: int) -> np.ndarray
     return (levels[0] + 1j * levels[1]).astype(np.complex64)
 
 
-def random_qpsk(rng: Rng, shape: tuple[int, ...] | int) -> np.ndarray:
-    return random_qam(rng, shape, 4)
-
-
 def runs(on: np.ndarray) -> list[tuple[int, int]]:
     """(begin, end) of each stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]])))
