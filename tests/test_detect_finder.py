@@ -141,13 +141,19 @@ def test_where_the_main_format_had_few_rows_the_fast_one_tells():
 def test_a_box_ends_where_the_signals_own_skirts_do():
     density = np.full(200, 1.0)
     density[80:120] = 1 + 10**4.0  # 40 dB
-    density[60:80] = density[120:140] = 1 + 10**1.0  # skirts, 30 dB below
+    density[60:80] = density[120:140] = 1 + 10**0.6  # skirts, 34 dB below
     power = np.tile(density, (30, 1)).astype(np.float32)
     assert occupied(Region(0, 30, 60, 140), power) == Region(0, 30, 80, 120)
-    power[:, 80:120] = 1 + 10**3.0  # 20 dB above them: they belong to it
+    power[:, 80:120] = 1 + 10**3.0  # 24 dB above them: they belong to it
     assert occupied(Region(0, 30, 60, 140), power) == Region(0, 30, 60, 140)
     power[:5] = power[25:] = 1.5
     assert occupied(Region(0, 30, 80, 120), power) == Region(5, 25, 80, 120)
+
+
+def test_a_signal_in_silence_keeps_its_band():
+    power = np.ones((30, 200), np.float32)
+    power[5:25, 80:120] = 1e38  # what whitening gives at most: in single precision a row's sum is infinite
+    assert occupied(Region(0, 30, 60, 140), power) == Region(5, 25, 80, 120)
 
 
 # -- always on ----------------------------------------------------------------------------------------------
