@@ -33,6 +33,7 @@ _GAIN_QUANTILE = 0.12  # of the bins of a row
 _STEP_DB, _STEP_SHARE = 1.0, 0.85  # a gain step: so far, and so many of the bins …
 _STEP_FARTHER = 0.9  # … or 0.6 of them, and of all so many as far or farther: signals begin or end with it
 _STEP_SLACK = 3.0  # dB, around the step of the middle
+_STEP_LEAST = 128  # rows, of which a signal that fills the band makes no step
 _STEP_ROWS = 5  # compared on either side of a step
 _LEAST_ROWS = 16  # between two steps, for a floor of one's own
 _FLANK_DB = 2.5  # by which what is always on stands above both sides
@@ -97,7 +98,8 @@ class FloorTracker:
     def _whiten(self, rows: np.ndarray, gain: _Gain, shape: np.ndarray, out: np.ndarray) -> None:
         gain.whiten(rows, shape, out)
         constant = _constant(rows, self._noise)
-        low = np.flatnonzero(shape + gain.amounts.min(0) @ gain.weights < constant)
+        least = shape + gain.amounts.min(0) @ gain.weights
+        low = np.flatnonzero(least < constant - self._noise.tolerance(1.0))
         if len(low):
             out[:, low] = np.minimum(out[:, low], 10 ** ((rows[:, low] - constant) / 10))
 
@@ -277,6 +279,8 @@ def _gain_steps(rows: np.ndarray, noise: Noise) -> list[int]:
     # A signal that fills the band rises by more here than there; a gain moves all alike.
     wanted = common_steps(rows, h, noise.tolerance(_STEP_DB), noise.tolerance(_STEP_SLACK), _STEP_SHARE,
                           _STEP_FARTHER)
+    if n < _STEP_LEAST and wanted.any() and fills_the_band(rows, noise):  # by what a signal does all the time
+        return []
     steps = []
     while wanted.any():
         best = int(wanted.argmax())

@@ -24,7 +24,7 @@ def row_format(sample_rate: float, fft_size: int = 1024, hop: int = 0, averaging
 
 def formats(sample_rate: float) -> tuple[RowFormat, RowFormat, RowFormat]:
     """A fast, a main and a fine format for ``sample_rate``, samples/s."""
-    return (row_format(sample_rate, 128, averaging=4), row_format(sample_rate, 512, averaging=8),
+    return (row_format(sample_rate, 128, averaging=8), row_format(sample_rate, 512, averaging=8),
             row_format(sample_rate, 1024, averaging=8))
 
 
