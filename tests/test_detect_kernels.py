@@ -250,7 +250,8 @@ def test_what_does_not_fit_is_refused():
     x = np.zeros((10, 8), np.float32)
     for call in (lambda: compiled.row_quantiles(x, 0.5, None, np.zeros(8, bool)),
                  lambda: compiled.row_quantiles(x, 1.5), lambda: compiled.row_quantiles(x, 0.5, x[0, :3]),
-                 lambda: compiled.column_ranks(x, (10,)), lambda: compiled.common_steps(x, 6, 1.0, 3.0, 0.5, 0.9),
+                 lambda: compiled.column_ranks(x, (10,)),
+                 lambda: compiled.common_steps(x, 6, 1.0, 3.0, 0.5, 0.9),
                  lambda: compiled.least_means(x, (11, 1), x[:, :1], x[:1]),
                  lambda: compiled.mean(x, 0, 11, 0, 1), lambda: compiled.SignalMap((3, 3), 1, 2, (2, 3)),
                  lambda: compiled.whiten(x, x[:, :2], x[:1], x.copy()),

@@ -27,8 +27,8 @@ from radiofm_ml.detect.stream import Box, Detector, RowFormat
 _SAME = 0.3  # of the smaller box: so much in common, and boxes of two formats are of one signal
 _INSIDE, _LARGER, _STRONGER_DB = 0.8, 2.0, 6.0  # a box inside a larger one is a piece of it, unless stronger
 _SHORT_ROWS = 3.0  # of the main format: what is shorter, a faster one resolves
-_HOLDS = 0.7  # of the energy of the main format's boxes: so much in short ones, and the rest of them is empty
-_CERTAIN_DB, _BAND = 10.0, 0.9  # what a faster one alone sees: so strong, and no click over so much of the band
+_HOLDS = 0.7  # of the energy of the main format's boxes in short ones: the rest of them is empty
+_CERTAIN_DB, _BAND = 10.0, 0.9  # what a faster one alone sees: so strong, no click over so much of the band
 _NARROW_BINS, _LONG_ROWS, _LEAST_DB = 2.5, 8, 1.0  # of the main format: what a finer one alone sees
 _FEW_ROWS, _SURE_DB = 16, 3.0  # of the main format: too few to tell; what the fastest one says then
 

@@ -74,8 +74,12 @@ class FloorTracker:
         full = self._full(rows)
         if full.any():
             heard = rows[full]
-            out[full] = np.concatenate([np.maximum(gain.added_to(shape), _constant(heard[place], self._noise))
-                                        for place, gain, shape in self._heard(heard)])
+            floors = []
+            for place, gain, shape in self._heard(heard):
+                low, constant = self._behind_the_gain(heard[place], gain, shape)
+                floors.append(gain.added_to(shape))
+                floors[-1][:, low] = np.maximum(floors[-1][:, low], constant)
+            out[full] = np.concatenate(floors)
         return out
 
     def whiten(self, rows: np.ndarray, out: np.ndarray) -> None:
@@ -97,11 +101,15 @@ class FloorTracker:
 
     def _whiten(self, rows: np.ndarray, gain: _Gain, shape: np.ndarray, out: np.ndarray) -> None:
         gain.whiten(rows, shape, out)
-        constant = _constant(rows, self._noise)
-        least = shape + gain.amounts.min(0) @ gain.weights
-        low = np.flatnonzero(least < constant - self._noise.tolerance(1.0))
+        low, constant = self._behind_the_gain(rows, gain, shape)
         if len(low):
             out[:, low] = np.minimum(out[:, low], 10 ** ((rows[:, low] - constant) / 10))
+
+    def _behind_the_gain(self, rows: np.ndarray, gain: _Gain, shape: np.ndarray) -> tuple[np.ndarray, float]:
+        """Bins whose floor would fall under the converter's noise, and that noise in dB."""
+        constant = _constant(rows, self._noise)
+        least = shape + gain.amounts.min(0) @ gain.weights
+        return np.flatnonzero(least < constant - self._noise.tolerance(1.0)), constant
 
     @staticmethod
     def _full(rows: np.ndarray) -> np.ndarray:
