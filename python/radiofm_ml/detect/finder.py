@@ -195,7 +195,8 @@ def best(group: list[Found], formats: Sequence[RowFormat], rows: Sequence[int]) 
     main = main_format(formats)
     if rows[main] < _FEW_ROWS:
         fast = min(range(len(formats)), key=lambda number: formats[number].stride)
-        return [found.box for found in group if found.number == fast and found.box.snr_db > _SURE_DB]
+        return [box for box in (found.box for found in group if found.number == fast)
+                if box.snr_db > _SURE_DB or _width(box) > _BAND * formats[fast].sample_rate]
     form = formats[main]
     mine = [found.box for found in group if found.number == main]
     short = [found.box for found in group if formats[found.number].stride < form.stride
