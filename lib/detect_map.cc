@@ -261,6 +261,7 @@ void common_steps(const grid& level,
                   float least_db,
                   float slack_db,
                   double most,
+                  double farther,
                   float* out)
 {
     constexpr size_t width = 5;
@@ -292,8 +293,13 @@ void common_steps(const grid& level,
         const float size = std::abs(middle);
         if (!(size > least_db))
             continue;
-        const size_t alike = count_near(smooth.data(), n, middle, slack_db + 0.1f * size);
-        if (static_cast<double>(alike) > most * static_cast<double>(n))
+        const float slack = slack_db + 0.1f * size, sign = middle < 0.0f ? -1.0f : 1.0f;
+        const size_t alike = count_near(smooth.data(), n, middle, slack);
+        const double bins = static_cast<double>(n);
+        if (static_cast<double>(alike) > most * bins)
+            step = size;
+        else if (5 * alike > 3 * n && static_cast<double>(count_beyond(
+                                      smooth.data(), n, sign, size - slack)) > farther * bins)
             step = size;
     }
 }

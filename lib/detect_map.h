@@ -47,13 +47,15 @@ void whiten(const grid& level, const product& floor, float* out);
  * For each row from `reach` to rows - reach, the mean of `reach` rows from it on less
  * that of as many before it, averaged over 5 bins: the median of the bins, if it is
  * beyond least_db and a share of more than `most` of the bins is less than slack_db and a
- * tenth of it apart from it; else 0. out: rows - 2 reach + 1 absolute values.
+ * tenth of it apart from it, or three fifths are and more than `farther` of all change as
+ * far or farther; else 0. out: rows - 2 reach + 1 absolute values.
  */
 void common_steps(const grid& level,
                   size_t reach,
                   float least_db,
                   float slack_db,
                   double most,
+                  double farther,
                   float* out);
 
 /*!

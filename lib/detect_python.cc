@@ -117,15 +117,19 @@ array<float> ranks_of_columns(const array<float>& level, const std::vector<size_
     return out;
 }
 
-array<float> steps(
-    const array<float>& level, size_t reach, float least_db, float slack_db, double most)
+array<float> steps(const array<float>& level,
+                   size_t reach,
+                   float least_db,
+                   float slack_db,
+                   double most,
+                   double farther)
 {
     const grid rows = grid_of(level);
     check(reach > 0 && rows.rows >= 2 * reach, "needs as many rows as are compared");
     array<float> out(static_cast<py::ssize_t>(rows.rows - 2 * reach + 1));
     float* const to = out.mutable_data();
     py::gil_scoped_release release;
-    common_steps(rows, reach, least_db, slack_db, most, to);
+    common_steps(rows, reach, least_db, slack_db, most, farther, to);
     return out;
 }
 
@@ -246,7 +250,8 @@ PYBIND11_MODULE(_kernels, m)
           py::arg("reach"),
           py::arg("least_db"),
           py::arg("slack_db"),
-          py::arg("most"));
+          py::arg("most"),
+          py::arg("farther"));
     m.def("least_means",
           &least_means_of,
           py::arg("rows"),

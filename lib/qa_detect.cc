@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(a_step_of_all_bins)
     for (size_t i = 30 * 100; i < x.size(); i++)
         x[i] -= 5.0f;
     std::vector<float> steps(51);
-    common_steps({ x.data(), 60, 100 }, 5, 1.0f, 3.0f, 0.85, steps.data());
+    common_steps({ x.data(), 60, 100 }, 5, 1.0f, 3.0f, 0.85, 0.9, steps.data());
     const auto most = std::max_element(steps.begin(), steps.end());
     BOOST_CHECK_EQUAL(most - steps.begin(), 25);
     BOOST_CHECK_CLOSE(*most, 5.0f, 6.0);

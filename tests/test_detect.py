@@ -95,6 +95,31 @@ def test_a_gain_step_moves_it(step_db):
     assert np.abs(floor - wanted)[[120, 125, 135, 140]].mean() < 0.6
 
 
+def test_a_gain_step_with_signals_moves_it():
+    """A receiver changes its gain, and its shape a little, as a strong signal begins."""
+    power = noise(256)
+    with_signal(power, slice(180, 256), slice(300, 600), 20)
+    rows, changed = in_db(power), 6 + 2.5 * np.sin(2 * FREQUENCY).astype(np.float32)
+    rows[180:] += changed
+    floor, beside = tracker().floor(rows), np.r_[150:280, 620:870]
+    wanted = SHAPE + np.where(np.arange(256)[:, None] >= 180, changed, 0)
+    assert np.abs(floor - wanted)[:, beside].mean() < 0.6
+    assert np.abs(floor - wanted)[200:, beside].mean() < 0.7
+
+
+def test_a_converters_noise_does_not_follow_the_gain():
+    """The gain drifts down by 12 dB, and what is added behind it shows at the edges of the band."""
+    level = 10 ** ((SHAPE - 12 * np.linspace(0, 1, 256)[:, None]) / 10) + 10**-2.6
+    rows = (10 * np.log10(noise(256) * level)).astype(np.float32)
+    followed = tracker()
+    power = np.empty_like(rows)
+    followed.whiten(rows, power)
+    edges = np.r_[:20, BINS - 20:BINS]
+    assert np.mean(power[200:, edges]) < 1.4, "3 would be a signal"
+    floor = tracker().floor(rows)
+    np.testing.assert_allclose(10 * np.log10(power), rows - floor, atol=0.01)
+
+
 def test_envelope_and_bridge():
     level = np.zeros(100)
     level[40:60] = 10

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""Detection at two resolutions at once, and signals that fill the band or lie at its middle."""
+"""Detection at several resolutions at once, and signals that fill the band or lie at its middle."""
 
 import numpy as np
 import pytest
 from radiofm_ml.detect.boxes import Region, occupied
-from radiofm_ml.detect.finder import Finder, Found, best, find, groups
+from radiofm_ml.detect.finder import Finder, Found, best, find, groups, main_format
 from radiofm_ml.detect.lively import fills_the_band, is_keyed
 from radiofm_ml.detect.noise import Noise
 from radiofm_ml.detect.rows import formats, row_format, rows_of
@@ -15,7 +15,7 @@ from scipy import signal
 
 RATE = 10e6
 FORMS = formats(RATE)
-FAST, FINE = FORMS
+FAST, MAIN, FINE = FORMS
 
 
 def white(n: int, seed: int = 0) -> np.ndarray:
@@ -60,10 +60,10 @@ def test_what_one_resolution_cannot_hold(scene):
 def test_boxes_do_not_depend_on_how_rows_come(scene):
     rows = [np.concatenate(list(rows_of([scene], form))) for form in FORMS]
     results = []
-    for fast, fine in ((7, 100), (512, 3), (10_000, 10_000)):
-        finder, boxes, at = Finder(FORMS), [], [0, 0]
-        while any(at[k] < len(rows[k]) for k in (0, 1)):
-            for number, size in ((0, fast), (1, fine)):
+    for sizes in ((7, 100, 30), (512, 3, 11), (10_000, 10_000, 10_000)):
+        finder, boxes, at = Finder(FORMS), [], [0, 0, 0]
+        while any(at[k] < len(rows[k]) for k in (0, 1, 2)):
+            for number, size in enumerate(sizes):
                 boxes += finder.take(number, rows[number][at[number]:at[number] + size])
                 at[number] += size
         results.append(boxes + finder.flush())
@@ -83,7 +83,7 @@ def test_a_burst_beside_a_long_signal_is_not_held_back():
     x = white(1 << 23, 4)
     x += band_limited(len(x), 0.05) * tone(len(x), 1e6)
     x[1_000_000:1_100_000] += band_limited(100_000, 0.05) * tone(100_000, -2e6)
-    finder, taken, came = Finder(FORMS), [0, 0], None
+    finder, taken, came = Finder(FORMS), [0, 0, 0], None
     rows = [np.concatenate(list(rows_of([x], form))) for form in FORMS]
     for until in range(0, len(x), 1 << 17):
         for number, form in enumerate(FORMS):
@@ -99,36 +99,61 @@ def box(start: int, count: int, lower: float, upper: float, snr: float = 10.0) -
     return Box(0, 0, True, start, count, lower, upper, snr)
 
 
-def test_the_format_that_resolves_a_signal_is_chosen():
-    burst = [Found(0, box(10_000, 2048, 0, 1e6)), Found(1, box(8192, 8192, 0, 1e6))]
-    line = [Found(0, box(0, 500_000, -78e3, -20e3)), Found(1, box(0, 500_000, -60e3, -40e3))]
-    others = groups([*burst, *line])
-    assert sorted(map(len, others)) == [2, 2]
-    rows = [1000, 250]
-    assert [best(group, FORMS, rows) for group in (burst, line)] == [[burst[0].box], [line[1].box]]
+def test_the_main_format_is_the_middle_one():
+    assert [main_format(forms) for forms in (FORMS, FORMS[::-1], (FAST, FINE), (FINE, FAST), (FAST,))] == [
+        1, 1, 1, 0, 0]
 
 
-@pytest.mark.parametrize("number, count, width, stays", [
-    (0, 6000, 1e6, True), (0, 30_000, 1e6, False),  # what a fast format alone sees is short
-    (1, 500_000, 30e3, True), (1, 500_000, 500e3, False),  # what a fine one alone sees is narrow
+ROWS = [8000, 1000, 500]  # that each format has had
+
+
+def test_short_bursts_are_taken_from_the_fast_format():
+    burst = [Found(0, box(10_000, 1024, 0, 1e6)), Found(1, box(8192, 8192, 0, 1e6, 1.0))]
+    train = [Found(0, box(50_000 + 5000 * i, 1000, -1e6, 0)) for i in range(5)]
+    train.append(Found(1, box(48_000, 26_000, -1e6, 0, 3.0)))
+    long = [Found(0, box(100_000 + 5000 * i, 1000, 2e6, 3e6)) for i in range(5)]  # and what is between them
+    long.append(Found(1, box(98_000, 26_000, 2e6, 3e6, 9.0)))
+    others = groups([*burst, *train, *long])
+    assert sorted(map(len, others)) == [2, 6, 6]
+    assert best(burst, FORMS, ROWS) == [burst[0].box]
+    assert best(train, FORMS, ROWS) == [found.box for found in train[:5]]
+    assert best(long, FORMS, ROWS) == [long[5].box]
+
+
+@pytest.mark.parametrize("number, count, width, snr, stays", [
+    (0, 6000, 1e6, 11.0, True), (0, 6000, 1e6, 9.0, False),  # what a fast format alone sees is strong …
+    (0, 30_000, 1e6, 11.0, False), (0, 300, 9.9e6, 90.0, False),  # … and short, and no click
+    (1, 6000, 1e6, 0.0, True),
+    (2, 500_000, 30e3, 2.0, True), (2, 500_000, 30e3, 0.0, False),  # what a fine one alone sees is narrow …
+    (2, 500_000, 500e3, 20.0, False), (2, 10_000, 30e3, 2.0, False),  # … and long
 ])
-def test_what_one_format_alone_sees(number, count, width, stays):
-    lone = [Found(number, box(0, count, 0, width))]
-    assert len(best(lone, FORMS, [1000, 250])) == stays
-    assert best(lone, FORMS, [10, 3])  # the other has had too few rows to tell
-    assert best([Found(number, box(0, count, 0, width, 20.0))], FORMS, [1000, 250]), "it is strong"
+def test_what_one_format_alone_sees(number, count, width, snr, stays):
+    lone = [Found(number, box(0, count, 0, width, snr))]
+    assert len(best(lone, FORMS, ROWS)) == stays
+
+
+def test_where_the_main_format_had_few_rows_the_fast_one_tells():
+    frame = [Found(0, box(0, 30_000, 0, 1e6, 4.0)), Found(1, box(0, 30_000, 0, 1e6, 4.0))]
+    assert best(frame, FORMS, [60, 15, 7]) == [frame[0].box]
+    assert not best([Found(0, box(0, 30_000, 0, 1e6, 2.0))], FORMS, [60, 15, 7])
 
 
 def test_a_box_ends_where_the_signals_own_skirts_do():
     density = np.full(200, 1.0)
     density[80:120] = 1 + 10**4.0  # 40 dB
-    density[60:80] = density[120:140] = 1 + 10**1.0  # skirts, 30 dB below
+    density[60:80] = density[120:140] = 1 + 10**0.6  # skirts, 34 dB below
     power = np.tile(density, (30, 1)).astype(np.float32)
     assert occupied(Region(0, 30, 60, 140), power) == Region(0, 30, 80, 120)
-    power[:, 80:120] = 1 + 10**3.0  # 20 dB above them: they belong to it
+    power[:, 80:120] = 1 + 10**3.0  # 24 dB above them: they belong to it
     assert occupied(Region(0, 30, 60, 140), power) == Region(0, 30, 60, 140)
     power[:5] = power[25:] = 1.5
     assert occupied(Region(0, 30, 80, 120), power) == Region(5, 25, 80, 120)
+
+
+def test_a_signal_in_silence_keeps_its_band():
+    power = np.ones((30, 200), np.float32)
+    power[5:25, 80:120] = 1e38  # what whitening gives at most: in single precision a row's sum is infinite
+    assert occupied(Region(0, 30, 60, 140), power) == Region(5, 25, 80, 120)
 
 
 # -- always on ----------------------------------------------------------------------------------------------

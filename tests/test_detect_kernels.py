@@ -17,9 +17,12 @@ def spectrograms() -> dict[str, np.ndarray]:
     stepped = noise.copy()
     stepped[50:] += 6
     stepped[90:, :200] -= 8
+    begun = noise.copy()
+    begun[50:] += 6
+    begun[50:, 100:180] += 15
     steep = noise.copy()
     steep[:, 30:60] += 90
-    return {"noise": noise, "with steps": stepped, "with signals": steep,
+    return {"noise": noise, "with steps": stepped, "with a step and a signal": begun, "with signals": steep,
             "ties": rng.integers(-3, 3, (64, 70)).astype(np.float32),
             "silence": np.full((40, 33), -200, np.float32),
             "around zero": rng.normal(0, 1e-20, (31, 100)).astype(np.float32),
@@ -62,7 +65,7 @@ def test_column_ranks(rows):
 
 def test_common_steps(rows):
     for reach in (1, 5):
-        wanted, found = (m.common_steps(rows, reach, 1.0, 2.0, 0.85) for m in (reference, compiled))
+        wanted, found = (m.common_steps(rows, reach, 1.0, 2.0, 0.85, 0.9) for m in (reference, compiled))
         assert found.shape == wanted.shape == (len(rows) - 2 * reach + 1,)
         if np.abs(rows).max() < 1e3:  # of greater numbers single precision leaves nothing
             np.testing.assert_allclose(found, wanted, rtol=1e-4)
@@ -70,10 +73,12 @@ def test_common_steps(rows):
 
 @BOTH
 def test_a_step_is_where_it_is(kernels):
-    found = kernels.common_steps(spectrograms()["with steps"], 5, 1.0, 3.0, 0.85)
+    found = kernels.common_steps(spectrograms()["with steps"], 5, 1.0, 3.0, 0.85, 0.9)
     assert found[45] == pytest.approx(6, abs=0.3) and found[45] == found.max()
     assert not found[:40].any() and not found[52:75].any()
     assert found[85] == 0, "of the second step too few bins know"
+    found = kernels.common_steps(spectrograms()["with a step and a signal"], 5, 1.0, 3.0, 0.85, 0.9)
+    assert found[45] == pytest.approx(6, abs=0.5), "what begins with the step only adds to it"
 
 
 @pytest.mark.parametrize("cell", [(1, 1), (4, 7), (3, 3), (2, 40), (10, 2)])
@@ -245,7 +250,8 @@ def test_what_does_not_fit_is_refused():
     x = np.zeros((10, 8), np.float32)
     for call in (lambda: compiled.row_quantiles(x, 0.5, None, np.zeros(8, bool)),
                  lambda: compiled.row_quantiles(x, 1.5), lambda: compiled.row_quantiles(x, 0.5, x[0, :3]),
-                 lambda: compiled.column_ranks(x, (10,)), lambda: compiled.common_steps(x, 6, 1.0, 3.0, 0.5),
+                 lambda: compiled.column_ranks(x, (10,)),
+                 lambda: compiled.common_steps(x, 6, 1.0, 3.0, 0.5, 0.9),
                  lambda: compiled.least_means(x, (11, 1), x[:, :1], x[:1]),
                  lambda: compiled.mean(x, 0, 11, 0, 1), lambda: compiled.SignalMap((3, 3), 1, 2, (2, 3)),
                  lambda: compiled.whiten(x, x[:, :2], x[:1], x.copy()),

@@ -236,7 +236,7 @@ def detect_signals(recording: Recording, settings: Settings, fft_size: int = 0, 
 def detect_parts(recording: Recording, settings: Settings, fft_size: int = 0, averaging: int = 8,
                  progress: Progress | None = None) -> Iterator[Box]:
     """The signals of a recording, long ones in parts, in the order of their ends and as far as the recording
-    goes. fft_size: 0 for two resolutions at once (``rows.formats``), else one with ``averaging``. progress:
+    goes. fft_size: 0 for three resolutions at once (``rows.formats``), else one with ``averaging``. progress:
     samples done, and in all. Raises RecordingError, ValueError."""
     rate = _known_rate(recording)
     forms = [row_format(rate, fft_size, averaging=averaging)] if fft_size else formats(rate)

@@ -31,7 +31,7 @@ class Cuts:
     least: int = 12
     rows: int = 6
     bins: int = 12
-    difference: float = 0.45
+    difference: float = 0.55
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Joins:
     tolerance: float = 0.1
     gap: float = 0.5
     pause: int = 6
-    level_db: float = 4.0
+    level_db: float = 8.0
 
     def together(self, a: Region, b: Region) -> bool:
         return self._side_by_side(a, b) or self._in_turn(a, b)
@@ -129,18 +129,18 @@ def measured(box: Region, power: np.ndarray, quiet_db: float) -> tuple[Region, f
     return replace(box, level=level), whole - min(max(sides), quiet_db)
 
 
-def occupied(box: Region, power: np.ndarray, skirt_db: float = 28.0, faint: float = 0.05) -> Region:
+def occupied(box: Region, power: np.ndarray, skirt_db: float = 32.0, faint: float = 0.05) -> Region:
     """The box cut back to the band from the first to the last bin that lies at most ``skirt_db`` under the
     signal's own level, and to the rows from the first to the last that have ``faint`` of its median row's
     power: how far a signal's skirts stand above the noise depends on how strong it is, this does not.
 
     power: float32 (rows, bins) over the floor, of which the box's indices count."""
     inside = power[box.t0:box.t1, box.f0:box.f1] - 1
-    level = inside.sum(1)
+    level = inside.sum(1, dtype=np.float64)  # a signal in a converter's silence is 1e38 times the noise
     if not (level > 0).any():
         return box
     t0, t1 = _ends(level > faint * np.median(level[level > 0]))
-    density = np.maximum(inside[t0:t1].mean(0), 1e-6)
+    density = np.maximum(inside[t0:t1].mean(0, dtype=np.float64), 1e-6)
     density /= density.max()
     f0, f1 = _ends(density > 10 ** (-skirt_db / 10) * (density**2).sum() / density.sum())
     return replace(box, t0=box.t0 + t0, t1=box.t0 + t1, f0=box.f0 + f0, f1=box.f0 + f1)

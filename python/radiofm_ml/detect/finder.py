@@ -2,14 +2,14 @@
 # Copyright 2026 gr-radiofm authors
 """Detection at several resolutions at once: fast rows for short bursts, fine ones for narrow carriers.
 
-    finder = Finder(formats(sample_rate))      # rows.formats: a fast and a fine one
+    finder = Finder(formats(sample_rate))      # rows.formats: a fast, a main and a fine one
     for number, rows in ...:                   # rows of format ``number``
         for box in finder.take(number, rows):  # each soon after it ends, a long one in parts
             ...
     finder.flush()
 
-Each format has a ``Detector`` of its own. Boxes of several formats that cover each other are of the same
-signals; those of the format that resolves them best, in rows and in bins, are kept.
+Each format has a ``Detector`` of its own. The main one decides; the others add what it cannot resolve: faster
+ones bursts of few of its rows, finer ones carriers of few of its bins.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from radiofm_ml.detect.stream import Box, Detector, RowFormat
 
 _SAME = 0.3  # of the smaller box: so much in common, and boxes of two formats are of one signal
 _INSIDE, _LARGER, _STRONGER_DB = 0.8, 2.0, 6.0  # a box inside a larger one is a piece of it, unless stronger
-_SMEARED = 3  # rows or bins
-_LONE_ROWS, _LONE_BINS = 2, 2  # of a format: it might not see what is shorter or narrower
-_FEW_ROWS, _FILLS = 16, 0.6  # …, and too few rows to tell; of the band
-_CERTAIN_DB = 10.0  # what is so strong is there, whatever another format shows
+_SHORT_ROWS = 3.0  # of the main format: what is shorter, a faster one resolves
+_HOLDS = 0.7  # of the energy of the main format's boxes in short ones: the rest of them is empty
+_CERTAIN_DB, _BAND = 10.0, 0.9  # what a faster one alone sees: so strong, no click over so much of the band
+_NARROW_BINS, _LONG_ROWS, _LEAST_DB = 2.5, 8, 1.0  # of the main format: what a finer one alone sees
+_FEW_ROWS, _SURE_DB = 16, 3.0  # of the main format: too few to tell; what the fastest one says then
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Finder:
         settings = settings or Settings()
         each = replace(settings, false_boxes=settings.false_boxes / len(self.formats))
         self._detectors = [Detector(form, each) for form in self.formats]
+        self.main = main_format(self.formats)
         self._step = max(detector.block * detector.rows.stride for detector in self._detectors)
         self._slack = 8 * max(form.stride for form in self.formats)
         self._waiting = [[np.empty((0, form.fft_size), np.float32)] for form in self.formats]
@@ -173,50 +175,49 @@ def groups(found: list[Found]) -> list[list[Found]]:
 
 
 def _same(a: Found, b: Found) -> bool:
-    return a.number != b.number and _common(a.box, b.box) >= _SAME * min(_area(a.box), _area(b.box))
+    return a.number != b.number and _overlap(a.box, b.box)
+
+
+def main_format(formats: Sequence[RowFormat]) -> int:
+    """The number of the one whose rows are neither the shortest nor the longest; of two, the longer."""
+    return sorted(range(len(formats)), key=lambda number: formats[number].stride)[len(formats) // 2]
 
 
 def best(group: list[Found], formats: Sequence[RowFormat], rows: Sequence[int]) -> list[Box]:
-    """The boxes of the format that resolves a group best.
+    """The boxes that describe a group's signals best.
 
-    A box is known to a row of its duration and a bin of its width; the least sum of both shares wins. What
-    only one has found is left out where others should see it, too: of signals that one format alone showed,
-    nine in ten were not there.
+    Those of the main format, unless shorter ones of a faster format hold nearly all of their energy: then
+    they were mostly pause. What a faster format alone has found is left out unless it is short and strong,
+    what a finer one alone has, unless it is narrow and long: of the rest nine in ten were not there.
 
     rows: how many each format has had; few tell nothing.
     """
-    numbers = sorted({found.number for found in group})
-    boxes = {number: [found.box for found in group if found.number == number] for number in numbers}
-    longest = min(max(map(_end, some)) - min(box.sample_start for box in some) for some in boxes.values())
-    widest = min(max(box.freq_upper for box in some) - min(box.freq_lower for box in some)
-                 for some in boxes.values())
-    cost = {}
-    for number in numbers:
-        form = formats[number]
-        shares = [_share(box.sample_count, form.stride, longest) + _share(_width(box), form.hertz, widest)
-                  for box in boxes[number]]
-        cost[number] = np.average(shares, weights=[_area(box) for box in boxes[number]])
-    number = min(numbers, key=cost.__getitem__)
-    if len(numbers) > 1:
-        return boxes[number]
-    others = [form for k, form in enumerate(formats) if k != number and rows[k] >= _FEW_ROWS]
-    return [box for box in boxes[number] if not any(_should_show(box, form) for form in others)]
+    main = main_format(formats)
+    if rows[main] < _FEW_ROWS:
+        fast = min(range(len(formats)), key=lambda number: formats[number].stride)
+        return [box for box in (found.box for found in group if found.number == fast)
+                if box.snr_db > _SURE_DB or _width(box) > _BAND * formats[fast].sample_rate]
+    form = formats[main]
+    mine = [found.box for found in group if found.number == main]
+    short = [found.box for found in group if formats[found.number].stride < form.stride
+             and found.box.sample_count <= _SHORT_ROWS * form.stride]
+    if short and mine and sum(map(_energy, short)) >= _HOLDS * sum(map(_energy, mine)):
+        mine = short
+    elif short and not mine:
+        mine = [box for box in short if box.snr_db > _CERTAIN_DB and _width(box) < _BAND * form.sample_rate]
+    narrow = [found.box for found in group if formats[found.number].stride > form.stride
+              and _width(found.box) <= _NARROW_BINS * form.hertz and found.box.snr_db >= _LEAST_DB
+              and found.box.sample_count >= _LONG_ROWS * form.stride]
+    return mine + [box for box in narrow if not any(_overlap(box, other) for other in mine)]
 
 
-def _should_show(box: Box, form: RowFormat) -> bool:
-    """Would a format see such a signal, and is it so weak that what one alone sees may be noise? What is long
-    and wide in its rows and bins, it would, unless it fills the band: only what it does from row to row tells
-    of that."""
-    if box.snr_db > _CERTAIN_DB:
-        return False
-    long, wide = box.sample_count > _LONE_ROWS * form.stride, _width(box) > _LONE_BINS * form.hertz
-    return long and wide and _width(box) < _FILLS * form.sample_rate
+def _energy(box: Box) -> float:
+    """Relative to the noise."""
+    return 10 ** (box.snr_db / 10) * _area(box)
 
 
-def _share(size: float, cell: float, most: float) -> float:
-    """Of a size that is known to a cell. One of few cells is smeared: it is no larger than all that a format
-    has found."""
-    return cell / (min(size, most) if size <= _SMEARED * cell else size)
+def _overlap(a: Box, b: Box) -> bool:
+    return _common(a, b) >= _SAME * min(_area(a), _area(b))
 
 
 def _is_a_piece(box: Box, others: list[Box]) -> bool:

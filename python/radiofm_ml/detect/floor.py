@@ -30,8 +30,10 @@ from radiofm_ml.detect.noise import Noise
 
 QUANTILE = 0.12  # of a bin over time: it is right as long as the bin is free for that share of the time
 _GAIN_QUANTILE = 0.12  # of the bins of a row
-_STEP_DB, _STEP_SHARE = 1.0, 0.85  # a gain step: so far, and so many of the bins
+_STEP_DB, _STEP_SHARE = 1.0, 0.85  # a gain step: so far, and so many of the bins …
+_STEP_FARTHER = 0.9  # … or 0.6 of them, and of all so many as far or farther: signals begin or end with it
 _STEP_SLACK = 3.0  # dB, around the step of the middle
+_STEP_LEAST = 128  # rows, of which a signal that fills the band makes no step
 _STEP_ROWS = 5  # compared on either side of a step
 _LEAST_ROWS = 16  # between two steps, for a floor of one's own
 _FLANK_DB = 2.5  # by which what is always on stands above both sides
@@ -72,7 +74,12 @@ class FloorTracker:
         full = self._full(rows)
         if full.any():
             heard = rows[full]
-            out[full] = np.concatenate([gain.added_to(shape) for _, gain, shape in self._heard(heard)])
+            floors = []
+            for place, gain, shape in self._heard(heard):
+                low, constant = self._behind_the_gain(heard[place], gain, shape)
+                floors.append(gain.added_to(shape))
+                floors[-1][:, low] = np.maximum(floors[-1][:, low], constant)
+            out[full] = np.concatenate(floors)
         return out
 
     def whiten(self, rows: np.ndarray, out: np.ndarray) -> None:
@@ -80,17 +87,29 @@ class FloorTracker:
         full = self._full(rows)
         if full.all():
             for place, gain, shape in self._heard(rows):
-                gain.whiten(rows[place], shape, out[place])
+                self._whiten(rows[place], gain, shape, out[place])
             return
         out[:], self.levels = 1, []
         if full.any():
             heard = rows[full]
             power = np.empty_like(heard)
             for place, gain, shape in self._heard(heard):
-                gain.whiten(heard[place], shape, power[place])
+                self._whiten(heard[place], gain, shape, power[place])
             out[full] = power
             place = np.flatnonzero(full) + 1
             self.levels = [(int(place[stop - 1]), level) for stop, level in self.levels]
+
+    def _whiten(self, rows: np.ndarray, gain: _Gain, shape: np.ndarray, out: np.ndarray) -> None:
+        gain.whiten(rows, shape, out)
+        low, constant = self._behind_the_gain(rows, gain, shape)
+        if len(low):
+            out[:, low] = np.minimum(out[:, low], 10 ** ((rows[:, low] - constant) / 10))
+
+    def _behind_the_gain(self, rows: np.ndarray, gain: _Gain, shape: np.ndarray) -> tuple[np.ndarray, float]:
+        """Bins whose floor would fall under the converter's noise, and that noise in dB."""
+        constant = _constant(rows, self._noise)
+        least = shape + gain.amounts.min(0) @ gain.weights
+        return np.flatnonzero(least < constant - self._noise.tolerance(1.0)), constant
 
     @staticmethod
     def _full(rows: np.ndarray) -> np.ndarray:
@@ -150,6 +169,14 @@ def _low(history) -> np.ndarray:
     middle = row_quantiles(stack, 0.5)[:, None]
     level = np.sort(stack - middle, axis=0)[(len(stack) - 1) // 4]
     return level + middle[-1]
+
+
+def _constant(rows: np.ndarray, noise: Noise) -> float:
+    """The least level of any bin, in dB: where the gain varies, a converter's noise behind it does not, and
+    shows at the edges of the band, under which no floor falls."""
+    some = rows[::max(1, len(rows) // _ENOUGH)]
+    low = _quantiles(some)[0] - noise.quantile((QUANTILE,))[0]
+    return float(ndimage.uniform_filter1d(low, 5, mode="nearest").min())
 
 
 def _split(rows: np.ndarray, noise: Noise) -> tuple[np.ndarray, _Gain]:
@@ -258,7 +285,10 @@ def _gain_steps(rows: np.ndarray, noise: Noise) -> list[int]:
     if n < 2 * h:
         return []
     # A signal that fills the band rises by more here than there; a gain moves all alike.
-    wanted = common_steps(rows, h, noise.tolerance(_STEP_DB), noise.tolerance(_STEP_SLACK), _STEP_SHARE)
+    wanted = common_steps(rows, h, noise.tolerance(_STEP_DB), noise.tolerance(_STEP_SLACK), _STEP_SHARE,
+                          _STEP_FARTHER)
+    if n < _STEP_LEAST and wanted.any() and fills_the_band(rows, noise):  # by what a signal does all the time
+        return []
     steps = []
     while wanted.any():
         best = int(wanted.argmax())

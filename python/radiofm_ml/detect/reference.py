@@ -34,19 +34,24 @@ def column_ranks(rows: np.ndarray, ranks: tuple[int, ...]) -> np.ndarray:
     return np.partition(rows, sorted({*ranks}), axis=0)[list(ranks)]
 
 
-def common_steps(rows: np.ndarray, reach: int, least_db: float, slack_db: float, most: float) -> np.ndarray:
+def common_steps(rows: np.ndarray, reach: int, least_db: float, slack_db: float, most: float,
+                 farther: float) -> np.ndarray:
     """How far all bins change together at each of the rows [reach, rows - reach], in dB and without a sign.
 
     It is the median over the bins (averaged over 5) of the mean of ``reach`` rows from there on less that of
     as many before, where it is more than ``least_db`` and more than a share of ``most`` of the bins change by
-    what is less than ``slack_db`` and a tenth of it apart from it; 0 elsewhere."""
+    what is less than ``slack_db`` and a tenth of it apart from it, or 0.6 of them do and more than a share of
+    ``farther`` of all change as far or farther; 0 elsewhere."""
     total = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
     after, before = total[2 * reach:] - total[reach:-reach], total[reach:-reach] - total[:-2 * reach]
     change = ndimage.uniform_filter1d((after - before) / reach, 5, axis=1, mode="nearest").astype(np.float32)
     middle = np.median(change, axis=1)
-    slack = slack_db + np.float32(0.1) * np.abs(middle)
-    share = np.mean(np.abs(change - middle[:, None]) < slack[:, None], axis=1)
-    return np.where((np.abs(middle) > least_db) & (share > most), np.abs(middle), np.float32(0))
+    size = np.abs(middle)
+    slack = slack_db + np.float32(0.1) * size
+    alike = np.mean(np.abs(change - middle[:, None]) < slack[:, None], axis=1)
+    as_far = np.mean(change * np.where(middle < 0, -1, 1)[:, None] > (size - slack)[:, None], axis=1)
+    common = (alike > most) | (alike > 0.6) & (as_far > farther)
+    return np.where((size > least_db) & common, size, np.float32(0))
 
 
 def least_means(rows: np.ndarray, cell: tuple[int, int], amounts: np.ndarray,

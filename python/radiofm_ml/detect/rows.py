@@ -22,9 +22,10 @@ def row_format(sample_rate: float, fft_size: int = 1024, hop: int = 0, averaging
     return RowFormat(float(sample_rate), fft_size, hop or fft_size // 2, averaging, taps)
 
 
-def formats(sample_rate: float) -> tuple[RowFormat, RowFormat]:
-    """A fast and a fine format for ``sample_rate``, samples/s."""
-    return row_format(sample_rate, 512, averaging=4), row_format(sample_rate, 1024, averaging=8)
+def formats(sample_rate: float) -> tuple[RowFormat, RowFormat, RowFormat]:
+    """A fast, a main and a fine format for ``sample_rate``, samples/s."""
+    return (row_format(sample_rate, 128, averaging=8), row_format(sample_rate, 512, averaging=8),
+            row_format(sample_rate, 1024, averaging=8))
 
 
 class RowMaker:

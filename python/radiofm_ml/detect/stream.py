@@ -27,6 +27,7 @@ from radiofm_ml.detect.settings import Settings
 
 _STOP_BAND_DB = 40.0  # below the noise of the most of the band: a receiver hears nothing there
 _HEARD = 0.75  # the quantile of the bins that says what that is
+_VALUES = 1 << 19  # of a block of short rows, at most
 _LAG = 12  # rows of a block that wait for the next one, so that no smoothing meets a border
 
 
@@ -177,7 +178,7 @@ class Detector:
                          10 ** (settings.min_level_db / 10))
         self._low = max(1 + 0.45 * (self._high - 1), 1 + 2.5 / np.sqrt(freedom))
         self._floor = FloorTracker(looks, 0.3 * 1024 / rows.fft_size)
-        self.block = int(np.clip(round(0.1 / rows.seconds), 128, 512))
+        self.block = int(np.clip(round(0.1 / rows.seconds), 128, max(512, _VALUES // rows.fft_size)))
         self._longest = max(2 * self.block, round(settings.longest / rows.seconds))
         pause = round(settings.pause / rows.seconds) if settings.pause else 6
         self._cuts = Cuts(rows=max(3, 2 * self._cell[0]), bins=max(6, 4 * self._cell[1]),
