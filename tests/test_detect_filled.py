@@ -2,11 +2,14 @@
 # Copyright 2026 gr-radiofm authors
 """Signals that fill the received band, and what a receiver's stop band holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from radiofm_ml.detect.filled import FilledBand
-from radiofm_ml.detect.finder import find
-from radiofm_ml.detect.rows import row_format, rows_of
+from radiofm_ml.detect.finder import Found, best, find
+from radiofm_ml.detect.rows import formats, row_format, rows_of
+from radiofm_ml.detect.stream import Box
 from scipy import signal
 
 RATE = 1.92e6
@@ -98,3 +101,33 @@ def test_a_click_in_a_receivers_stop_band_is_no_signal():
     boxes = list(find([x], RATE))
     assert len(boxes) == 1
     assert boxes[0].freq_lower < 0.1 * RATE < boxes[0].freq_upper
+
+
+def steady(count: int, width: float, seed: int = 0) -> np.ndarray:
+    """A signal that is always on in ``width`` of the band and repeats the same symbols, so that its spectrum
+    is one of lines, as that of GSM's dummy bursts is."""
+    burst = noise(2500, seed)
+    return signal.lfilter(signal.firwin(257, width), 1, np.resize(burst, count)).astype(np.complex64)
+
+
+def test_a_wide_signal_that_is_always_on_is_told_from_a_receivers_shape():
+    x = 30 * steady(400_000, 0.4) + noise(400_000, 1)
+    (box,) = find([x], RATE)
+    assert box.sample_count > 0.95 * len(x)
+    assert box.freq_upper - box.freq_lower == pytest.approx(0.4 * RATE, rel=0.2)
+
+
+def test_a_receivers_hump_of_noise_is_no_signal():
+    wide = signal.lfilter(signal.firwin(11, 0.3), 1, noise(1_000_000)).astype(np.complex64)
+    assert list(find([30 * wide + noise(1_000_000, 1)], RATE)) == []
+
+
+def test_of_a_recording_of_few_rows_what_is_sure_is_kept():
+    """A frame that fills it, which the fast format takes for the floor."""
+    forms = formats(20e6)
+    frame = Box(0, 0, True, 0, 30_000, -8.8e6, 9e6, 35.0)
+    faint, sure = Box(0, 0, True, 20_000, 10_000, -10e6, -8.5e6, 1.0), replace(frame, freq_lower=-9e6)
+    few, enough = (62, 15, 7), (248, 60, 28)
+    assert best([Found(0, faint), Found(1, frame)], forms, few) == [frame]
+    assert best([Found(0, sure), Found(1, frame)], forms, few) == [sure]
+    assert best([Found(0, sure), Found(1, frame)], forms, enough) == [frame]

@@ -195,8 +195,11 @@ def best(group: list[Found], formats: Sequence[RowFormat], rows: Sequence[int]) 
     main = main_format(formats)
     if rows[main] < _FEW_ROWS:
         fast = min(range(len(formats)), key=lambda number: formats[number].stride)
-        return [box for box in (found.box for found in group if found.number == fast)
-                if box.snr_db > _SURE_DB or _width(box) > _BAND * formats[fast].sample_rate]
+        widest = _BAND * formats[fast].sample_rate
+        sure = [found for found in group if found.box.snr_db > _SURE_DB or _width(found.box) > widest]
+        short = [found.box for found in sure if found.number == fast]
+        return short + [found.box for found in sure if found.number == main
+                        and not any(_overlap(found.box, other) for other in short)]
     form = formats[main]
     mine = [found.box for found in group if found.number == main]
     short = [found.box for found in group if formats[found.number].stride < form.stride

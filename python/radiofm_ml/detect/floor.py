@@ -27,6 +27,7 @@ from scipy import ndimage
 from radiofm_ml.detect.kernels import column_ranks, common_steps, least_means, row_quantiles, whiten
 from radiofm_ml.detect.lively import fills_the_band, is_keyed
 from radiofm_ml.detect.noise import Noise
+from radiofm_ml.detect.plateau import without_plateau
 
 QUANTILE = 0.12  # of a bin over time: it is right as long as the bin is free for that share of the time
 _GAIN_QUANTILE = 0.12  # of the bins of a row
@@ -42,7 +43,6 @@ _EDGE = 0.02  # of the band, on either side: there the receiver's filter falls
 _DC_BINS = 7
 _KNEE_DB = 6.0  # by which a receiver's shape bends within a short mean, at most
 _ALONE = 0.8  # of a block, without a step of the gain
-_PLATEAU_DB = 12.0  # above both edges of the band: a signal fills it, if it behaves like one
 _MEMORY = 8  # blocks
 _EMPTY_DB = 50.0  # below the rest of the block: samples are lost, a row holds no receiver's noise
 _ZONE = 0.08  # of the band on either side: the edges of the receiver's filter
@@ -138,8 +138,8 @@ class FloorTracker:
             shift = np.median(quantile - base)
             shape = bridge(base, self._slope)
             alone = len(part) > _ALONE * len(rows)  # or steps of the gain would mislead
-            if alone and fills_the_band(part, self._noise):
-                shape = np.minimum(shape, between_edges(shape))
+            if alone:
+                shape = without_plateau(shape, part, self._noise)
             line = _middle_line(len(shape))
             under = _without_line(shape, line)
             stands = (shape - under)[line].max() > _FLANK_DB
@@ -327,16 +327,6 @@ def bridge(level: np.ndarray, slope: float) -> np.ndarray:
             continue
         out[start:stop] = np.minimum(out[start:stop], np.linspace(left, right, stop - start))
     return out
-
-
-def between_edges(level: np.ndarray) -> np.ndarray:
-    """A straight line between the levels of both edges of the band, where what is between stands well above
-    them; else ``level``."""
-    bins, edge = len(level), max(2, round(_EDGE * len(level)))
-    left, right = np.median(level[:edge]), np.median(level[-edge:])
-    if np.quantile(level, 0.25) - max(left, right) < _PLATEAU_DB:
-        return level
-    return np.linspace(left, right, bins, dtype=level.dtype)
 
 
 def _middle_line(bins: int) -> slice:

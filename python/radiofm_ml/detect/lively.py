@@ -35,7 +35,7 @@ def fills_the_band(rows: np.ndarray, noise: Noise) -> bool:
         return False
     edge = round((1 - _MIDDLE) / 2 * bins)
     inside = slice(edge, bins - edge)
-    return _flutters(rows, inside, noise) or len(rows) <= _FEW_ROWS and _is_rough(rows[:, inside], noise)
+    return _flutters(rows, inside, noise) or len(rows) <= _FEW_ROWS and is_rough(rows[:, inside], noise)
 
 
 def usual_spread(values: np.ndarray) -> float:
@@ -55,7 +55,7 @@ def _flutters(rows: np.ndarray, inside: slice, noise: Noise) -> bool:
     return usual_spread(np.diff(together)) / np.sqrt(2) > most
 
 
-def _is_rough(rows: np.ndarray, noise: Noise) -> bool:
+def is_rough(rows: np.ndarray, noise: Noise) -> bool:
     """A filter's response bends little over a few bins; that of few symbols on many carriers does. Of many
     rows the carriers average out, and a ripple of the receiver counts more."""
     mean = rows.mean(axis=0)
