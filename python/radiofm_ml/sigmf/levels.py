@@ -22,6 +22,7 @@ _ASWELL = ("ci16_be", "cu16_le", "ci32_le")  # hardly ever met without metadata:
 _FEWEST = 4096  # bytes that can be judged
 _MARGIN = 0.25  # bits in a byte by which the best must be better than the next
 _CLEAR = 0.75  # by which another type must be better than the one that is stated, to be worth a warning
+_CLIPPED = 2.0  # by which it must be better than one that many samples clip in
 _SPREAD = 0.2  # dB of spectral flatness by which the best may be worse
 _FLAT = 0.05  # bits that the low bytes of 16-bit samples may lack of being spread evenly
 _BINS = 256
@@ -35,9 +36,9 @@ class Fit:
     """How samples look, read as ``datatype``.
 
     bits: in a stored byte, infinite where it cannot be that type; apart: where I and Q have a mean and a
-    power of their own. flatness: of the spectrum, in dB; 0 is white. steady: is most of it DC? clipped: do many
-    samples stand at both ends of the range, apart from the others? rms: dB of full scale. histogram: shares
-    of the components' levels, from -1 to 1.
+    power of their own. flatness: of the spectrum, in dB; 0 is white. steady: is most of it DC? clipped: do
+    many samples stand at both ends of the range, apart from the others? rms: dB of full scale. histogram:
+    shares of the components' levels, from -1 to 1.
     """
 
     datatype: str
@@ -89,7 +90,7 @@ def _clearer(best: Fit, other: Fit) -> bool:
     """Is there nothing that speaks for the other one, of fewer bits?"""
     return math.isinf(other.bits) or math.isinf(best.flatness) or (
         best.flatness < other.flatness + _SPREAD and best.bits < other.apart and not best.steady
-        and not other.clipped)
+        and not (other.clipped and other.bits - best.bits < _CLIPPED))
 
 
 def _fit(content: np.ndarray, sample_type: SampleType) -> Fit:
