@@ -196,8 +196,8 @@ def test_a_huge_file_takes_no_memory(tmp_path):
 def signals():
     n = np.arange(100000)
     tone = np.exp(0.3j * n).astype(np.complex64)
-    return {"noise": noise(100000, 0.7), "tone": tone, "bursts": tone * (n // 3000 % 2) + noise(100000, 0.003),
-            "both": tone + noise(100000, 0.1)}
+    bursts = tone * (n // 3000 % 2) + noise(100000, 0.003)
+    return {"noise": noise(100000, 0.7), "tone": tone, "bursts": bursts, "both": tone + noise(100000, 0.1)}
 
 
 @pytest.mark.parametrize("name", list(signals()))
@@ -271,7 +271,7 @@ def test_levels_of_real_recordings(data_dir):
     ("x", winrad(7100000), (7.1e6, (NOON, 0.25))),
     ("01-Jan-2026 120000.000 7.100MHz", (
         '<?xml version="1.0"?><SDR-XML-Root><Definition CurrentTimeUTC="01-01-2026 12:00:00" SoftwareName='
-        '"SDR Console" RadioCenterFreq="7100500" SampleRate="1000000" UTCSeconds="1767268800"/></SDR-XML-Root>\0'
+        '"SDR Console" RadioCenterFreq="7100500" UTCSeconds="1767268800"/></SDR-XML-Root>\0'
     ).encode("utf-16-le"), (7100500, (NOON, 0.0))),
 ])
 def test_wav_of_receivers_programs(tmp_path, name, auxi, wanted):

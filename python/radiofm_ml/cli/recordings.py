@@ -153,9 +153,32 @@ def annotate(
             "and name the file with --prototypes"
         )
     with Report("annotating", jobs) as report:
-        report.follow(annotate_jobs(jobs, engine, classifier, batch=batch, task="classification",
+        outcomes = report.each(annotate_jobs(jobs, engine, classifier, batch=batch, task="classification",
                                     progress=report.progress, replace=replace, data=data,
                                     overwrite=overwrite))
+        done = [outcome.job.output for outcome in outcomes if outcome.error is None]
+    _show_found(done)
+    report.end()
+
+
+def _show_found(paths: list[Path]) -> None:
+    """What these files of annotations hold of this program's, counted by label."""
+    from rich.table import Table
+
+    from radiofm_ml.sigmf.annotations import GENERATOR
+    from radiofm_ml.sigmf.container import parse_metadata
+    from radiofm_ml.sigmf.tables import counted
+    from radiofm_ml.terminal import console
+
+    table = Table()
+    table.add_column("label")
+    for name in ("annotations", "seconds", "confidence"):
+        table.add_column(name, justify="right")
+    for line in counted((parse_metadata(path.read_bytes(), str(path)) for path in paths), GENERATOR):
+        table.add_row(line.label, str(line.count), "" if line.seconds is None else f"{line.seconds:.3f}",
+                      "" if line.confidence is None else f"{line.confidence:.2f}")
+    if table.row_count:
+        console().print(table)
 
 
 class Report:
