@@ -24,7 +24,8 @@ def write_table(path: str | os.PathLike, embeddings: Embeddings, *, overwrite: b
     """Write embeddings as the ending of ``path`` says, a row each.
 
     Parquet keeps ``embedding`` as one column of lists of float32, and the model in the file's metadata; CSV
-    has a column for each of its values. Raises OutputError, OSError, and ImportError where pyarrow is missing.
+    has a column for each of its values.
+    Raises OutputError, OSError, and ImportError where pyarrow is missing.
     """
     if Path(path).name.lower().endswith(PARQUET):
         arrow = _arrow()
@@ -45,9 +46,9 @@ def _columns(embeddings: Embeddings) -> dict[str, np.ndarray]:
 def _arrow():
     try:
         import pyarrow.parquet
-    except ImportError:
-        raise ImportError("Parquet needs the package pyarrow; install it by 'pip install pyarrow', or name a "
-                          ".csv file") from None
+    except ImportError as error:
+        raise ImportError("Parquet needs the package pyarrow; install it by 'pip install \"pyarrow<19\"', "
+                          f"which takes any NumPy, or name a .csv file ({error})") from None
     return pyarrow
 
 

@@ -82,7 +82,7 @@ def plot(
 ) -> None:
     """Draw a recording: its waterfall, with its annotations as boxes and their labels.
 
-    `radiofm plot out.sigmf-meta --open`
+    `radiofm plot out.sigmf-meta -o out.png`
     """
     from radiofm_ml.outputs import PICTURE, check_picture
     from radiofm_ml.plots.recording import boxes_of, draw_recording

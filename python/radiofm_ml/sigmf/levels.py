@@ -87,9 +87,10 @@ def better(found: dict[str, Fit], stated: str) -> str:
 
 
 def _clearer(best: Fit, other: Fit) -> bool:
-    """Is there nothing that speaks for the other one, of fewer bits?"""
+    """Is there nothing that speaks for the other one, of more bits? Spectra of different rates tell nothing."""
+    alike = SampleType.parse(best.datatype).size == SampleType.parse(other.datatype).size
     return math.isinf(other.bits) or math.isinf(best.flatness) or (
-        best.flatness < other.flatness + _SPREAD and best.bits < other.apart and not best.steady
+        (not alike or best.flatness < other.flatness + _SPREAD) and best.bits < other.apart and not best.steady
         and not (other.clipped and other.bits - best.bits < _CLIPPED))
 
 
