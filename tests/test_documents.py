@@ -365,6 +365,7 @@ OPENED = {
     "tuned/heads/lora": lambda folder: tuned(folder / "tuned"),
     "band.npz": lambda folder: embeddings_of_signals(folder / "band.npz"),
     "band.sigmf-meta": lambda folder: run(f"synth band {folder / 'band.sigmf-meta'}", folder),
+    "capture.cu8": lambda folder: noise_file(folder / "capture.cu8", "cu8"),
     "recording.cf32": lambda folder: np.zeros(40000, np.complex64).tofile(folder / "recording.cf32"),
 }
 

@@ -87,7 +87,7 @@ def better(found: dict[str, Fit], stated: str) -> str:
 
 
 def _clearer(best: Fit, other: Fit) -> bool:
-    """Is there nothing that speaks for the other one, of more bits? Spectra of different rates tell nothing."""
+    """Is there nothing that speaks for the other one, of more bits? Spectra of different rates do not."""
     alike = SampleType.parse(best.datatype).size == SampleType.parse(other.datatype).size
     return math.isinf(other.bits) or math.isinf(best.flatness) or (
         (not alike or best.flatness < other.flatness + _SPREAD) and best.bits < other.apart and not best.steady
