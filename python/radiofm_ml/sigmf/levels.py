@@ -89,9 +89,11 @@ def better(found: dict[str, Fit], stated: str) -> str:
 def _clearer(best: Fit, other: Fit) -> bool:
     """Is there nothing that speaks for the other one, of more bits? Spectra of different rates do not."""
     alike = SampleType.parse(best.datatype).size == SampleType.parse(other.datatype).size
-    return math.isinf(other.bits) or math.isinf(best.flatness) or (
-        (not alike or best.flatness < other.flatness + _SPREAD) and best.bits < other.apart and not best.steady
-        and not (other.clipped and other.bits - best.bits < _CLIPPED))
+    if math.isinf(other.bits) or math.isinf(best.flatness):
+        return True
+    if (alike and best.flatness >= other.flatness + _SPREAD) or best.bits >= other.apart or best.steady:
+        return False
+    return not (other.clipped and other.bits - best.bits < _CLIPPED)
 
 
 def _fit(content: np.ndarray, sample_type: SampleType) -> Fit:
