@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from radiofm_ml import atomic
 from radiofm_ml.sigmf import annotations
 from radiofm_ml.sigmf.annotations import GENERATOR, AnnotationError, AnnotationWriter
-from radiofm_ml.sigmf.metadata_text import format_datetime
 from radiofm_ml.sigmf.recording import find_recordings, open_recording, parse_datetime
+from radiofm_ml.sigmf.times import format_datetime
 from sigmf_files import ramp, write_recording
 
 

@@ -23,6 +23,7 @@ from command import radiofm
 from conftest import ROOT
 from radiofm_ml.cli.app import app
 from radiofm_ml.embeddings import Embeddings
+from radiofm_ml.sigmf.sample_types import SampleType
 from sigmf_files import write_recording
 from test_cir import archive as uwb_archive
 from test_csi import esp32_archive
@@ -197,6 +198,23 @@ def archive(path: Path) -> None:
         path.with_name(path.name + ending).unlink()
 
 
+def noise_file(path: Path, datatype: str) -> None:
+    noise = 0.1 * np.random.default_rng(1).standard_normal(2 * 50000).astype(np.float32).view(np.complex64)
+    path.write_bytes(SampleType.parse(datatype).from_complex(noise).tobytes())
+
+
+def wav_file(path: Path) -> None:
+    import wave
+
+    noise_file(path, "ci16_le")
+    samples = path.read_bytes()
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(1000000)
+        file.writeframes(samples)
+
+
 def run(command: str, folder: Path) -> None:
     radiofm(*documents.words(command), folder=folder)
 
@@ -240,6 +258,8 @@ GIVEN = {
     r"found": surveyed,
     r"\w+\.sigmf-meta": recording,
     r"\w+\.sigmf": archive,
+    r"\w+\.cu8": lambda path: noise_file(path, "cu8"),
+    r"[\w.]+\.wav": wav_file,
     r"\w+\.cf32": lambda path: np.zeros(40000, np.complex64).tofile(path),
     r"~/recordings|FOLDER": labelled_recordings,
     r"esp32_har\.npz": lambda path: np.savez(path, **esp32_archive()),
@@ -345,6 +365,7 @@ OPENED = {
     "tuned/heads/lora": lambda folder: tuned(folder / "tuned"),
     "band.npz": lambda folder: embeddings_of_signals(folder / "band.npz"),
     "band.sigmf-meta": lambda folder: run(f"synth band {folder / 'band.sigmf-meta'}", folder),
+    "capture.cu8": lambda folder: noise_file(folder / "capture.cu8", "cu8"),
     "recording.cf32": lambda folder: np.zeros(40000, np.complex64).tofile(folder / "recording.cf32"),
 }
 

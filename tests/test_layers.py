@@ -17,7 +17,7 @@ PYTHON = ROOT / "python"
 FLOORS = [
     {"arguments", "atomic", "files", "outputs", "pictures", "spectrogram", "terminal"},
     {"models", "watch"},
-    {"bundle", "embeddings"},
+    {"bundle", "embeddings", "embeddings_tables"},
     {"engines", "fewshot", "data", "detect"},
     {"sigmf", "heads", "signals"},
     {"synth"},

@@ -9,6 +9,7 @@ True and False are no numbers here, although Python counts with them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import field
 from numbers import Integral, Real
 from typing import Any
@@ -34,9 +35,11 @@ def whole(name: str, value: object, low: int, high: int | None = None) -> int:
 
 
 def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None,
-            flags: str = "") -> Any:
+            flags: str = "", parse: Callable[[str], Any] | None = None) -> Any:
     """A dataclass's field with a text that says what it is: ``cli.options`` makes an option of it.
 
     low, high: bounds that the option keeps. flags: of the option, where not its name's ('--on/--off').
+    parse: makes the value of what is typed, or raises ValueError.
     """
-    return field(default=default, metadata={"help": help, "min": low, "max": high, "flags": flags})
+    return field(default=default, metadata={"help": help, "min": low, "max": high, "flags": flags,
+                                            "parse": parse})

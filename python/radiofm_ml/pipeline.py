@@ -33,6 +33,7 @@ from radiofm_ml.sigmf.annotations import GENERATOR, AnnotationWriter
 from radiofm_ml.sigmf.container import META
 from radiofm_ml.sigmf.jobs import Job, Outcome, attempt, plan, run
 from radiofm_ml.sigmf.recording import Recording
+from radiofm_ml.sigmf.stated import NOTHING, Stated
 from radiofm_ml.sigmf.tile_choice import all_tiles, choose, labelled_tiles
 from radiofm_ml.sigmf.tiles import read_tiles, tile_batches, tile_frequency
 from radiofm_ml.spectrogram import occupied_band
@@ -78,13 +79,14 @@ def embed_tiles(recording: Recording, engine: Engine, indices: Sequence[int], ba
 
 
 def shots_of(paths: Sequence[Path], engine: Engine, label: str = "", shots: int = 0, batch: int = 16,
-             channel: int = 0, track: Callable = lambda items, label: items,
+             channel: int = 0, track: Callable = lambda items, label: items, stated: Stated = NOTHING,
              ) -> tuple[dict[str, np.ndarray], list[Outcome]]:
     """Embeddings to teach by, {label: float32 (n, D)}, and what came of each recording.
 
     label: of all tiles; '' to teach what the annotations say, by the tiles that lie more in one than outside.
     shots: tiles of each label, spread evenly over the recordings and over each; 0 for all. Only these are
     read. channel: of each recording. track: ``track(sequence, label)`` shows progress.
+    stated: what recordings do not say.
     """
     def tiles(recording: Recording, _) -> dict:
         if label:
@@ -98,7 +100,7 @@ def shots_of(paths: Sequence[Path], engine: Engine, label: str = "", shots: int 
                 del found[name]
         return found
 
-    outcomes = [attempt(Job(path, channel=channel), tiles) for path in track(paths, "looking")]
+    outcomes = [attempt(Job(path, channel=channel, stated=stated), tiles) for path in track(paths, "looking")]
     sets = [outcome.result or {} for outcome in outcomes]
     chosen = {name: choose([found.get(name, ()) for found in sets], shots)
               for name in dict.fromkeys(name for found in sets for name in found)}
@@ -108,7 +110,7 @@ def shots_of(paths: Sequence[Path], engine: Engine, label: str = "", shots: int 
         wanted.setdefault(number, []).append(tile)
     for number in track(list(wanted), "teaching"):
         noted = outcomes[number].warnings
-        outcome = attempt(Job(paths[number], channel=channel), lambda recording, _, number=number:
+        outcome = attempt(outcomes[number].job, lambda recording, _, number=number:
                           embed_tiles(recording, engine, wanted[number], batch))
         outcomes[number] = replace(outcome, warnings=tuple(dict.fromkeys(noted + outcome.warnings)))
         if outcomes[number].error is None:
@@ -261,7 +263,7 @@ def cut_boxes(recording: Recording, boxes: Iterable[Box], oversampling: float = 
 def _known_rate(recording: Recording) -> float:
     if recording.sample_rate is None:
         raise ValueError(f"{recording.path}: states no sample rate, which detection needs; "
-                         "add core:sample_rate")
+                         "add core:sample_rate, or give --rate")
     return recording.sample_rate
 
 

@@ -35,12 +35,15 @@ def main() -> None:
 
 @contextmanager
 def _warnings(handler: logging.Handler) -> Iterator[None]:
-    """What the library warns of goes to ``handler``."""
+    """What the library warns of and informs about goes to ``handler``."""
     library = logging.getLogger("radiofm_ml")
+    before = library.level
     library.addHandler(handler)
+    library.setLevel(logging.INFO)
     try:
         yield
     finally:
+        library.setLevel(before)
         library.removeHandler(handler)
 
 

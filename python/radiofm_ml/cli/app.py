@@ -10,6 +10,7 @@ from radiofm_ml.cli import (
     enroll,
     fewshot,
     figures,
+    files,
     finetune,
     groups,
     interop,
@@ -48,6 +49,6 @@ def _options(
     pass
 
 
-for module in (survey, enroll, recordings, detect, watch, model, training, fewshot, groups, synth, finetune,
-               protobeam, figures, interop):
+for module in (survey, enroll, recordings, detect, watch, files, model, training, fewshot, groups, synth,
+               finetune, protobeam, figures, interop):
     module.register(app)

@@ -9,6 +9,7 @@ import typer
 from radiofm_ml.cli.options import Overwrite, with_options
 from radiofm_ml.cli.recordings import Averaging, Channel, Data, FftSize, Replace, Report, Source, Target
 from radiofm_ml.detect.settings import Settings
+from radiofm_ml.sigmf.stated import Stated
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +21,7 @@ def detect(
     source: Source,
     target: Target,
     settings: Settings,
+    stated: Stated,
     fft_size: FftSize = 0,
     averaging: Averaging = 8,
     replace: Replace = False,
@@ -38,7 +40,7 @@ def detect(
     from radiofm_ml.sigmf.container import META
     from radiofm_ml.sigmf.jobs import plan
 
-    jobs = plan(source, target, META, channel)
+    jobs = plan(source, target, META, channel, stated)
     with Report("detecting", jobs, "signals", "samples") as report:
         report.follow(detect_jobs(jobs, settings, fft_size, averaging, report.progress, replace=replace,
                                   data=data, overwrite=overwrite))

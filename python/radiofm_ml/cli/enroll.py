@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from radiofm_ml import atomic
+from radiofm_ml.cli.options import with_options
 from radiofm_ml.cli.recordings import DEFAULT_MODEL, MODEL_HELP, SIGNAL_MODEL, Channel, Report, Threads
+from radiofm_ml.sigmf.stated import Stated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +32,14 @@ def register(app: typer.Typer) -> None:
     app.command()(enroll)
 
 
+@with_options
 def enroll(
     prototypes: Annotated[
         Path, typer.Argument(help="File of prototypes, .safetensors; extended if it exists.")
     ],
     label: Annotated[str, typer.Argument(help="Name of the signal; '' to take the recordings' annotations.")],
     recordings: Annotated[list[Path], typer.Argument(help="Recordings of it, or folders.")],
+    stated: Stated,
     shots: Annotated[
         int, typer.Option(min=0, help="Tiles, or signals, to teach, spread evenly; 0 for all.")
     ] = 5,
@@ -89,7 +93,7 @@ def enroll(
     if at is not None and from_annotations:
         raise ValueError("give --at or --from-annotations, not both")
     place = None if at is None else _place(at, label)
-    found = [survey(given) for given in recordings]
+    found = [survey(given, stated=stated) for given in recordings]
     paths = [path for each in found for path in each.recordings]
     if place and len(paths) != 1:
         raise ValueError(f"--at is a place in one recording, {len(paths)} are given")
@@ -111,10 +115,10 @@ def enroll(
 
     there()  # what is wrong with it is said before the work
     if not wanted:
-        taught, outcomes = _tiles(paths, engine, label, shots, channel)
+        taught, outcomes = _tiles(paths, engine, label, shots, channel, stated)
         nothing = "no annotation with a label covers half a tile; name the label to teach"
     else:
-        chosen, outcomes = _signals(paths, encoder, label, shots, channel, place, from_annotations)
+        chosen, outcomes = _signals(paths, encoder, label, shots, channel, place, from_annotations, stated)
         _show_shots(chosen)
         taught = _vectors(chosen)
         nothing = (f"no annotation is called '{label}'" if from_annotations and label else
@@ -157,25 +161,27 @@ def _are_of_signals(path: Path) -> bool:
     return model_of(path).endswith(SIGNALS)
 
 
-def _tiles(paths: Sequence[Path], engine: Engine, label: str, shots: int, channel: int) -> Taught:
+def _tiles(paths: Sequence[Path], engine: Engine, label: str, shots: int, channel: int,
+           stated: Stated) -> Taught:
     from radiofm_ml.cli.progress import track
     from radiofm_ml.pipeline import shots_of
 
-    return shots_of(paths, engine, label, shots, channel=channel, track=track)
+    return shots_of(paths, engine, label, shots, channel=channel, track=track, stated=stated)
 
 
 def _signals(paths: Sequence[Path], encoder: Callable, label: str, shots: int, channel: int,
-             place: tuple[float, float] | None, boxed: bool) -> tuple[list[Shot], list[Outcome]]:
+             place: tuple[float, float] | None, boxed: bool,
+             stated: Stated) -> tuple[list[Shot], list[Outcome]]:
     from radiofm_ml.cli.progress import track
     from radiofm_ml.survey import shots as choose
     from radiofm_ml.survey.signals import Detection
 
     if place:
-        return choose.at(paths[0], encoder, label, *place, Detection(), channel, track)
+        return choose.at(paths[0], encoder, label, *place, Detection(), channel, track, stated)
     if not boxed and not label:
         raise ValueError("the label '' takes annotations: say --from-annotations, or name the label")
     take = choose.annotated if boxed else choose.strongest
-    return take(paths, encoder, label, shots, Detection(), channel, track)
+    return take(paths, encoder, label, shots, Detection(), channel, track, stated)
 
 
 def _vectors(chosen: Sequence[Shot]) -> dict[str, np.ndarray]:

@@ -63,7 +63,20 @@ def _options(settings: type) -> list[inspect.Parameter]:
         about = field.metadata
         if "help" in about:
             flags = [about["flags"]] if about["flags"] else []
-            option = typer.Option(*flags, help=about["help"], min=about["min"], max=about["max"])
+            option = typer.Option(*flags, help=about["help"], min=about["min"], max=about["max"],
+                                  parser=about["parse"] and _parser(about["parse"], field.name))
             found.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default,
                                            annotation=Annotated[hints[field.name], option]))
     return found
+
+
+def _parser(parse: Callable, name: str) -> Callable:
+    """``parse`` for typer, which says on its own what a ValueError is about, but not why."""
+    def parser(text: str):
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    parser.__name__ = name.upper()  # the help's word for what is to be typed
+    return parser

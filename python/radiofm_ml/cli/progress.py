@@ -54,14 +54,15 @@ def track(items: Iterable, label: str) -> Iterable:
 
 
 class Warnings(logging.Handler):
-    """What the library warns of, a line each above the bar."""
+    """What the library warns of and informs about, a line each above the bar."""
 
     def __init__(self):
-        super().__init__(logging.WARNING)
+        super().__init__(logging.INFO)
         self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = f"{record.levelname.lower()}: {visible(record.getMessage())}"
+        kind = "radiofm" if record.levelno < logging.WARNING else record.levelname.lower()
+        line = f"{kind}: {visible(record.getMessage())}"
         if line not in self._said:  # a recording that is opened twice warns twice
             self._said.add(line)
             stderr.print(line, soft_wrap=True)

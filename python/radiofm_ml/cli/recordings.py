@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from radiofm_ml.cli.options import Overwrite
+from radiofm_ml.cli.options import Overwrite, with_options
+from radiofm_ml.sigmf.stated import Stated
 from radiofm_ml.terminal import say, visible
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ DEFAULT_MODEL, SIGNAL_MODEL = "radiofm-small", "radiofm-pico"
 MODEL_HELP = "Bundle: a folder, a shipped name, or a Hugging Face id."
 Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
 Source = Annotated[
-    Path, typer.Argument(metavar="IN", help="Recording (.sigmf-meta, .sigmf) or a folder.")
+    Path, typer.Argument(metavar="IN", help="Recording (.sigmf-meta, .sigmf, raw I/Q, I/Q WAV) or a folder.")
 ]
 Target = Annotated[
     Path, typer.Option("--out", "-o", help="File .sigmf-meta or, for a folder, a folder.")
@@ -52,9 +53,11 @@ def register(app: typer.Typer) -> None:
     app.command()(embed)
 
 
+@with_options
 def embed(
     source: Source,
     target: Annotated[Path, typer.Argument(metavar="OUT", help="File .npz or, for a folder, a folder.")],
+    stated: Stated,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help=f"{MODEL_HELP} Left out: {DEFAULT_MODEL}, with "
                                                        f"--signals {SIGNAL_MODEL}.")
@@ -84,7 +87,7 @@ def embed(
     from radiofm_ml.signals import SignalEncoder
     from radiofm_ml.survey.signals import embed_signals
 
-    jobs = plan(source, target, SUFFIX, channel)
+    jobs = plan(source, target, SUFFIX, channel, stated)
     model = model or (SIGNAL_MODEL if signals else DEFAULT_MODEL)
     engine = open_engine(model, threads=threads, reads="signals" if signals else "tiles")
     if signals:
@@ -97,9 +100,11 @@ def embed(
         report.follow(embed_jobs(jobs, engine, batch, report.progress, overwrite=overwrite))
 
 
+@with_options
 def annotate(
     source: Source,
     target: Target,
+    stated: Stated,
     prototypes: Annotated[
         Path | None,
         typer.Option(
@@ -135,7 +140,7 @@ def annotate(
     from radiofm_ml.sigmf.container import META
     from radiofm_ml.sigmf.jobs import plan
 
-    jobs = plan(source, target, META, channel)
+    jobs = plan(source, target, META, channel, stated)
     engine = open_engine(model, threads=threads, reads="tiles")
 
     def classifier() -> FewShot:
@@ -148,9 +153,32 @@ def annotate(
             "and name the file with --prototypes"
         )
     with Report("annotating", jobs) as report:
-        report.follow(annotate_jobs(jobs, engine, classifier, batch=batch, task="classification",
+        outcomes = report.each(annotate_jobs(jobs, engine, classifier, batch=batch, task="classification",
                                     progress=report.progress, replace=replace, data=data,
                                     overwrite=overwrite))
+        done = [outcome.job.output for outcome in outcomes if outcome.error is None]
+    _show_found(done)
+    report.end()
+
+
+def _show_found(paths: list[Path]) -> None:
+    """What these files of annotations hold of this program's, counted by label."""
+    from rich.table import Table
+
+    from radiofm_ml.sigmf.annotations import GENERATOR
+    from radiofm_ml.sigmf.container import parse_metadata
+    from radiofm_ml.sigmf.tables import counted
+    from radiofm_ml.terminal import console
+
+    table = Table()
+    table.add_column("label")
+    for name in ("annotations", "seconds", "confidence"):
+        table.add_column(name, justify="right")
+    for line in counted((parse_metadata(path.read_bytes(), str(path)) for path in paths), GENERATOR):
+        table.add_row(line.label, str(line.count), "" if line.seconds is None else f"{line.seconds:.3f}",
+                      "" if line.confidence is None else f"{line.confidence:.2f}")
+    if table.row_count:
+        console().print(table)
 
 
 class Report:

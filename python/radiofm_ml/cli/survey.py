@@ -28,6 +28,7 @@ from radiofm_ml.cli.recordings import (
     Threads,
 )
 from radiofm_ml.detect.settings import Settings
+from radiofm_ml.sigmf.stated import Stated
 from radiofm_ml.terminal import say
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def survey(
     source: Source,
     target: Annotated[Path, typer.Option("--out", "-o", help="Folder for what is found.")],
     settings: Settings,
+    stated: Stated,
     prototypes: Annotated[
         Path | None,
         typer.Option("--prototypes", "-p", help="What was taught about signals (radiofm enroll --signals). "
@@ -89,7 +91,7 @@ def survey(
 
     outputs.claim_folder(target, "survey", overwrite=overwrite)
     check_table(target / TABLE, overwrite)
-    jobs = plan(source, target, META, channel)
+    jobs = plan(source, target, META, channel, stated)
     encoder = SignalEncoder(open_engine(model, threads=threads, reads="signals"))
     few = FewShot.for_bundle(encoder.engine.bundle, prototypes or "", signals=True, metric=metric,
                              false_alarm_rate=false_alarm_rate)

@@ -22,6 +22,7 @@ from radiofm_ml.cli.recordings import (
     Threads,
 )
 from radiofm_ml.cli.survey import groups_for
+from radiofm_ml.sigmf.stated import Stated
 from radiofm_ml.terminal import say
 from radiofm_ml.watch.settings import Settings
 
@@ -44,10 +45,11 @@ def watch(
                                                    "not there.")
     ],
     sources: Annotated[
-        list[Path], typer.Argument(metavar="IN...", help="Recordings (.sigmf-meta, .sigmf) or folders, in "
-                                                         "the order in which they were made.")
+        list[Path], typer.Argument(metavar="IN...", help="Recordings (.sigmf-meta, .sigmf, raw, WAV) or "
+                                                         "folders, in the order in which they were made.")
     ],
     settings: Settings,
+    recorded: Stated,
     normal: Annotated[
         bool, typer.Option("--normal", help="All of this is normal: learn from the whole of it, and from "
                                             "nothing after it.")
@@ -89,7 +91,7 @@ def watch(
     from radiofm_ml.signals import SignalEncoder
     from radiofm_ml.survey.watching import Session
 
-    jobs = _plan(sources, channel)
+    jobs = _plan(sources, channel, recorded)
     encoder = SignalEncoder(open_engine(model, threads=threads, reads="signals"))
     few = FewShot.for_bundle(encoder.engine.bundle, prototypes or "", signals=True, metric=metric,
                              false_alarm_rate=false_alarm_rate)
@@ -123,15 +125,15 @@ def _stated(context: typer.Context) -> set[str]:
     return {name for name in names if context.get_parameter_source(name).name == "COMMANDLINE"}
 
 
-def _plan(sources: list[Path], channel: int) -> Plan:
+def _plan(sources: list[Path], channel: int, recorded: Stated) -> Plan:
     from radiofm_ml.sigmf.folders import survey
     from radiofm_ml.sigmf.jobs import Job, JobError, Plan
 
-    found = [survey(source) for source in sources]
+    found = [survey(source, stated=recorded) for source in sources]
     for source, each in zip(sources, found, strict=True):
         if not each.recordings:
-            raise JobError(f"{source}: holds no SigMF recordings")
-    return Plan([Job(path, channel=channel) for each in found for path in each.recordings],
+            raise JobError(f"{source}: holds no SigMF recordings, raw or WAV files")
+    return Plan([Job(path, channel=channel, stated=recorded) for each in found for path in each.recordings],
                 [line for each in found for line in each.left_out])
 
 

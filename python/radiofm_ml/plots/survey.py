@@ -26,12 +26,12 @@ _SPREAD = (35, 99.8)  # percentiles that are black and white
 
 
 def draw_survey(path: str | os.PathLike, decibel: np.ndarray, seconds: float, band: tuple[float, float],
-                boxes: Sequence[Box], sample_rate: float, title: str = "") -> None:
+                boxes: Sequence[Box], sample_rate: float, title: str = "", begin: float = 0.0) -> None:
     """Write a picture of a recording with its signals.
 
-    decibel: float32 (columns, bins), see ``spectrogram_columns``. seconds: of the recording. band: its edges
-    in Hz. boxes: with their labels; those of unknown signals have dashed edges, grey ones without a group.
-    Raises OSError.
+    decibel: float32 (columns, bins), see ``spectrogram_columns``. seconds: that it shows, from ``begin`` on.
+    band: its edges in Hz. boxes: with their labels; those of unknown signals have dashed edges, grey ones
+    without a group. Raises OSError.
     """
     order = [label for label, _ in Counter(box.label for box in boxes if not box.unknown).most_common()]
     order += sorted({box.label for box in boxes if box.unknown and " " in box.label}, key=_number)
@@ -39,12 +39,13 @@ def draw_survey(path: str | os.PathLike, decibel: np.ndarray, seconds: float, ba
     fig = style.figure(WIDTH, HEIGHT)
     fig.set_dpi(DPI)
     axes = fig.add_axes((0.085, 0.095, 0.715, 0.82))
-    time, time_unit = style.si(seconds, "s")
+    time, time_unit = style.si(begin + seconds, "s")
+    span = begin * time, (begin + seconds) * time
     freq, freq_unit = style.si(max(map(abs, band)), "Hz")
     floor, peak = np.percentile(decibel, _SPREAD)
     axes.imshow(decibel.T, origin="lower", aspect="auto", cmap=NIGHT, vmin=floor, vmax=max(peak, floor + 20),
-                extent=(0, seconds * time, band[0] * freq, band[1] * freq), interpolation="nearest")
-    axes.set(xlim=(0, seconds * time), ylim=(band[0] * freq, band[1] * freq), xlabel=f"Time ({time_unit})",
+                extent=(*span, band[0] * freq, band[1] * freq), interpolation="nearest")
+    axes.set(xlim=span, ylim=(band[0] * freq, band[1] * freq), xlabel=f"Time ({time_unit})",
              ylabel=f"Frequency ({freq_unit})")
     axes.ticklabel_format(useOffset=False)
     style.dress(axes)

@@ -34,7 +34,6 @@ from radiofm_ml.sigmf.metadata_text import (
     RESUME,
     as_json,
     finite,
-    format_datetime,
     metadata_text,
     output_path,
     progress,
@@ -44,6 +43,7 @@ from radiofm_ml.sigmf.metadata_text import (
 )
 from radiofm_ml.sigmf.recording import CHANNEL, UNKNOWN, Capture, Recording
 from radiofm_ml.sigmf.roomy_file import RoomyFile
+from radiofm_ml.sigmf.times import format_datetime
 
 __all__ = ["GENERATOR", "UNKNOWN", "AnnotationError", "AnnotationWriter", "check_decision", "output_path"]
 

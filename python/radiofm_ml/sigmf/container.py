@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""Where a recording's metadata and sample bytes are: SigMF pair, dataset file of another format, archive.
+"""Where a recording's metadata and sample bytes are: SigMF pair, dataset file of another format, archive, or
+a raw or WAV file, whose metadata are made in memory (``raw_files``).
 
 The data of a plain ``.sigmf`` tar is read where it lies in the archive, that of a compressed archive from a
 nameless temporary file.
@@ -10,15 +11,18 @@ from __future__ import annotations
 
 import json
 import os
-import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from radiofm_ml import files
+from radiofm_ml.outputs import same_file
 from radiofm_ml.sigmf.archives import open_archive
+from radiofm_ml.sigmf.dataset_names import is_dataset_name
 from radiofm_ml.sigmf.errors import NoSamplesError, RecordingError, one_line, shown
+from radiofm_ml.sigmf.raw_files import describe, ending_of
+from radiofm_ml.sigmf.stated import NOTHING, Stated
 
 META, DATA, ARCHIVE = ".sigmf-meta", ".sigmf-data", ".sigmf"
 ARCHIVES = (ARCHIVE, ".sigmf.gz", ".sigmf.xz", ".sigmf.zip")
@@ -37,6 +41,10 @@ class Container:
     size        bytes that the dataset should have (as the archive's directory says; else as the file has)
     open        opens the file to read the dataset from
     archived    the dataset lies in an archive
+    assumed     of a file without metadata, or of what they leave out: what was taken from where, and lines
+                that show why
+    warnings    what is odd about the file itself
+    doubtful    of a file without metadata, why it may be no recording at all
     """
 
     path: Path
@@ -46,6 +54,9 @@ class Container:
     size: int
     open: Callable[[], BinaryIO]
     archived: bool = False
+    assumed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    doubtful: str = ""
 
 
 def is_archive(path: Path) -> bool:
@@ -60,23 +71,31 @@ def base_name(path: Path) -> Path:
     return path
 
 
-def find_container(path: str | os.PathLike) -> Container:
+def stem(path: Path) -> str:
+    """A recording's name without what says its kind: a SigMF suffix, or the ending of a raw or WAV file."""
+    base = base_name(path)
+    return base.name.removesuffix(ending_of(base)) if base == path else base.name
+
+
+def find_container(path: str | os.PathLike, stated: Stated = NOTHING) -> Container:
     """The recording that ``path`` names.
 
     path: a ``.sigmf-meta`` or ``.sigmf-data`` file or their common base name, an archive (``.sigmf``,
-    ``.sigmf.gz``, ``.sigmf.xz``, ``.sigmf.zip``), or archive/name for one of several recordings in it.
+    ``.sigmf.gz``, ``.sigmf.xz``, ``.sigmf.zip``), archive/name for one of several recordings in it, or a raw
+    or WAV file. stated: what the recording does not say itself.
     Raises RecordingError.
     """
     path = Path(path)
     if "\0" in str(path):
         raise RecordingError(f"{path}: no file has a name with a zero byte; check the name")
     try:
-        return _find(path)
+        found = _find(path, stated)
     except OSError as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return found if stated == NOTHING else _filled(found, stated)
 
 
-def _find(path: Path) -> Container:
+def _find(path: Path, stated: Stated) -> Container:
     if path.name in ("", ".."):
         raise RecordingError(f"{path}: is a folder; name a recording in it")
     for parent in path.parents:
@@ -85,16 +104,59 @@ def _find(path: Path) -> Container:
     if is_archive(path) and _is_there(path):
         return _from_archive(path, None)
     meta = _meta_path(path)
-    if _is_there(meta):
+    if _is_there(meta) and not _of_another(meta, path):
         return _from_pair(meta)
     archive = path.with_name(path.name + ARCHIVE)
     if _is_there(archive):
         return _from_archive(archive, None)
     if path.is_dir():
         raise RecordingError(f"{path}: is a folder; name a recording in it")
-    if _is_there(path):
-        raise RecordingError(f"{path}: has no metadata; a file {meta.name} must lie beside it")
-    raise RecordingError(f"{path}: no such recording; check the name")
+    if not _is_there(path):
+        raise RecordingError(f"{path}: no such recording; check the name")
+    described = None if path.name.lower().endswith(META) else describe(path, stated)
+    if described is None:
+        raise RecordingError(f"{path}: has no metadata; a file {meta.name} must lie beside it, or say what "
+                             "it is, such as --type cu8 --rate 2.4M")
+    return Container(path, described.metadata, path, 0, path.stat().st_size, lambda: files.open_regular(path),
+                     assumed=tuple(described.assumed), warnings=tuple(described.warnings),
+                     doubtful=described.doubtful)
+
+
+def _of_another(meta: Path, path: Path) -> bool:
+    """Do the metadata beside a raw or WAV file belong to another one of the same name?"""
+    if not ending_of(path) or not path.is_file():
+        return False
+    try:
+        return not same_file(_from_pair(meta).data_path, path)
+    except RecordingError:
+        return False  # reading them says what is wrong
+
+
+def _filled(found: Container, stated: Stated) -> Container:
+    """With what the metadata leave out and the user states. What they say holds."""
+    if not found.path.name.lower().endswith(META) and not found.archived:
+        return found  # a file without any
+    metadata, assumed, warnings = dict(found.metadata), [], []
+    captures = metadata.get("captures") or [{"core:sample_start": 0}]
+    if not isinstance(metadata.get("global"), dict) or not isinstance(captures, list) or not all(
+            isinstance(capture, dict) for capture in captures):
+        return found  # refused when it is looked at
+    tuned = [c["core:frequency"] for c in captures if c.get("core:frequency") is not None]
+    rate = metadata["global"].get("core:sample_rate")
+    if stated.rate is not None and rate is None:
+        metadata["global"] = {**metadata["global"], "core:sample_rate": stated.rate}
+        assumed.append(f"sample rate {stated.rate:.10g} Hz (--rate)")
+    elif stated.rate is not None and rate != stated.rate:
+        warnings.append(f"its metadata state a sample rate of {rate}; that holds, not --rate "
+                        f"{stated.rate:.10g}")
+    if stated.frequency is not None and not tuned:
+        metadata["captures"] = [{**capture, "core:frequency": stated.frequency} for capture in captures]
+        assumed.append(f"centre frequency {stated.frequency:.10g} Hz (--frequency)")
+    elif stated.frequency is not None and set(tuned) != {stated.frequency}:
+        warnings.append(f"its metadata state a centre frequency of {tuned[0]}; that holds, not --frequency "
+                        f"{stated.frequency:.10g}")
+    return replace(found, metadata=metadata, assumed=(*found.assumed, *assumed),
+                   warnings=(*found.warnings, *warnings))
 
 
 def _is_there(path: Path) -> bool:
@@ -162,13 +224,6 @@ def _dataset_name(metadata: dict, base: str, where: str) -> str:
     if name.endswith(META):
         raise RecordingError(f"{where}: core:dataset names metadata, {shown(name)}, not samples; correct it")
     return name
-
-
-def is_dataset_name(name: str) -> bool:
-    """Can ``core:dataset`` say it: a file in the metadata's folder, without control characters or halves of
-    one (as names that are not UTF-8 have them in Python)?"""
-    return (name not in ("", ".", "..") and not set(name) & set("/\\")
-            and not any(unicodedata.category(c) in ("Cc", "Cs") for c in name) and len(name.encode()) <= 255)
 
 
 def _global(metadata: dict) -> dict:

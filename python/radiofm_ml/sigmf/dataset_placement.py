@@ -16,7 +16,8 @@ import numpy as np
 
 from radiofm_ml.atomic import replacing
 from radiofm_ml.outputs import same_file
-from radiofm_ml.sigmf.container import DATA, META, is_dataset_name
+from radiofm_ml.sigmf.container import DATA, META
+from radiofm_ml.sigmf.dataset_names import is_dataset_name
 from radiofm_ml.sigmf.recording import Recording
 
 _log = logging.getLogger(__name__)

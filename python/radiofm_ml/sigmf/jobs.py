@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from radiofm_ml import outputs
-from radiofm_ml.sigmf.container import META, base_name
+from radiofm_ml.sigmf.container import META, base_name, stem
 from radiofm_ml.sigmf.folders import survey
 from radiofm_ml.sigmf.recording import Recording, open_recording
+from radiofm_ml.sigmf.stated import NOTHING, Stated
 
 
 class JobError(ValueError):
@@ -22,11 +23,13 @@ class JobError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """A recording, the channel of it that is read, and the file to make of it, if any."""
+    """A recording, the channel of it that is read, what is stated of it, and the file to make of it, if
+    any."""
 
     recording: Path
     output: Path | None = None
     channel: int = 0
+    stated: Stated = NOTHING
 
 
 class Plan(list):
@@ -48,28 +51,31 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
-def plan(source: str | os.PathLike, target: str | os.PathLike, suffix: str, channel: int = 0) -> Plan:
+def plan(source: str | os.PathLike, target: str | os.PathLike, suffix: str, channel: int = 0,
+         stated: Stated = NOTHING) -> Plan:
     """What to do for ``source``, a recording or a folder of them.
 
     Of a folder, ``target`` is a folder too, and every recording's file lies at its relative path with
     ``suffix`` (``.npz``, ``.sigmf-meta``); names of an archive's members never lead out of it. Of a
     recording, it is the file, or an existing folder for it. Recordings inside ``target`` are left out where
-    ``target`` lies in ``source``. channel: the one that is read of each.
+    ``target`` lies in ``source``. channel: the one that is read of each. stated: what recordings do not say.
     Raises JobError, RecordingError, OutputError.
     """
     source, target = Path(source), Path(target)
     if target.is_dir() and target.name.lower().endswith((META, suffix)):
         raise JobError(f"{target}: is a folder with the name of a file; choose another name")
     if not source.is_dir():
-        recording = _single(source)
+        recording = _single(source, stated)
         if target.is_dir():
-            target = target / (base_name(recording).name + suffix)
-        return Plan([Job(recording, outputs.check_name(target, suffix), channel)])
+            target = target / (stem(recording) + suffix)
+        return Plan([Job(recording, outputs.check_name(target, suffix), channel, stated)])
     if target.exists() and not target.is_dir() or target.name.lower().endswith((META, suffix)):
         raise JobError(f"{target}: is a file; for the folder {source} name a folder")
-    found = survey(source, None if outputs.same_file(source, target) else target)
+    found = survey(source, None if outputs.same_file(source, target) else target, stated)
     if not found.recordings:
-        raise JobError(f"{source}: holds no SigMF recordings ({META} or .sigmf files)")
+        first = f"; left out: {found.left_out[0]}" if found.left_out else ""
+        raise JobError(f"{source}: holds no SigMF recordings ({META} or .sigmf files), raw or WAV files"
+                       f"{first}")
     jobs: dict[Path, Job] = {}
     for path in found.recordings:
         # not path.relative_to: a member's name may be absolute
@@ -79,13 +85,13 @@ def plan(source: str | os.PathLike, target: str | os.PathLike, suffix: str, chan
         others = (wanted.with_name(f"{relative.name}{number}{suffix}")
                   for number in itertools.chain([""], (f"-{n}" for n in itertools.count(2))))
         output = next(name for name in itertools.chain([wanted], others) if name not in jobs)
-        jobs[output] = Job(path, output, channel)
+        jobs[output] = Job(path, output, channel, stated)
     return Plan(list(jobs.values()), found.left_out)
 
 
-def _single(source: Path) -> Path:
+def _single(source: Path, stated: Stated) -> Path:
     try:
-        return survey(source).recordings[0]
+        return survey(source, stated=stated).recordings[0]
     except (OSError, ValueError):
         raise
     except Exception as error:
@@ -95,7 +101,7 @@ def _single(source: Path) -> Path:
 def _output(relative: Path, target: Path, suffix: str) -> Path:
     parts = [part for part in relative.parts if part not in ("/", "..", ".")] or ["recording"]
     folders = [base_name(Path(part)).name for part in parts[:-1]]  # archive.sigmf -> archive
-    return target.joinpath(*folders, base_name(Path(parts[-1])).name + suffix)
+    return target.joinpath(*folders, stem(Path(parts[-1])) + suffix)
 
 
 def run(jobs: list[Job], work: Callable[[Recording, Path], object]) -> Iterator[Outcome]:
@@ -110,7 +116,7 @@ def run(jobs: list[Job], work: Callable[[Recording, Path], object]) -> Iterator[
 def attempt(job: Job, work: Callable[[Recording, Path | None], object]) -> Outcome:
     """One job of ``run``."""
     try:
-        with open_recording(job.recording, job.channel) as recording:
+        with open_recording(job.recording, job.channel, job.stated) as recording:
             if job.output is not None:
                 _make_folder(job.output)
             return Outcome(job, work(recording, job.output), warnings=tuple(recording.warnings))

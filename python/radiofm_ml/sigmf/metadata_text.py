@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from radiofm_ml.sigmf.dataset_placement import AnnotationError
 
 EXTENSION = {"name": "radiofm", "version": "1.0.0", "optional": True}
 INCOMPLETE, RESUME = "radiofm:incomplete", "radiofm:resume"  # in ``global``, while a file is not complete
-_SECONDS = -30610224000, 253402300800  # the years 1000 to 9999, for core:datetime
 
 
 def metadata_text(info: dict, captures: Iterable[dict], annotations: Iterable[str]) -> str:
@@ -45,15 +43,6 @@ def output_path(path: str | os.PathLike) -> Path:
     if (path.exists() and not path.is_file()) or not os.access(path.parent, os.W_OK):
         raise AnnotationError(f"{path}: cannot be written here; choose another name or folder")
     return path
-
-
-def format_datetime(moment: tuple[int, float]) -> str:
-    """ISO 8601 in UTC, to the nanosecond, of (seconds since 1970, fraction). Raises ValueError for times
-    that this cannot say."""
-    if not (_SECONDS[0] <= moment[0] < _SECONDS[1] and 0 <= moment[1] < 1):
-        raise ValueError(f"a time must lie in the years 1000 to 9999, got {moment[0]} s + {moment[1]} s")
-    seconds, nanoseconds = divmod(int(moment[0]) * 10**9 + round(moment[1] * 1e9), 10**9)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09d}Z"
 
 
 def finite(value: Any, left_out: set[str]) -> Any:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright 2026 gr-radiofm authors
-"""SigMF recordings, read in pieces as complex64 at full scale 1.0.
+"""Recordings, of SigMF and of files without metadata, read in pieces as complex64 at full scale 1.0.
 
 Sample indexes here count from 0 at the first sample of the dataset. SigMF's own are absolute: they begin
 at ``core:offset``, which ``Recording.offset`` keeps and ``annotations.AnnotationWriter`` adds again.
@@ -9,11 +9,8 @@ at ``core:offset``, which ``Recording.offset`` keeps and ``annotations.Annotatio
 from __future__ import annotations
 
 import bisect
-import calendar
 import logging
-import math
 import os
-import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,20 +20,19 @@ from typing import BinaryIO
 import numpy as np
 
 from radiofm_ml.sigmf import foreign, metadata_schema
-from radiofm_ml.sigmf.container import Container, base_name, find_container
+from radiofm_ml.sigmf.container import Container, find_container, stem
 from radiofm_ml.sigmf.errors import RecordingError, one_line, shown
 from radiofm_ml.sigmf.folders import find_recordings
+from radiofm_ml.sigmf.raw_files import UnknownTypeError
 from radiofm_ml.sigmf.sample_types import LARGEST, SampleType
+from radiofm_ml.sigmf.stated import NOTHING, Stated
+from radiofm_ml.sigmf.times import later, parse_datetime
 
-__all__ = ["Annotation", "Capture", "Recording", "RecordingError", "find_recordings", "later",
+__all__ = ["Annotation", "Capture", "Recording", "RecordingError", "Stated", "find_recordings", "later",
            "open_recording", "parse_datetime"]
 
 _log = logging.getLogger(__name__)
 _BLOCK = 1 << 21  # bytes read from the file at once
-_LONGEST = 1 << 62  # seconds: what tags and messages can say
-_DATETIME = re.compile(
-    r"(\d{4})-?(\d\d)-?(\d\d)[Tt_ ]\s*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?"
-    r"\s*([Zz]|UTC|GMT|[+-][01]\d(?::?[0-5]\d)?)?", re.ASCII)
 CHANNEL = "radiofm:channel"  # of an annotation in a recording with several channels
 UNKNOWN = "unknown"  # a label that says there is none
 
@@ -99,10 +95,10 @@ class Annotation:
 
 
 class Recording:
-    """One channel of a SigMF recording. Made by ``open_recording``; safe to read, and to close, from several
+    """One channel of a recording. Made by ``open_recording``; safe to read, and to close, from several
     threads.
 
-    path          metadata file or archive it was opened from
+    path          metadata file, archive, or file without metadata that it was opened from
     data_path     file that holds the samples (the archive, for an archive)
     meta          the metadata, validated, sorted by sample_start
     n_samples     whole samples that are there
@@ -113,6 +109,7 @@ class Recording:
     captures      list of Capture; the first one always starts at sample 0
     annotations   list of Annotation, less those that say that they are of another channel
     warnings      what was odd about the recording, a sentence each (also logged)
+    assumed       what was taken for what no metadata say, and lines that show why (logged as information)
     bad_samples   samples read so far that were NaN, infinite or beyond LARGEST and became zero
     """
 
@@ -122,6 +119,11 @@ class Recording:
         self.archived = container.archived
         self.channel = channel
         self.warnings: list[str] = []
+        self.assumed = container.assumed
+        for line in self.assumed:
+            _log.info("%s", one_line(f"{self.path}: {line}"))
+        for line in container.warnings:
+            self.warn(line)
         self.bad_samples = 0
         self._container = container
         self._lock = threading.Lock()  # of _opened and bad_samples
@@ -207,8 +209,8 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """The recording's base name."""
-        return base_name(self.path).name
+        """The recording's name, without an ending."""
+        return stem(self.path)
 
     @property
     def label(self) -> str | None:
@@ -482,46 +484,18 @@ class _OpenFile:
         self._file.close()
 
 
-def open_recording(path: str | os.PathLike, channel: int = 0) -> Recording:
-    """Open a SigMF recording.
+def open_recording(path: str | os.PathLike, channel: int = 0, stated: Stated = NOTHING) -> Recording:
+    """Open a recording.
 
     path: the ``.sigmf-meta`` or ``.sigmf-data`` file or their base name, a ``.sigmf`` archive (also .gz, .xz,
-    .zip), or archive/name for one of several recordings in it; channel: which interleaved channel to read.
+    .zip), archive/name for one of several recordings in it, or a raw or WAV file (docs/files.md); channel:
+    which interleaved channel to read; stated: what the file does not say.
     Raises RecordingError: one line that names the file and the cure.
     """
-    return Recording(find_container(path), channel)
-
-
-def parse_datetime(text: str) -> tuple[int, float]:
-    """(whole seconds since 1970, fraction) of an ISO 8601 time, to all its digits. Raises ValueError."""
-    match = _DATETIME.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"not an ISO 8601 date and time: {text!r}")
-    year, month, day, hour, minute, second = (int(g or 0) for g in match.groups()[:6])
-    datetime(year, month, day, hour, minute, min(second, 59))  # raises for a 13th month and the like
-    if second > 60:
-        raise ValueError(f"not a second: {second}")
-    seconds = calendar.timegm((year, month, day, hour, minute, second))
-    zone = match[8]
-    if zone and zone[0] in "+-":
-        minutes = int(zone[1:3]) * 60 + int(zone[3:].lstrip(":") or 0)
-        seconds -= 60 * minutes if zone[0] == "+" else -60 * minutes
-    fraction = float(f"0.{match[7]}") if match[7] else 0.0
-    return (seconds, fraction) if fraction < 1 else (seconds + 1, 0.0)  # 0.99999999999999999 is 1.0
-
-
-def later(time: tuple[int, float] | None, samples: int, rate: float | None) -> tuple[int, float] | None:
-    """``time`` (seconds, fraction) plus ``samples`` at ``rate``; None where either is not known, or absurd.
-
-    Divided into whole seconds first, so that no digit is lost.
-    """
-    if time is None or samples == 0:
-        return time
-    if rate is None:
-        return None
-    whole, rest = divmod(samples, rate)
-    if not abs(whole) < _LONGEST:
-        return None
-    fraction = time[1] + rest / rate
-    carry = math.floor(fraction)
-    return time[0] + int(whole) + carry, fraction - carry
+    try:
+        container = find_container(path, stated)
+    except UnknownTypeError as error:
+        for line in error.histograms:
+            _log.info("%s", one_line(line))
+        raise
+    return Recording(container, channel)

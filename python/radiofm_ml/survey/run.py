@@ -19,8 +19,8 @@ from radiofm_ml.embeddings import SUFFIX, Embeddings, EmbeddingsError
 from radiofm_ml.fewshot import FewShot
 from radiofm_ml.fewshot.groups import Groups
 from radiofm_ml.pipeline import Progress
-from radiofm_ml.plots.survey import draw_survey
-from radiofm_ml.plots.waterfall import Box, spectrogram_columns
+from radiofm_ml.plots.recording import draw_recording
+from radiofm_ml.plots.waterfall import Box
 from radiofm_ml.sigmf.annotations import AnnotationWriter
 from radiofm_ml.sigmf.container import base_name
 from radiofm_ml.sigmf.jobs import Job, Outcome, attempt, run
@@ -32,8 +32,6 @@ from radiofm_ml.survey.signals import Detection, source_of, write_signals
 
 TASK = "survey"
 WATERFALL = "waterfall.png"
-_BINS, _COLUMNS = 512, 1200  # of the picture
-_FEWEST_BINS = 4
 
 
 def embeddings_of(job: Job) -> Path:
@@ -100,33 +98,11 @@ def annotate(recording: Recording, output: Path, signals: Embeddings, names: Nam
 
 def draw(recording: Recording, path: Path, signals: Embeddings, names: Names) -> None:
     """A picture of the recording with a box for each signal. Raises OSError, RecordingError."""
-    rate, centre = recording.sample_rate, recording.captures[0].frequency or 0.0
+    centre = recording.captures[0].frequency or 0.0
     shift = np.nan_to_num(signals.rx_freq) - centre  # boxes are drawn where they lie in the received band
     lower, upper = signals.freq_lower_edge - shift, signals.freq_upper_edge - shift
     starts = signals.sample_start
     boxes = [Box(*place, label, low, high, unknown) for *place, label, low, high, unknown in zip(
         starts.tolist(), (starts + signals.sample_count).tolist(), names.labels, lower.tolist(),
         upper.tolist(), names.unknown.tolist(), strict=True)]
-    bins = max(_FEWEST_BINS, min(_BINS, 1 << (recording.n_samples.bit_length() - 1)))
-    decibel = spectrogram_columns(_Sliced(recording), bins, _COLUMNS)
-    low, high = centre - rate / 2, centre + rate / 2
-    if not recording.sample_type.is_complex:  # the lower half mirrors the upper one
-        decibel, low = decibel[:, bins // 2:], centre
-    draw_survey(path, decibel, recording.n_samples / rate, (low, high), boxes, rate, recording.name)
-
-
-class _Sliced:
-    """A recording whose samples are read where it is sliced; behind its end it is silent."""
-
-    def __init__(self, recording: Recording):
-        self._recording = recording
-
-    def __len__(self) -> int:
-        return max(self._recording.n_samples, _FEWEST_BINS)
-
-    def __getitem__(self, piece: slice) -> np.ndarray:
-        out = np.zeros(piece.stop - piece.start, np.complex64)
-        there = max(0, min(piece.stop, self._recording.n_samples) - piece.start)
-        if there:
-            out[:there] = self._recording.read(piece.start, there)
-        return out
+    draw_recording(path, recording, boxes)

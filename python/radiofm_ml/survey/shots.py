@@ -19,6 +19,7 @@ from radiofm_ml.fewshot.prototypes import PrototypeError, check_label
 from radiofm_ml.pipeline import cut_boxes, detect_parts
 from radiofm_ml.sigmf.jobs import Job, Outcome, attempt
 from radiofm_ml.sigmf.recording import Annotation, Recording
+from radiofm_ml.sigmf.stated import NOTHING, Stated
 from radiofm_ml.signals import SignalEncoder
 from radiofm_ml.survey.signals import Detection, signals_in
 
@@ -55,14 +56,15 @@ class Shot:
 
 
 def strongest(paths: Sequence[Path], encoder: SignalEncoder, label: str, count: int, detection: Detection,
-              channel: int = 0, track: Track = lambda items, _: items) -> tuple[list[Shot], list[Outcome]]:
+              channel: int = 0, track: Track = lambda items, _: items,
+              stated: Stated = NOTHING) -> tuple[list[Shot], list[Outcome]]:
     """The signals with the most energy, as evenly as can be over the recordings; 0: all. Those that are
     unlike the others are marked, and others taken in their place as far as there are any."""
 
     def look(recording: Recording, _) -> list[Shot]:
         return sorted(_found(recording, label, detection), key=lambda shot: shot.box.energy, reverse=True)
 
-    outcomes = [attempt(Job(path, channel=channel), look) for path in track(paths, "looking")]
+    outcomes = [attempt(Job(path, channel=channel, stated=stated), look) for path in track(paths, "looking")]
     candidates = _in_turn([outcome.result or [] for outcome in outcomes], count * _CANDIDATES)
     embedded = _embedded(candidates, encoder, outcomes, track)
     return _chosen(embedded, count), outcomes
@@ -100,7 +102,8 @@ def outliers(vectors: np.ndarray) -> np.ndarray:
 
 # -- what annotations box -----------------------------------------------------------------------------
 def annotated(paths: Sequence[Path], encoder: SignalEncoder, label: str, count: int, detection: Detection,
-              channel: int = 0, track: Track = lambda items, _: items) -> tuple[list[Shot], list[Outcome]]:
+              channel: int = 0, track: Track = lambda items, _: items,
+              stated: Stated = NOTHING) -> tuple[list[Shot], list[Outcome]]:
     """The boxes that annotations draw, as evenly as can be over the recordings, ``count`` of each label; 0:
     all. label: of the annotations; '' for all that name something."""
 
@@ -109,7 +112,7 @@ def annotated(paths: Sequence[Path], encoder: SignalEncoder, label: str, count: 
         longest = detection.settings.longest
         return [shot for a in wanted if (shot := _of_annotation(recording, a, longest)) is not None]
 
-    outcomes = [attempt(Job(path, channel=channel), look) for path in track(paths, "looking")]
+    outcomes = [attempt(Job(path, channel=channel, stated=stated), look) for path in track(paths, "looking")]
     sets = [outcome.result or [] for outcome in outcomes]
     labels = dict.fromkeys(shot.label for shots in sets for shot in shots)
     chosen = [shot for name in labels for shot in _in_turn(
@@ -149,7 +152,8 @@ def _of_annotation(recording: Recording, annotation: Annotation, longest: float)
 
 # -- what lies at a place -----------------------------------------------------------------------------
 def at(path: Path, encoder: SignalEncoder, label: str, seconds: float, hertz: float, detection: Detection,
-       channel: int = 0, track: Track = lambda items, _: items) -> tuple[list[Shot], list[Outcome]]:
+       channel: int = 0, track: Track = lambda items, _: items,
+       stated: Stated = NOTHING) -> tuple[list[Shot], list[Outcome]]:
     """The detected signal that lies at a time and a frequency, in Hz, absolute where the recording states its
     own; of several the smallest. The outcome is an error that names the nearest where there is none."""
 
@@ -161,7 +165,7 @@ def at(path: Path, encoder: SignalEncoder, label: str, seconds: float, hertz: fl
         return [min(there, key=lambda shot: shot.box.sample_count * (shot.box.freq_upper
                                                                      - shot.box.freq_lower))]
 
-    outcomes = [attempt(Job(one, channel=channel), look) for one in track([path], "looking")]
+    outcomes = [attempt(Job(one, channel=channel, stated=stated), look) for one in track([path], "looking")]
     return _embedded(outcomes[0].result or [], encoder, outcomes, track), outcomes
 
 
