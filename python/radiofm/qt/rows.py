@@ -14,6 +14,7 @@ _MOST_VALUES = 1 << 27  # that are kept, of 2 bytes
 _STEP = 0.01  # dB
 _DRIFT = 0.05  # seconds by which clock and samples may differ
 _LOWEST = -200.0  # dB; for what is no number, too
+_EVERY = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.float32)  # int16, as read as uint16
 
 
 @dataclass(frozen=True)
@@ -283,6 +284,5 @@ class RowRing:
 def to_colours(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Hundredths of a dB as uint8: 0 for ``low`` dB and less, 255 for ``high`` and more."""
     scale = 255 * _STEP / max(high - low, 0.1)
-    every = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.float32)
-    table = np.clip((every - low / _STEP) * scale, 0, 255).astype(np.uint8)
-    return table[values.view(np.uint16)]
+    table = np.clip((_EVERY - low / _STEP) * scale, 0, 255).astype(np.uint8)
+    return table.take(values.view(np.uint16))

@@ -18,7 +18,6 @@ pg.setConfigOption("exitCleanup", False)  # it would look into every object of t
 
 _STEPS = (1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2,
           0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
-_MOST_CHIPS = 150  # names that are written at once
 _FASTER = 1.2  # a notch of the wheel
 
 
@@ -143,11 +142,19 @@ class BoxItem(pg.GraphicsObject):
         super().__init__()
         self._view, self._boxes, self._look = view, [], DARK
         self._near: int | None = None
+        self._font = QtGui.QFont()
+        self._font.setPixelSize(12)
+        self._metrics = QtGui.QFontMetrics(self._font)
+        self._styles: dict[tuple[str, bool], tuple] = {}
+        self._widths: dict[str, int] = {}
+        self._taken: dict[int, list[tuple[float, float, float]]] = {}  # by names that are written: by row
         self.setZValue(10)
 
     def show_boxes(self, boxes: list[tuple[Box, Area]], near: int | None, look: Look) -> None:
         """near: number of the box at the mouse."""
         self.prepareGeometryChange()
+        if look != self._look:
+            self._styles.clear()
         self._boxes, self._near, self._look = boxes, near, look
         self.update()
 
@@ -159,48 +166,65 @@ class BoxItem(pg.GraphicsObject):
         to_pixels = painter.worldTransform()
         painter.save()
         painter.setWorldTransform(QtGui.QTransform())
-        font = QtGui.QFont(painter.font())
-        font.setPixelSize(12)
-        painter.setFont(font)
+        painter.setFont(self._font)
         window = to_pixels.mapRect(self.boundingRect())
-        chips: list[QtCore.QRectF] = []
+        self._taken.clear()
         # the one at the mouse first: its name is written for sure
         order = sorted(self._boxes, key=lambda entry: (entry[0].number != self._near, -entry[0].number))
         for box, area in order:
             there = to_pixels.mapRect(QtCore.QRectF(area.lower, area.first, area.upper - area.lower,
                                                     area.last - area.first))
-            self._paint_box(painter, box, there, window, chips)
+            self._paint_box(painter, box, there, window)
         painter.restore()
 
-    def _paint_box(self, painter, box: Box, there, window, chips: list) -> None:
+    def _style(self, box: Box) -> tuple:
+        """Pen, colour of the name's chip, colour on it; kept, since there are many boxes and few kinds."""
+        key = box.label, box.stranger
+        if key not in self._styles:
+            if len(self._styles) > 1000:
+                self._styles.clear()
+            colour = self._look.colour(box.label, box.stranger)
+            pen = QtGui.QPen(colour, 2 if box.label else 1)
+            if box.stranger:
+                pen.setStyle(QtCore.Qt.DashLine)
+            self._styles[key] = pen, colour, on(colour)
+        return self._styles[key]
+
+    def _paint_box(self, painter, box: Box, there, window) -> None:
         near = box.number == self._near
-        colour = self._look.colour(box.label, box.stranger)
-        pen = QtGui.QPen(colour, 3 if near else (1 if not box.label else 2))
-        if box.stranger:
-            pen.setStyle(QtCore.Qt.DashLine)
+        pen, colour, ink = self._style(box)
+        if near:
+            pen = QtGui.QPen(pen)
+            pen.setWidth(3)
         painter.setPen(pen)
         painter.setBrush(QtCore.Qt.NoBrush)
         painter.drawRect(there.adjusted(-1, -1, 1, 1))
         text = box.text()
-        if not text or (len(chips) >= _MOST_CHIPS and not near):
-            return
-        metrics = painter.fontMetrics()
-        chip = QtCore.QRectF(0, 0, metrics.horizontalAdvance(text) + 8, metrics.height() + 2)
-        chip.moveBottomLeft(there.topLeft() + QtCore.QPointF(-2, -2))
-        # inside of the window, whatever the box does
-        chip.moveLeft(min(max(chip.left(), window.left()), window.right() - chip.width()))
-        if chip.top() < window.top():
-            chip.moveTop(max(there.bottom() + 2, window.top()))
-        if chip.bottom() > window.bottom():
-            chip.moveBottom(window.bottom())
-        if not near and any(chip.intersects(other) for other in chips):
-            return
-        chips.append(chip)
-        painter.setPen(QtCore.Qt.NoPen)
-        painter.setBrush(colour)
-        painter.drawRoundedRect(chip, 3, 3)
-        painter.setPen(on(colour))
-        painter.drawText(chip, QtCore.Qt.AlignCenter, text)
+        chip = self._place_chip(text, there, window, near) if text else None
+        if chip is not None:
+            painter.fillRect(chip, colour)
+            painter.setPen(ink)
+            painter.drawText(chip, QtCore.Qt.AlignCenter, text)
+
+    def _place_chip(self, text: str, there, window, near: bool):
+        """Where a name is written: above its box, within the window; None where another name is."""
+        if text not in self._widths:
+            if len(self._widths) > 2000:
+                self._widths.clear()
+            self._widths[text] = self._metrics.horizontalAdvance(text) + 8
+        width, height = self._widths[text], self._metrics.height() + 2
+        left = min(max(there.left() - 2, window.left()), window.right() - width)
+        top = there.top() - 2 - height
+        if top < window.top():
+            top = max(there.bottom() + 2, window.top())
+        top = min(top, window.bottom() - height)
+        row = int(top // height)
+        beside = [entry for k in (row - 1, row, row + 1) for entry in self._taken.get(k, ())]
+        if not near and any(left < right and other < left + width and abs(at - top) < height
+                            for other, right, at in beside):
+            return None
+        self._taken.setdefault(row, []).append((left, left + width, top))
+        return QtCore.QRectF(left, top, width, height)
 
 
 class WaterfallPlot(pg.PlotWidget):
@@ -236,6 +260,7 @@ class WaterfallPlot(pg.PlotWidget):
     def draw_rows(self, first: float, last: float, low: float, high: float) -> None:
         """What lies between two times (seconds), dark where it is ``low`` dB."""
         self.view.setYRange(first, last, padding=0)
+        self.view.updateMatrix()  # else while it is painted, which is then done twice
         pictures = self._model.rows.pictures(first, last, self.lines)
         while len(self._images) < len(pictures):
             image = pg.ImageItem(axisOrder="row-major")

@@ -13,7 +13,7 @@ from .name_prompt import NamePrompt
 from .waterfall import Area, Note
 from .waterfall_plot import WaterfallPlot
 
-_TICK = 80  # ms between looks at what has come
+_TICK = 100  # ms between looks at what has come
 _SPAN = 20.0  # seconds seen at first
 _LEAST_SPAN = 1e-3
 _SAID = 8.0  # seconds that a note stands
@@ -142,7 +142,7 @@ class WaterfallWindow(QtWidgets.QWidget):
         if not self.isVisible():
             return
         first, last = self.model.rows.span()
-        if self._ticks % 12 == 1:
+        if self._ticks % 10 == 1:
             self._look_seldom(first, last)
         if self.live:
             self.top = last
