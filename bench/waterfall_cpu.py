@@ -4,10 +4,10 @@
 """What the Labelled Waterfall costs: share of one core, of its block's thread and of its window's.
 
     ./run bench waterfall_cpu
-    ./run bench waterfall_cpu --rows 20000 --boxes 20
 
-Rows of noise at a stated rate go into the block as from a receiver, signals with labels beside them; the window is drawn
-(without a screen) all the while. The same flowgraph with a Null Sink in its place is taken off.
+Rows of noise at a stated rate go into the block as from a receiver, signals with labels beside them; the
+window is drawn (without a screen) all the while. The same flowgraph with a Null Sink in its place is taken
+off.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def measure(app, rows: float, bins: int, boxes: float, seconds: float, shown: bo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=float, nargs="+", default=[20, 500, 20000], help="rows a second")
     parser.add_argument("--bins", type=int, default=1024)
     parser.add_argument("--boxes", type=float, default=10, help="signals a second")
@@ -93,8 +93,9 @@ def main() -> None:
     for rows in given.rows:
         without, _ = measure(app, rows, given.bins, given.boxes, given.seconds, False)
         share, text = measure(app, rows, given.bins, given.boxes, given.seconds, True)
-        print(f"{rows:g} rows/s of {given.bins} bins, {given.boxes:g} signals/s: "
-              f"{100 * (share - without):.1f} % of a core ({100 * without:.1f} % without it); {text}", flush=True)
+        what = f"{rows:g} rows/s of {given.bins} bins, {given.boxes:g} signals/s"
+        print(f"{what}: {100 * (share - without):.1f} % of a core ({100 * without:.1f} % without it); {text}",
+              flush=True)
     os._exit(0)  # past Qt's and GNU Radio's destructors, whose order is not defined
 
 

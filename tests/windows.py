@@ -11,7 +11,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import pytest
 
 pytest.importorskip("PyQt5.QtWidgets", reason="PyQt5 is not installed")
-pytest.importorskip("pyqtgraph", reason="pyqtgraph is not installed")
+pyqtgraph = pytest.importorskip("pyqtgraph", reason="pyqtgraph is not installed")
+pyqtgraph.setConfigOption("exitCleanup", False)
 
 from PyQt5 import QtCore, QtGui, QtTest, QtWidgets  # noqa: E402
 

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from ..common.messages import Prediction, TileInfo
+from .answers import label_of
 
 MOST = 4000  # boxes that are kept
 NOT = "not "  # begins the label that is taught for what a label is not
@@ -84,7 +85,7 @@ class Boxes:
     def add(self, prediction: Prediction) -> None:
         """A classifier has decided."""
         info = prediction.info
-        decided = {"label": _label(prediction), "confidence": prediction.confidence, "model": info.model,
+        decided = {"label": label_of(prediction), "confidence": prediction.confidence, "model": info.model,
                    "unknown": prediction.unknown, "alone": len(prediction.labels) == 1}
         with self._lock:
             if info.signal is None:
@@ -184,13 +185,6 @@ class Boxes:
             return None
         later = [b for b in same if (b.first, b.number) > (box.first, box.number)]
         return (later or same)[0]
-
-
-def _label(prediction: Prediction) -> str:
-    if prediction.label or prediction.unknown:
-        return prediction.label or UNKNOWN
-    values = ", ".join(f"{value:.4g}" for value in prediction.scores)
-    return f"{values} {prediction.unit or ''}".strip()
 
 
 def _place(info: TileInfo) -> tuple[int, float | None]:

@@ -10,11 +10,10 @@ from gnuradio import gr
 from ..common import backlog, messages
 from ..common.arguments import number, whole
 from ..common.lingering import Lingering
-from ..common.messages import MessageError
 from ..common.optional import optional
 from ..common.origin import Origin, origins, rate_in_force, read_tags, stated_rate
 from ..common.report import Report
-from .answers import ANSWERS, parse_answer
+from .answers import ANSWERS, Listener, parse_answer
 from .rows import RowRing
 from .waterfall import Waterfall
 
@@ -26,7 +25,7 @@ _WATCHED = 0.5  # seconds over which that is measured
 THEMES = ("auto", "dark", "light")
 
 
-class labelled_waterfall(backlog.Reader, Lingering):
+class labelled_waterfall(Listener, backlog.Reader, Lingering):
     """Draws rows of a spectrogram as they come, with what was found in them: a box at every signal, with its
     label and how sure that is. Draw a rectangle, or click a box, and type a name: it is taught.
 
@@ -62,7 +61,7 @@ class labelled_waterfall(backlog.Reader, Lingering):
                        number(f"{_NAME}: lines", lines, 1.0, 1000.0))
         gr.basic_block.__init__(self, name=_NAME, in_sig=[(np.float32, size)], out_sig=None)
         self._report = Report(gr.logger(self.alias()), self.message_port_pub, "show",
-                              ("received", "refused", "skipped", "failed"))
+                              Listener.COUNTERS)
         self._stride = stride
         self._model = Waterfall(rows, self._ask)
         for port in (messages.PROTOTYPES, messages.STATUS):
@@ -153,26 +152,14 @@ class labelled_waterfall(backlog.Reader, Lingering):
 
     # -- the block's thread: messages -----------------------------------------------------------------
     def handle_prediction(self, message) -> None:
-        self._read(lambda: self._model.add_prediction(messages.parse_prediction(message)))
+        self._read(messages.PREDICTIONS,
+                   lambda: self._model.add_prediction(messages.parse_prediction(message)))
 
     def handle_signal(self, message) -> None:
-        self._read(lambda: self._model.add_signal(messages.parse_signal(message)[0]))
+        self._read(messages.SIGNALS, lambda: self._model.add_signal(messages.parse_signal(message)[0]))
 
     def handle_answer(self, message) -> None:
-        self._read(lambda: self._model.answered(**parse_answer(message)))
-
-    def _read(self, action) -> None:
-        self._report.count("received")
-        try:
-            action()
-        except MessageError as error:
-            self._report.refuse(str(error))
-        except Exception as error:  # would end the block's thread and leave a flowgraph that never stops
-            self._report.refuse(f"failed: {type(error).__name__}: {error}")
-
-    # -- the window's thread --------------------------------------------------------------------------
-    def _ask(self, command: dict) -> None:
-        self.message_port_pub(messages.PROTOTYPES, messages.scalars(command))
+        self._read(ANSWERS, lambda: self._model.answered(**parse_answer(message)))
 
     def _say(self, about: str, text: str) -> None:
         self._report.say(about, text, announce=True)
@@ -191,14 +178,6 @@ class labelled_waterfall(backlog.Reader, Lingering):
         if theme not in THEMES:
             raise ValueError(f"{_NAME}: theme must be one of {', '.join(THEMES)}, got {theme!r}")
         self._window.set_theme(theme)
-
-    def received(self) -> int:
-        """Messages that came."""
-        return self._report["received"]
-
-    def refused(self) -> int:
-        """Messages that did not keep their contract; each was answered on ``status``."""
-        return self._report["refused"]
 
     def skipped(self) -> int:
         """Rows that were not shown, because their sample rate was not known."""

@@ -69,7 +69,8 @@ class Waterfall:
             self.labels = prediction.labels
         self.boxes.add(prediction)
 
-    def answered(self, command: str, ok: bool, reason: str = "", label: str = "", shots: int = 0) -> None:
+    def answered(self, command: str, ok: bool, reason: str = "", label: str = "", shots: int = 0,
+                 rate: float | None = None) -> None:
         """An answer of the classifier's, to a command of ours or of another's."""
         about = self.teaching.answered(command, label)
         if not ok:
@@ -82,7 +83,7 @@ class Waterfall:
         if command == "enroll":
             if about and about.get("box") is not None:
                 self.boxes.name(about["box"], label)
-            self.notes.append(Note(f"'{label}' is taught, with {shots} shot{'s' * (shots != 1)}"))
+            self.notes.append(Note(f"'{label}' is taught, with {words.count(shots, 'shot')}"))
         elif command == "rename" and about:
             self.boxes.rename(about["old"], label)
             self.notes.append(Note(f"'{about['old']}' is '{label}' now"))

@@ -92,3 +92,8 @@ def refusal(command: str, reason: str, label: str = "") -> str:
     if what is None:
         return reason[:1].upper() + reason[1:]
     return f"'{label}' is not {what}: {reason}" if label else f"Not {what}: {reason}"
+
+
+def count(number: int, what: str) -> str:
+    """Such as '1 shot', '5 shots'."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
