@@ -60,6 +60,7 @@ class Hand:
         self.sent: list[dict] = []
         self.model = make_model(sent=self.sent)
         self.window = WaterfallWindow(self.model)
+        self.window.span = 20.0
         self.top = windows.around(self.window, theme)
         windows.wait(0.4)
         windows.until(lambda: self.window.plot._images, "the first picture")
@@ -118,7 +119,7 @@ def test_first_window_shows_all_and_can_be_read(theme):
     try:
         screen = hand.top.screen().availableGeometry().size()
         assert hand.first_size.width() >= min(1120, screen.width())
-        assert hand.first_size.height() >= min(680, screen.height())
+        assert hand.first_size.height() >= min(620, screen.height())
         hand.top.resize(hand.first_size)
         windows.wait(0.2)
         scroll = hand.top.findChild(QtWidgets.QScrollArea)

@@ -186,7 +186,9 @@ class Boxes(gr_unittest.TestCase):
         self.assertEqual(self.add(1, 0).text(), "")
         self.assertEqual(self.add(2, 0, "lora", confidence=0.876).text(), "lora 87 %")
         self.assertEqual(self.add(3, 0, "lora", confidence=1.0).text(), "lora 99 %")
-        self.assertEqual(self.add(4, 0, "unknown", unknown=True).text(), "unknown")
+        unknown = self.add(4, 0, "unknown", unknown=True)
+        self.assertEqual((unknown.text(), unknown.chip()), ("unknown", "?"))
+        self.assertEqual(self.add(6, 0, "unknown 3", unknown=True).chip(), "?3")
         only = self.add(5, 0, "lora", confidence=1.0, labels=("lora",))
         self.assertEqual(only.text(), "lora (too few labels to tell)")
 

@@ -128,7 +128,7 @@ class Model(gr_unittest.TestCase):
         self.assertEqual(self.said(), [])
         self.panel.add_state({"a": 7})  # taught anew: it may drift anew
         self.panel.answered("drift", False, "")
-        self.assertIn("another antenna", self.panel.advice)
+        self.assertIn("teach some again", self.panel.advice)
 
     def test_refusals_in_plain_words(self):
         self.panel.answered("enroll", False, "only 2 embeddings are kept, 30 were asked for", "x")

@@ -46,8 +46,14 @@ class Box:
         """What it is one of: its label, or what groups the unknown have."""
         return self.label or "signal"
 
+    def chip(self) -> str:
+        """What stands at it, in short: '?' for the unknown, '?3' for a group of it."""
+        if self.unknown and self.label.startswith(UNKNOWN):
+            return "?" + self.label.removeprefix(UNKNOWN).strip()
+        return self.text()
+
     def text(self) -> str:
-        """What stands at it."""
+        """What it is said to be."""
         if not self.label:
             return ""
         if self.taught:

@@ -3,6 +3,7 @@
 """Colours of the windows, for a dark and a light theme."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -26,8 +27,9 @@ class Look:
     good: str
     bad: str
 
-    def colour(self, label: str, unknown: bool) -> QtGui.QColor:
-        """Of a name: always the same one."""
+    def colour(self, label: str, unknown: bool, known: tuple[str, ...] = ()) -> QtGui.QColor:
+        """Of a name. known: all that are taught, in their order; no two of them have the same colour as long
+        as there are enough."""
         if not label:
             return QtGui.QColor(self.found)
         if unknown:
@@ -35,7 +37,7 @@ class Look:
             if not number.isdigit():
                 return QtGui.QColor(self.unknown)
             return QtGui.QColor(self.groups[int(number) % len(self.groups)])
-        return QtGui.QColor(self.labels[crc32(label.encode()) % len(self.labels)])
+        return QtGui.QColor(self.labels[places(known or (label,), len(self.labels)).get(label, 0)])
 
     def table(self) -> np.ndarray:
         """uint8 (256, 3) of ``map``."""
@@ -48,13 +50,26 @@ class Look:
 DARK = Look(True, "#e8e8e8", "#101010",
             ("#000004", "#160b39", "#420a68", "#6a176e", "#932667", "#bc3754", "#dd513a", "#f37819",
              "#fca50a", "#f6d746", "#fcffa4"),
-            ("#4fc3f7", "#9ccc65", "#4dd0e1", "#ce93d8", "#80cbc4", "#90caf9", "#c5e1a5", "#f48fb1"),
+            ("#4fc3f7", "#9ccc65", "#4dd0e1", "#ce93d8", "#80cbc4", "#90caf9", "#c5e1a5", "#f48fb1",
+             "#ffab91", "#b39ddb", "#a5d6a7", "#81d4fa"),
             "#ffffff", ("#ffd54f", "#ffb74d", "#fff59d", "#ffe082"), "#9e9e9e", "#9ccc65", "#ff8a80")
 LIGHT = Look(False, "#1a1a1a", "#f7f7f7",
              ("#ffffff", "#f2f6fa", "#d6e4f0", "#a9c9e4", "#74a6d2", "#4480bd", "#235c9e", "#123d78",
               "#081d45"),
-             ("#00695c", "#2e7d32", "#6a1b9a", "#ad1457", "#33691e", "#4527a0", "#00838f", "#880e4f"),
+             ("#00695c", "#2e7d32", "#6a1b9a", "#ad1457", "#33691e", "#4527a0", "#00838f", "#880e4f",
+              "#4e342e", "#283593", "#9e6a00", "#37474f"),
              "#b71c1c", ("#e65100", "#bf360c", "#a84300", "#8d4a00"), "#616161", "#1b5e20", "#b71c1c")
+
+
+@lru_cache(maxsize=64)
+def places(labels: tuple[str, ...], count: int) -> dict[str, int]:
+    """Which of ``count`` colours each label has: its own, as long as no earlier label has that."""
+    found: dict[str, int] = {}
+    for label in labels:
+        own = crc32(label.encode()) % count
+        free = [place % count for place in range(own, own + count) if place % count not in found.values()]
+        found[label] = free[0] if free else own
+    return found
 
 
 def on(colour: QtGui.QColor) -> QtGui.QColor:

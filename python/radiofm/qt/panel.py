@@ -157,8 +157,8 @@ class Panel:
     @property
     def advice(self) -> str:
         """What to do, as long as it is to be done; '' for nothing."""
-        return ("What is heard looks unlike what was taught: another antenna, gain or receiver? Teach a few "
-                "shots of each label again." if self._drifting else "")
+        return ("Signals look unlike what was taught (antenna? gain?): teach some again" if self._drifting
+                else "")
 
     # -- what is asked of the classifier --------------------------------------------------------------
     def begin(self) -> None:

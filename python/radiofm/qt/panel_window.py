@@ -31,7 +31,7 @@ class PanelWindow(QtWidgets.QWidget):
         self._timer.start(_TICK)
 
     def sizeHint(self):  # noqa: N802
-        return QtCore.QSize(560, 420)
+        return QtCore.QSize(600, 330)
 
     # -- how it is made -------------------------------------------------------------------------------
     def _build(self, shots: int, seconds: float) -> None:
@@ -72,7 +72,8 @@ class PanelWindow(QtWidgets.QWidget):
         header.setSectionResizeMode(0, QtWidgets.QHeaderView.Stretch)
         for column in range(1, len(_HEADS)):
             header.setSectionResizeMode(column, QtWidgets.QHeaderView.ResizeToContents)
-        self.table.setMinimumHeight(160)
+        self.table.setMinimumHeight(150)
+        self.table.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Preferred)
         return self.table
 
     def _doing(self):
@@ -97,8 +98,8 @@ class PanelWindow(QtWidgets.QWidget):
 
     def _saying(self):
         self.advice, self.note, self.counts = (QtWidgets.QLabel() for _ in range(3))
-        for text in (self.advice, self.note):
-            text.setWordWrap(True)
+        for text in (self.advice, self.note):  # what does not fit stands in their tips, too
+            text.setSizePolicy(QtWidgets.QSizePolicy.Ignored, QtWidgets.QSizePolicy.Fixed)
         self.advice.hide()
         column = QtWidgets.QVBoxLayout()
         for widget in (self.advice, self.note, self.counts):
@@ -130,6 +131,7 @@ class PanelWindow(QtWidgets.QWidget):
         self._say()
         self.counts.setText(self.model.counts())
         self.advice.setText(self.model.advice)
+        self.advice.setToolTip(self.model.advice)
         self.advice.setVisible(bool(self.model.advice))
         self.advice.setStyleSheet(f"color: {self._look.bad}; font-weight: bold")
         if self.model.rate is not None and self.model.rate != self._rate:
@@ -156,10 +158,11 @@ class PanelWindow(QtWidgets.QWidget):
         else:
             text, colour = self.model.progress() or self.model.honesty(), self._look.text
         self.note.setText(text)
+        self.note.setToolTip(text)
         self.note.setStyleSheet(f"color: {colour}")
 
     def _paint_rows(self) -> None:
-        chosen = self.chosen()
+        chosen, known = self.chosen(), tuple(row.label for row in self._rows if row.shots is not None)
         self.table.blockSignals(True)
         self.table.setRowCount(len(self._rows))
         for i, row in enumerate(self._rows):
@@ -169,7 +172,7 @@ class PanelWindow(QtWidgets.QWidget):
                 item.setFlags(QtCore.Qt.ItemIsEnabled | QtCore.Qt.ItemIsSelectable
                               | (QtCore.Qt.ItemIsEditable if editable else QtCore.Qt.NoItemFlags))
                 if column == 0:
-                    item.setForeground(self._look.colour(row.label, row.shots is None))
+                    item.setForeground(self._look.colour(row.label, row.shots is None, known))
                 elif column < 3:
                     item.setTextAlignment(QtCore.Qt.AlignRight | QtCore.Qt.AlignVCenter)
                 if row.shots is None:

@@ -142,6 +142,7 @@ class BoxItem(pg.GraphicsObject):
         super().__init__()
         self._view, self._boxes, self._look = view, [], DARK
         self._near: int | None = None
+        self._known: tuple[str, ...] = ()
         self._font = QtGui.QFont()
         self._font.setPixelSize(12)
         self._metrics = QtGui.QFontMetrics(self._font)
@@ -150,12 +151,13 @@ class BoxItem(pg.GraphicsObject):
         self._taken: dict[int, list[tuple[float, float, float]]] = {}  # by names that are written: by row
         self.setZValue(10)
 
-    def show_boxes(self, boxes: list[tuple[Box, Area]], near: int | None, look: Look) -> None:
-        """near: number of the box at the mouse."""
+    def show_boxes(self, boxes: list[tuple[Box, Area]], near: int | None, look: Look,
+                   known: tuple[str, ...]) -> None:
+        """near: number of the box at the mouse; known: labels that are taught."""
         self.prepareGeometryChange()
-        if look != self._look:
+        if (look, known) != (self._look, self._known):
             self._styles.clear()
-        self._boxes, self._near, self._look = boxes, near, look
+        self._boxes, self._near, self._look, self._known = boxes, near, look, known
         self.update()
 
     def boundingRect(self):  # noqa: N802
@@ -183,7 +185,7 @@ class BoxItem(pg.GraphicsObject):
         if key not in self._styles:
             if len(self._styles) > 1000:
                 self._styles.clear()
-            colour = self._look.colour(box.label, box.stranger)
+            colour = self._look.colour(box.label, box.stranger, self._known)
             pen = QtGui.QPen(colour, 2 if box.label else 1)
             if box.stranger:
                 pen.setStyle(QtCore.Qt.DashLine)
@@ -199,7 +201,7 @@ class BoxItem(pg.GraphicsObject):
         painter.setPen(pen)
         painter.setBrush(QtCore.Qt.NoBrush)
         painter.drawRect(there.adjusted(-1, -1, 1, 1))
-        text = box.text()
+        text = box.text() if near else box.chip()
         chip = self._place_chip(text, there, window, near) if text else None
         if chip is not None:
             painter.fillRect(chip, colour)

@@ -14,7 +14,7 @@ from .waterfall import Area, Note
 from .waterfall_plot import WaterfallPlot
 
 _TICK = 100  # ms between looks at what has come
-_SPAN = 20.0  # seconds seen at first
+_SPAN = 10.0  # seconds seen at first
 _LEAST_SPAN = 1e-3
 _SAID = 8.0  # seconds that a note stands
 _NEAR = 4  # pixels from a box that still mean it
@@ -45,9 +45,10 @@ class WaterfallWindow(QtWidgets.QWidget):
         self._timer = QtCore.QTimer(self)
         self._timer.timeout.connect(self.look)
         self._timer.start(_TICK)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Expanding)
 
     def sizeHint(self):  # noqa: N802
-        return QtCore.QSize(1120, 680)
+        return QtCore.QSize(1120, 620)
 
     # -- how it is made -------------------------------------------------------------------------------
     def _build(self) -> None:
@@ -170,7 +171,8 @@ class WaterfallWindow(QtWidgets.QWidget):
         self._drawn = wanted
         if rows_changed:
             self.plot.draw_rows(self.top - self.span, self.top, *self._range)
-        self.plot.boxes.show_boxes(self.model.seen(self.plot.seen()), self._near, self._look)
+        self.plot.boxes.show_boxes(self.model.seen(self.plot.seen()), self._near, self._look,
+                                   self.model.labels)
 
     def _follow_band(self) -> None:
         """Where the receiver is tuned elsewhere, so is the picture that shows the whole band."""
