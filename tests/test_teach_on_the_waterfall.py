@@ -34,6 +34,30 @@ def test_teach_on_the_waterfall(tmp_path):
     assert printed.splitlines()[-1] == "ended"
 
 
+@pytest.mark.skipif(GRCC is None, reason="grcc is not installed")
+def test_teach_signals_live(tmp_path):
+    """Its twin without windows, to completion: what was taught by time and frequency is annotated right."""
+    run("grcc", ROOT / "examples" / "teach_signals_live.grc", folder=tmp_path)
+    printed = run("python", "teach_signals_live.py", folder=tmp_path)
+    assert printed.count("(ok . #t) (command . enroll)") == 3 * len(NAMES)
+    truth = json.loads((tmp_path / "simulated" / "band.sigmf-meta").read_text())["annotations"]
+    ours = [a for a in json.loads((tmp_path / "taught.sigmf-meta").read_text())["annotations"]
+            if a.get("core:generator", "").startswith("gr-radiofm")]
+    for kind, name in NAMES.items():
+        emissions = [a for a in truth if a["core:label"] == kind][3:]
+        labels = [b["core:label"] for a in emissions for b in ours if is_half_of(b, a)]
+        assert len(labels) >= 0.8 * len(emissions) > 5
+        assert labels.count(name) >= 0.8 * len(labels), (kind, labels)
+
+
+def is_half_of(b: dict, a: dict) -> bool:
+    """Is an annotation of ours one of an emission, at least of half of it?"""
+    middle = b["core:sample_start"] + b["core:sample_count"] / 2 - a["core:sample_start"]
+    frequency = (b["core:freq_lower_edge"] + b["core:freq_upper_edge"]) / 2
+    return (0 <= middle < a["core:sample_count"] < 2 * b["core:sample_count"]
+            and a["core:freq_lower_edge"] <= frequency <= a["core:freq_upper_edge"])
+
+
 def drive() -> None:
     """The hand: waits for signals, clicks three of each of three transmitters, types names, reads what is
     said of those that follow."""
