@@ -117,7 +117,9 @@ def drive() -> None:
     right = sum(len(of(kind, name, taught_at)) for kind, name in NAMES.items())
     print(f"{right} right, {len(called)} wrong: {called}")
     assert len(called) <= right / 10, (called, right)
-    assert top.waterfall.refused() == top.panel.refused() == 0
+    assert top.waterfall.refused() == top.panel.refused() == top.similar.refused() == 0
+    assert len(top.similar._model.dots()) > 50
+    assert [len(one.shots) for one in top.similar._model.taught()] == [3] * len(NAMES)
     top.stop()
     top.wait()
     print("ended", flush=True)

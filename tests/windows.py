@@ -14,6 +14,7 @@ pytest.importorskip("PyQt5.QtWidgets", reason="PyQt5 is not installed")
 pyqtgraph = pytest.importorskip("pyqtgraph", reason="pyqtgraph is not installed")
 pyqtgraph.setConfigOption("exitCleanup", False)
 
+from PIL import Image  # noqa: E402
 from PyQt5 import QtCore, QtGui, QtTest, QtWidgets  # noqa: E402
 
 PICTURES = os.environ.get("RADIOFM_SCREENSHOTS")  # a folder: every window that a test shows is saved there
@@ -65,9 +66,11 @@ def photograph(widget: QtWidgets.QWidget, name: str) -> None:
     if PICTURES:
         application().processEvents()
         Path(PICTURES).mkdir(parents=True, exist_ok=True)
+        path = str(Path(PICTURES) / f"{name}.png")
+        assert widget.grab().save(path)
         # of 256 colours: a third of the size, and nobody sees it
-        picture = widget.grab().toImage().convertToFormat(QtGui.QImage.Format_Indexed8, QtCore.Qt.AvoidDither)
-        assert picture.save(str(Path(PICTURES) / f"{name}.png"), "PNG", 0)
+        with Image.open(path) as picture:
+            picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def is_cut(widget: QtWidgets.QWidget) -> list[str]:

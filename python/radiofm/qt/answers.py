@@ -2,6 +2,7 @@
 # Copyright 2026 gr-radiofm authors
 """What blocks say on ports ``status`` and ``prototypes_out``, as windows read it, on ports of their own."""
 
+import numpy as np
 import pmt
 
 from ..common import messages
@@ -24,6 +25,18 @@ def parse_taught(message) -> dict[str, int]:
     """The labels of a state, each with its shots. Raises MessageError."""
     entries = get(open_dict(message), "prototypes", _entries, required=True)
     return {get(entry, "label", text, required=True): get(entry, "shots", whole, 1) for entry in entries}
+
+
+def parse_prototypes(message) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """label, vector float32 (D,) and shots (n, D) of all that a state has. Raises MessageError."""
+    found = []
+    for entry in get(open_dict(message), "prototypes", _entries, required=True):
+        vector = get(entry, "vector", messages.vector, required=True)
+        shots = get(entry, "support", messages.vector, np.zeros(0, np.float32))
+        if not len(vector) or len(shots) % len(vector):
+            raise MessageError(f"key 'support' must have {len(vector)} values for each shot")
+        found.append((get(entry, "label", text, required=True), vector, shots.reshape(-1, len(vector))))
+    return found
 
 
 def _entries(value) -> list:

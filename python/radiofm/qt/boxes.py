@@ -100,7 +100,7 @@ class Boxes:
             box = self._signal_box(info)
             if box.taught:
                 decided = {}
-            self._put(replace(box, place=_place(info), snr=info.signal.snr, **decided))
+            self._put(replace(box, place=middle_of(info), snr=info.signal.snr, **decided))
 
     def _signal_box(self, info: TileInfo) -> Box:
         """The box of a signal, with this part of it."""
@@ -112,13 +112,13 @@ class Boxes:
         if None not in (have.lower, have.upper, info.freq_lower_edge, info.freq_upper_edge):
             edges = {"lower": min(have.lower, info.freq_lower_edge),
                      "upper": max(have.upper, info.freq_upper_edge)}
-        place = _place(info) if not have.label else have.place
+        place = middle_of(info) if not have.label else have.place
         return replace(have, first=min(have.first, info.sample_start), place=place,
                        last=max(have.last, info.sample_start + info.sample_count), **edges)
 
     def _new(self, info: TileInfo, signal: int | None) -> Box:
         return Box(next(self._count), info.sample_start, info.sample_start + info.sample_count,
-                   info.freq_lower_edge, info.freq_upper_edge, info.rx_freq, _place(info), signal)
+                   info.freq_lower_edge, info.freq_upper_edge, info.rx_freq, middle_of(info), signal)
 
     def _add_tile(self, info: TileInfo, decided: dict) -> None:
         """Tiles that follow one another with the same label and band are one box."""
@@ -193,8 +193,8 @@ class Boxes:
         return (later or same)[0]
 
 
-def _place(info: TileInfo) -> tuple[int, float | None]:
-    """Its middle."""
+def middle_of(info: TileInfo) -> tuple[int, float | None]:
+    """(sample, Hz) that a classifier can find it by; None for Hz where its band is not known."""
     edges = info.freq_lower_edge, info.freq_upper_edge
     return info.sample_start + info.sample_count // 2, None if None in edges else sum(edges) / 2
 
