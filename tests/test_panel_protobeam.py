@@ -44,7 +44,8 @@ def test_beams_are_taught_on_the_panel_and_seen_on_the_waterfall():
         seen = waterfall._model.boxes
         windows.until(lambda: any(box.label == "left" and box.last > begin for box in seen.all()),
                       "the first beam to be recognised")
-        windows.until(lambda: {d.label for d in similar._model.dots()} >= {"left", "right"}, "both on the map")
+        windows.until(lambda: {dot.label for dot in similar._model.dots()} >= {"left", "right"},
+                      "both on the map")
         heard = {row.label: row.heard for row in panel._model.rows()}
         assert heard["left"] is not None and heard["right"] is not None
         assert [view.refused() for view in (panel, waterfall, similar)] == [0, 0, 0]
