@@ -52,7 +52,7 @@ DARK = Look(True, "#e8e8e8", "#101010",
              "#fca50a", "#f6d746", "#fcffa4"),
             ("#4fc3f7", "#9ccc65", "#ce93d8", "#80cbc4", "#f48fb1", "#ffab91", "#b39ddb", "#c5e1a5",
              "#90a4ff", "#bcaaa4"),
-            "#ffffff", ("#ffd54f", "#ffb74d", "#fff59d", "#ffe082"), "#9e9e9e", "#9ccc65", "#ff8a80")
+            "#cfd8dc", ("#ffd54f", "#ffb74d", "#fff59d", "#ffe082"), "#9e9e9e", "#9ccc65", "#ff8a80")
 LIGHT = Look(False, "#1a1a1a", "#f7f7f7",
              ("#ffffff", "#f2f6fa", "#d6e4f0", "#a9c9e4", "#74a6d2", "#4480bd", "#235c9e", "#123d78",
               "#081d45"),
