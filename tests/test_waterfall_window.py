@@ -304,6 +304,7 @@ def test_saved_picture_and_annotations(hand, tmp_path):
     assert meta["captures"][0]["core:frequency"] == CENTRE
     assert meta["captures"][0]["core:datetime"].startswith("2026-12-01T14:03:07.25")
     lora = next(a for a in made if a["core:label"] == "lora")
+    assert sorted(a["core:label"] for a in made if a.get("radiofm:unknown")) == ["unknown 2"] * 2
     assert (lora["core:freq_lower_edge"], lora["core:freq_upper_edge"]) == (CENTRE + 60e3, CENTRE + 180e3)
     assert not hand.window.save_picture(str(tmp_path / "missing" / "seen.png"))
     windows.until(lambda: hand.window.note.text().startswith("Not saved"), "why not")

@@ -5,6 +5,7 @@
 from pathlib import Path
 
 from ..common.optional import optional
+from .boxes import UNKNOWN
 from .waterfall import Area, Waterfall
 
 _NAME = "Labelled Waterfall"
@@ -40,6 +41,7 @@ def annotations(model: Waterfall, area: Area, path: str) -> str:
         label = "" if box.unknown else (box.label or "signal")
         writer.add(box.first, box.last - box.first, label, freq_lower=there.lower, freq_upper=there.upper,
                    confidence=box.confidence, unknown=box.unknown, model=box.model,
+                   group=box.label if box.unknown and box.label != UNKNOWN else "",
                    comment="" if box.snr is None else f"SNR {box.snr:.1f} dB")
     writer.close()
     return f"{len(seen)} annotations in {writer.path}"
