@@ -90,15 +90,17 @@ def _python_names(expression: str) -> set[str]:
 def _mako_names(text: str) -> set[str]:
     """Names that a Mako template takes from outside."""
     names: set[str] = set()
+    own: set[str] = set()  # that it makes itself
 
     def walk(node):
         if hasattr(node, "undeclared_identifiers"):
             names.update(node.undeclared_identifiers())
+            own.update(node.declared_identifiers())
         for child in getattr(node, "nodes", ()):
             walk(child)
 
     walk(Lexer(text).parse())
-    return names - set(dir(builtins))
+    return names - own - set(dir(builtins))
 
 
 def _python_parts(data: dict) -> dict[str, str]:
@@ -197,9 +199,11 @@ def _is_missing_file(parameter) -> bool:
 # -- the Python behind it -------------------------------------------------------------------------
 def _check_call(data: dict, library: Platform, package) -> list[str]:
     block = placed(data["id"], library)
+    # behind that of a block with a window: where it stands, in two statements of GRC's own form
     make = ast.parse(block.templates.render("make").strip())
-    if len(make.body) != 1 or not isinstance(make.body[0], ast.Expr):
-        return ["make is not one expression"]
+    statements = 3 if "gui_hint" in block.params else 1
+    if len(make.body) != statements or not isinstance(make.body[0], ast.Expr):
+        return [f"make is not {'one expression' if statements == 1 else 'a block, its window and its place'}"]
     call = make.body[0].value
     name = ast.unparse(call.func)
     if not name.startswith("radiofm."):
@@ -222,6 +226,8 @@ def _check_call(data: dict, library: Platform, package) -> list[str]:
         faults += _check_arguments(f"callback {text}", callback, _signature(block_class, setter))
     ours = [part for part in block_class.__mro__ if part.__module__.startswith(package.__name__)]
     setters = {key for part in ours for key in vars(part) if key.startswith("set_")} - set(dir(gr.sync_block))
+    if "gui_hint" in block.params and not hasattr(block_class, "qwidget"):
+        faults.append("there is no qwidget for GUI Hint to place")
     return faults + [f"setter {name} has no callback" for name in sorted(setters - called)]
 
 

@@ -145,11 +145,27 @@ def test_library_knows_no_gnuradio():
 
 
 def test_a_block_knows_no_other_block():
+    """Those with windows share the modules of qt/, but not each other."""
+    described = {file.name.removesuffix(".block.yml").removeprefix("radiofm_")
+                 for file in (ROOT / "grc").glob("*.block.yml")}
     for module, found in BLOCKS.items():
         if module == "radiofm":
             continue
-        others = {other for other in found if not other.startswith("radiofm.common")} - {"radiofm"}
+        shared = ("radiofm.common", "radiofm.qt") if module.startswith("radiofm.qt") else ("radiofm.common",)
+        others = {other for other in found if not other.startswith(shared)
+                  or other.rpartition(".")[2] in described} - {"radiofm"}
         assert not others, f"{module} imports {', '.join(others)}: what they share belongs into common/"
+
+
+def test_only_windows_import_qt():
+    """And a block loads its window when it is made: GNU Radio works without PyQt5 and pyqtgraph."""
+    graphical = {f"radiofm.qt.{file.stem}" for file in (PYTHON / "radiofm" / "qt").glob("*.py")
+                 if re.search(r"^(from|import) (PyQt5|pyqtgraph)", file.read_text("utf-8"), re.MULTILINE)}
+    assert "radiofm.qt.waterfall_plot" in graphical
+    known = set(graphical)
+    while more := {module for module, found in BLOCKS.items() if found & known} - known:
+        known |= more
+    assert "radiofm" not in known and not {m for m in known if not m.startswith("radiofm.qt.")}
 
 
 @pytest.mark.parametrize("file", sorted(p.name for p in (ROOT / "lib").glob("*")

@@ -10,6 +10,9 @@ from .common.specs import tile_size  # noqa: F401
 from .iq_to_spectrogram import iq_to_spectrogram  # noqa: F401
 from .protobeam_classifier import protobeam_classifier  # noqa: F401
 from .prototype_classifier import prototype_classifier  # noqa: F401
+from .qt.embedding_view import embedding_view  # noqa: F401
+from .qt.labelled_waterfall import labelled_waterfall  # noqa: F401
+from .qt.teach_panel import teach_panel  # noqa: F401
 from .radiofm_python import *  # noqa: F403
 from .sigmf_annotation_sink import sigmf_annotation_sink  # noqa: F401
 from .sigmf_source import sigmf_source  # noqa: F401

@@ -26,6 +26,7 @@ class prototype_classifier(PrototypeBlock, backlog.Reader, Held, gr.basic_block)
       save {path}, load {path}                  a .safetensors file; load also takes a whole state, as it
           comes out of ``prototypes_out``
       state                                     send the state
+      false_alarm_rate {rate}                   set it; the answer has the one in force in ``rate``
     Message output ``predictions``: prediction PDUs, payload the probabilities in the order of ``labels``.
       ``label`` is 'unknown' where ``unknown`` is true; ``confidence`` is then how sure that is.
     Message output ``status``: an answer to every command {command, ok, reason, label, shots, sample_start};

@@ -39,6 +39,7 @@ _KEYS = {  # that each command takes
     "undo": set(), "clear": set(), "state": set(),
     "save": {"path"},
     "load": {"path", "format", "format_version", "model", "embedding_size", "mean", "prototypes"},
+    "false_alarm_rate": {"rate"},
 }
 
 
@@ -70,7 +71,8 @@ class PrototypePort:
         self._state_due = False
         self._commands = {"enroll": self._enroll, "set": self._set, "remove": self._remove,
                           "rename": self._rename, "undo": self._undo, "clear": self._clear,
-                          "save": self._save, "load": self._load, "state": self._state}
+                          "save": self._save, "load": self._load, "state": self._state,
+                          "false_alarm_rate": self._false_alarm_rate}
 
     def start(self) -> None:
         """A new run: samples count from 0 again. What was taught stays."""
@@ -150,11 +152,11 @@ class PrototypePort:
         self._answer(command, False, reason, label)
 
     def _answer(self, command: str, ok: bool, reason: str = "", label: str = "", shots: int = 0,
-                sample_start: int | None = None) -> None:
+                sample_start: int | None = None, **more) -> None:
         """To go out with the next ``_send``."""
         start = self._boundary() if sample_start is None else sample_start
         self._answers.append(
-            messages.status(command, ok, reason, label=label, shots=shots, sample_start=start))
+            messages.status(command, ok, reason, label=label, shots=shots, sample_start=start, **more))
 
     def _changed(self, command: str, label: str = "", shots: int = 0, sample_start: int | None = None):
         self.few.drift.reset()  # what was seen before says nothing about the new prototypes
@@ -261,6 +263,15 @@ class PrototypePort:
     def _state(self, message, label: str) -> None:
         self._state_due = True
         self._answer("state", True)
+
+    def _false_alarm_rate(self, message, label: str) -> None:
+        rate = get(message, "rate", messages.real)
+        if rate is not None:
+            try:
+                self.few.set_false_alarm_rate(rate)
+            except ValueError as error:
+                raise MessageError(str(error)) from None
+        self._answer("false_alarm_rate", True, rate=self.few.false_alarm_rate)
 
     def _cancel(self, reason: str) -> None:
         for enrolment in self._pending:
