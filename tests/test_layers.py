@@ -17,8 +17,8 @@ PYTHON = ROOT / "python"
 FLOORS = [
     {"arguments", "atomic", "files", "outputs", "pictures", "spectrogram", "terminal"},
     {"models", "watch"},
-    {"bundle", "embeddings", "embeddings_tables"},
-    {"engines", "fewshot", "data", "detect"},
+    {"bundle", "embeddings"},
+    {"engines", "fewshot", "data", "detect", "embeddings_tables"},
     {"sigmf", "heads", "signals"},
     {"synth"},
     {"tasks"},
