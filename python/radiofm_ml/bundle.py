@@ -122,7 +122,7 @@ class Bundle:
     @property
     def signals_id(self) -> str:
         """Of embeddings of signals."""
-        return f"{self.id}{SIGNALS}"
+        return f"{self.id}/{SIGNALS}"
 
     @property
     def signals_calibration(self) -> dict:
