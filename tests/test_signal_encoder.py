@@ -109,7 +109,7 @@ def test_a_run_becomes_a_bundle_that_reads_signals_alone(trained):
     with pytest.raises(bundles.BundleError, match="reads pictures of signals"):
         bundles.load(trained, bundles.TILES)
     few = FewShot.for_bundle(trained, signals=True)
-    assert trained.signals_id == f"{trained.id}/signals"
+    assert trained.signals_id == f"{trained.id}/signals"  # what docs/signals.md says
     assert few.normalisation == "none" and few.prototypes.model == trained.signals_id
 
 

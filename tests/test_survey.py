@@ -25,7 +25,7 @@ from radiofm_ml.sigmf.recording import open_recording
 from radiofm_ml.signals import SignalEncoder
 from radiofm_ml.survey import shots
 from radiofm_ml.survey.naming import name_signals
-from radiofm_ml.survey.report import table
+from radiofm_ml.survey.report import Line, table
 from radiofm_ml.survey.run import find
 from radiofm_ml.survey.signals import Detection, rows, signals_of, source_of, write_signals
 from sigmf_files import write_recording
@@ -469,3 +469,12 @@ def test_where_every_recording_fails_the_earlier_table_stays(world, tmp_path):
     write_recording(tmp_path / "bad", np.ones(100, np.complex64))  # states no rate
     radiofm("survey", tmp_path / "bad.sigmf-meta", "-o", tmp_path / "out", "-m", world / "model", code=1)
     assert (tmp_path / "out" / "table.csv").read_text() == before
+
+
+def test_the_table_leaves_labels_room_on_80_columns(monkeypatch, capsys):
+    from radiofm_ml.cli.survey import _show
+
+    monkeypatch.setenv("COLUMNS", "80")
+    _show([Line("unknown 1", 15, 0.603, 936.3633e6, 1939.3555e6, 6.6, 0.97, 2)], 2)
+    shown = capsys.readouterr().out
+    assert "unknown 1" in shown and "936.3633 to 1939.3555" in shown

@@ -89,7 +89,7 @@ def name(
     for path in annotations or ():
         _rename(path, found, write=False)  # whatever is wrong with one is said before anything is changed
     if found.label(number) == label:
-        echo(f"'{group}' is '{label}' already")
+        echo(f"'{group}' is '{label}' already: nothing was taught, {prototypes} is as it was")
     else:
         taught = _teach(prototypes, found, number, label)
         group_file.save(found, place)

@@ -133,12 +133,11 @@ def _show(lines: Sequence[Line], recordings: int) -> None:
 
     from radiofm_ml.terminal import console
 
-    shown = Table()
-    shown.add_column("label")
-    for name in ("count", "seconds", "MHz", "SNR (dB)", "confidence"):
+    shown = Table(pad_edge=False)
+    shown.add_column("label", overflow="fold")
+    # headings break, so that 'unknown 1' has room on 80 columns
+    for name in ("count", "seconds", "MHz", "SNR\n(dB)", "confi-\ndence", *["recor-\ndings"][:recordings > 1]):
         shown.add_column(name, justify="right", no_wrap=True)
-    if recordings > 1:
-        shown.add_column("recordings", justify="right")
     for line in lines:
         edges = f"{line.freq_lower_edge / 1e6:.4f} to {line.freq_upper_edge / 1e6:.4f}"
         cells = [line.label, str(line.count), f"{line.seconds:.3f}", edges, f"{line.snr:.1f}",
