@@ -113,7 +113,7 @@ def watch(
     if normal and session.watch.listened:
         session.watch.end_learning()
         session.save()
-    _sum_up(session)
+    _sum_up(session, news)
     report.end()
     if news:
         raise typer.Exit(NEWS)
@@ -184,11 +184,13 @@ def _print_table(recording: Path, heard: Heard) -> None:
     console().print(table)
 
 
-def _sum_up(session: Session) -> None:
+def _sum_up(session: Session, news: bool) -> None:
     """One line of what the watch is at."""
     watch = session.watch
     if watch.learning:
         say(f"{session.path}: has learned for {watch.listened:.3f} of {watch.settings.learn:g} s")
+    elif not news:
+        say("nothing new")
     for kind in watch.blind:
         say(f"{session.path}: too little was learned for alarms of what is {kind} at "
             f"{watch.settings.false_alarms:g} an hour; learn longer, or state another rate")
