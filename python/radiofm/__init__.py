@@ -14,6 +14,7 @@ from .qt.embedding_view import embedding_view  # noqa: F401
 from .qt.labelled_waterfall import labelled_waterfall  # noqa: F401
 from .qt.teach_panel import teach_panel  # noqa: F401
 from .radiofm_python import *  # noqa: F403
+from .receiver import receiver  # noqa: F401
 from .sigmf_annotation_sink import sigmf_annotation_sink  # noqa: F401
 from .sigmf_source import sigmf_source  # noqa: F401
 from .signal_cutter import signal_cutter  # noqa: F401

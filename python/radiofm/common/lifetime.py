@@ -22,11 +22,13 @@ class Held:
 
 
 def connect_message_ports(outer, inner, inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ()) -> None:
-    """Connect a hierarchical block's message ports with the ports of the same names of a block in it. (Its
-    own ``msg_connect`` makes the block refer to itself, and it is never released.)"""
+    """Connect a hierarchical block's message ports with the ports of the same names of a block in it, or with
+    another one: ``own=inner``. (Its own ``msg_connect`` makes the block refer to itself, and it is never
+    released.)"""
     for names, input in ((inputs, True), (outputs, False)):
         for name in names:
-            _lifetime.connect_own_port(outer._impl, name, inner.to_basic_block(), name, input)
+            own, _, other = name.partition("=")
+            _lifetime.connect_own_port(outer._impl, own, inner.to_basic_block(), other or own, input)
 
 
 def _stop_flowgraphs() -> None:
