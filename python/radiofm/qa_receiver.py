@@ -42,20 +42,16 @@ class commander(lifetime.Held, gr.sync_block):
 
 
 class answers(backlog.Reader, lifetime.Held, gr.basic_block):
-    """Keeps what is said, and ends with the last of the blocks inside. (Message Debug ends with the first.)"""
+    """Keeps what is said, and ends with the last of the blocks inside.
+    (Message Debug ends with the first.)"""
 
     def __init__(self):
         gr.basic_block.__init__(self, name="answers", in_sig=None, out_sig=None)
         self.said = []
-        self.read_messages({messages.STATUS: lambda message: self.said.append(pmt.to_python(message))})
+        self.read_messages({pmt.intern("answers"): self.keep})
 
-    def start(self):
-        self.begin_run()
-        return True
-
-    def stop(self):
-        self.end_run()
-        return True
+    def keep(self, message):
+        self.said.append(pmt.to_python(message))
 
 
 class qa_receiver(gr_unittest.TestCase):
@@ -78,7 +74,7 @@ class qa_receiver(gr_unittest.TestCase):
         predictions, statuses = blocks.message_debug(), answers()
         tb.connect(source, receiver)
         tb.msg_connect(receiver, "predictions", predictions, "store")
-        tb.msg_connect(receiver, "status", statuses, messages.STATUS)
+        tb.msg_connect(receiver, "status", statuses, "answers")
         sender = commander(commands)
         tb.connect(source, sender)
         tb.msg_connect(sender, "commands", receiver, "commands")
@@ -171,7 +167,7 @@ class qa_receiver(gr_unittest.TestCase):
         tb = gr.top_block()
         receiver, statuses = radiofm.receiver(self.bundle, RATE, CENTRE), answers()
         tb.connect(blocks.vector_source_c(self.iq), receiver)
-        tb.msg_connect(receiver, "status", statuses, messages.STATUS)
+        tb.msg_connect(receiver, "status", statuses, "answers")
         receiver.set_false_alarm_rate(0.2)
         tb.run()
         self.assertEqual([s["rate"] for s in statuses.said if s["command"] == "false_alarm_rate"], [0.2])
