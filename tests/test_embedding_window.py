@@ -16,7 +16,7 @@ KINDS = ("lora", "my remote", "unknown", "unknown 2")
 RATE = 1e6
 
 
-class Hand:
+class Hand(windows.Hand):
     def __init__(self, theme: str = "light"):
         from gnuradio.radiofm.qt.embedding_window import EmbeddingWindow
         windows.application()
@@ -40,12 +40,6 @@ class Hand:
         self.top = windows.around(self.window, theme)
         self.top.resize(700, 640)
         windows.wait(0.6)
-
-    def close(self) -> None:
-        self.window._timer.stop()
-        self.top.close()
-        self.top.deleteLater()
-        windows.application().processEvents()
 
     def point(self, x: float, y: float) -> QtCore.QPoint:
         return self.window.plot.mapFromScene(self.window.view.mapViewToScene(QtCore.QPointF(x, y)))

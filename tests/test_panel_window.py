@@ -15,7 +15,7 @@ from PyQt5 import QtCore, QtTest, QtWidgets  # noqa: E402
 LABELS = ("lora", "my remote", "weather station")
 
 
-class Hand:
+class Hand(windows.Hand):
     def __init__(self, theme: str = "light", taught=True):
         from gnuradio.radiofm.qt.panel_window import PanelWindow
         windows.application()
@@ -31,12 +31,6 @@ class Hand:
         self.window = PanelWindow(self.model, 5, 3.0)
         self.top = windows.around(self.window, theme)
         windows.wait(0.5)
-
-    def close(self) -> None:
-        self.window._timer.stop()
-        self.top.close()
-        self.top.deleteLater()
-        windows.application().processEvents()
 
     def press(self, button) -> None:
         assert button.isEnabled() and button.isVisible()

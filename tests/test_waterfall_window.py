@@ -51,7 +51,7 @@ def make_model(seconds: float = 20.0, sent=None) -> Waterfall:
     return model
 
 
-class Hand:
+class Hand(windows.Hand):
     """A window on a model, and what a hand does to it."""
 
     def __init__(self, theme: str = "light"):
@@ -68,12 +68,6 @@ class Hand:
         self.first_size = self.top.size()
         self.top.resize(1160, 760)
         windows.wait(0.3)
-
-    def close(self) -> None:
-        self.window._timer.stop()
-        self.top.close()
-        self.top.deleteLater()
-        windows.application().processEvents()
 
     def point(self, seconds: float, hertz: float) -> QtCore.QPoint:
         """In the viewport; hertz from the centre."""

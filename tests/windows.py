@@ -50,6 +50,16 @@ def around(widget: QtWidgets.QWidget, theme: str) -> QtWidgets.QWidget:
     return top
 
 
+class Hand:
+    """What moves a ``window``, which looks at its model by a timer, in its ``top``."""
+
+    def close(self) -> None:
+        self.window._timer.stop()
+        self.top.close()
+        self.top.deleteLater()
+        application().processEvents()
+
+
 def until(condition, what: str, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

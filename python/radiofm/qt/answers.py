@@ -47,7 +47,7 @@ def _entries(value) -> list:
 
 class Listener:
     """Mixin of the blocks that show what messages say: those that are bad are refused on ``status``; of those
-    that come too fast to be read some are left out and counted. Needs ``_report``."""
+    that come too fast to be read some are left out and counted. Needs ``_report`` and ``_model``."""
 
     COUNTERS = "received", "refused", "left_out", "skipped", "failed"
 
@@ -62,6 +62,13 @@ class Listener:
             self._report.refuse(str(error))
         except Exception as error:  # would end the block's thread and leave a flowgraph that never stops
             self._report.refuse(f"failed: {type(error).__name__}: {error}")
+
+    def handle_prediction(self, message) -> None:
+        self._read(messages.PREDICTIONS,
+                   lambda: self._model.add_prediction(messages.parse_prediction(message)))
+
+    def handle_answer(self, message) -> None:
+        self._read(ANSWERS, lambda: self._model.answered(**parse_answer(message)))
 
     def _ask(self, command: dict) -> None:
         """From the window: a command for the classifier."""

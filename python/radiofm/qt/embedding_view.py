@@ -9,7 +9,7 @@ from ..common.arguments import whole
 from ..common.lifetime import Held
 from ..common.optional import optional
 from ..common.report import Report
-from .answers import ANSWERS, STATE, Listener, parse_answer, parse_prototypes
+from .answers import ANSWERS, STATE, Listener, parse_prototypes
 from .embedding_map import MOST, EmbeddingMap
 
 _NAME = "Embedding View"
@@ -66,15 +66,8 @@ class embedding_view(Listener, backlog.Reader, Held, gr.basic_block):
     def handle_embedding(self, message) -> None:
         self._read(messages.EMBEDDINGS, lambda: self._model.add_embedding(*messages.parse_embedding(message)))
 
-    def handle_prediction(self, message) -> None:
-        self._read(messages.PREDICTIONS,
-                   lambda: self._model.add_prediction(messages.parse_prediction(message)))
-
     def handle_signal(self, message) -> None:
         self._read(messages.SIGNALS, lambda: self._model.add_signal(*messages.parse_signal(message)))
-
-    def handle_answer(self, message) -> None:
-        self._read(ANSWERS, lambda: self._model.answered(**parse_answer(message)))
 
     def handle_state(self, message) -> None:
         self._read(STATE, lambda: self._model.add_state(parse_prototypes(message)))

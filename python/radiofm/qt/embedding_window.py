@@ -2,8 +2,6 @@
 # Copyright 2026 gr-radiofm authors
 """The window of an embedding view: dots, prototypes, what is known of the dot at the mouse."""
 
-import time
-
 from PyQt5 import QtCore, QtGui, QtWidgets
 
 import pyqtgraph as pg  # isort: skip  (takes the Qt that is imported already)
@@ -11,7 +9,7 @@ import pyqtgraph as pg  # isort: skip  (takes the Qt that is imported already)
 from . import look
 from .embedding_map import Dot, EmbeddingMap
 from .name_prompt import NamePrompt
-from .waterfall import Note
+from .waterfall import Said, said_now
 
 pg.setConfigOption("exitCleanup", False)  # it would look into every object of the program
 
@@ -67,7 +65,7 @@ class EmbeddingWindow(QtWidgets.QWidget):
         super().__init__()
         self.model, self._look, self._changes = model, look.DARK, -1
         self._mouse: QtCore.QPointF | None = None
-        self._said: tuple[float, Note] | None = None
+        self._said: Said | None = None
         self.near: Dot | None = None
         self.view = MapView()
         self.plot = pg.PlotWidget(viewBox=self.view)
@@ -165,10 +163,7 @@ class EmbeddingWindow(QtWidgets.QWidget):
             self.about.setText("Made when 30 have come")
 
     def _say(self) -> None:
-        if self.model.notes:
-            self._said = time.monotonic(), self.model.notes.popleft()
-        elif self._said and time.monotonic() - self._said[0] > _SAID:
-            self._said = None
+        self._said = said_now(self._said, self.model.notes, _SAID)
         if self._said:
             note = self._said[1]
             self.note.setText(note.text)

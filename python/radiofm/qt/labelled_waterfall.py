@@ -13,7 +13,7 @@ from ..common.lingering import Lingering
 from ..common.optional import optional
 from ..common.origin import Origin, origins, rate_in_force, read_tags, stated_rate
 from ..common.report import Report
-from .answers import ANSWERS, Listener, parse_answer
+from .answers import ANSWERS, Listener
 from .rows import RowRing
 from .waterfall import Waterfall
 
@@ -151,15 +151,8 @@ class labelled_waterfall(Listener, backlog.Reader, Lingering):
         self._report.fail("rows", f"rows were not shown: {type(error).__name__}: {error}", announce=True)
 
     # -- the block's thread: messages -----------------------------------------------------------------
-    def handle_prediction(self, message) -> None:
-        self._read(messages.PREDICTIONS,
-                   lambda: self._model.add_prediction(messages.parse_prediction(message)))
-
     def handle_signal(self, message) -> None:
         self._read(messages.SIGNALS, lambda: self._model.add_signal(messages.parse_signal(message)[0]))
-
-    def handle_answer(self, message) -> None:
-        self._read(ANSWERS, lambda: self._model.answered(**parse_answer(message)))
 
     def _say(self, about: str, text: str) -> None:
         self._report.say(about, text, announce=True)

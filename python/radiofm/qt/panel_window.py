@@ -2,13 +2,11 @@
 # Copyright 2026 gr-radiofm authors
 """The window of a teach panel: a name and what to teach it with, a table of labels, and buttons for them."""
 
-import time
-
 from PyQt5 import QtCore, QtWidgets
 
 from . import look
 from .panel import Panel, Row
-from .waterfall import Note
+from .waterfall import Note, Said, said_now
 
 _TICK = 200  # ms between looks at what has come
 _SAID = 10.0  # seconds that a note stands
@@ -21,7 +19,7 @@ class PanelWindow(QtWidgets.QWidget):
     def __init__(self, model: Panel, shots: int, seconds: float):
         super().__init__()
         self.model, self._look = model, look.DARK
-        self._said: tuple[float, Note] | None = None
+        self._said: Said | None = None
         self._rows: list[Row] = []
         self._rate: float | None = None
         self._build(shots, seconds)
@@ -148,10 +146,7 @@ class PanelWindow(QtWidgets.QWidget):
 
     def _say(self) -> None:
         """What has happened; else how far teaching is, or what is missing."""
-        if self.model.notes:
-            self._said = time.monotonic(), self.model.notes.popleft()
-        elif self._said and time.monotonic() - self._said[0] > _SAID:
-            self._said = None
+        self._said = said_now(self._said, self.model.notes, _SAID)
         if self._said:
             note = self._said[1]
             text, colour = note.text, self._look.good if note.good else self._look.bad

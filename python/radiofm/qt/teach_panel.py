@@ -9,7 +9,7 @@ from ..common.arguments import number, whole
 from ..common.lifetime import Held
 from ..common.optional import optional
 from ..common.report import Report
-from .answers import ANSWERS, STATE, Listener, parse_answer, parse_taught
+from .answers import ANSWERS, STATE, Listener, parse_taught
 from .panel import Panel
 
 _NAME = "Teach Panel"
@@ -65,15 +65,8 @@ class teach_panel(Listener, backlog.Reader, Held, gr.basic_block):
         return True
 
     # -- the block's thread ---------------------------------------------------------------------------
-    def handle_prediction(self, message) -> None:
-        self._read(messages.PREDICTIONS,
-                   lambda: self._model.add_prediction(messages.parse_prediction(message)))
-
     def handle_signal(self, message) -> None:
         self._read(messages.SIGNALS, lambda: self._model.add_signal(messages.parse_signal(message)[0]))
-
-    def handle_answer(self, message) -> None:
-        self._read(ANSWERS, lambda: self._model.answered(**parse_answer(message)))
 
     def handle_state(self, message) -> None:
         self._read(STATE, lambda: self._model.add_state(parse_taught(message)))

@@ -2,6 +2,7 @@
 # Copyright 2026 gr-radiofm authors
 """What a labelled waterfall shows and does, without its window: rows, boxes, and the commands that teach."""
 
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -39,6 +40,16 @@ class Note:
 
     text: str
     good: bool = True
+
+
+Said = tuple[float, Note]  # when, and what
+
+
+def said_now(before: Said | None, notes: deque[Note], seconds: float) -> Said | None:
+    """The next of the notes; else what was said before, until it has stood for so long."""
+    if notes:
+        return time.monotonic(), notes.popleft()
+    return before if before and time.monotonic() - before[0] <= seconds else None
 
 
 class Waterfall:

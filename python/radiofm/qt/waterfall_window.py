@@ -2,14 +2,12 @@
 # Copyright 2026 gr-radiofm authors
 """The window of a labelled waterfall: a plot, the buttons above it and a line of text below."""
 
-import time
-
 from PyQt5 import QtCore, QtWidgets
 
 from . import look
 from .boxes import Box
 from .name_prompt import NamePrompt
-from .waterfall import Note
+from .waterfall import Note, Said, said_now
 from .waterfall_hands import Hands
 from .waterfall_plot import WaterfallPlot
 
@@ -37,7 +35,7 @@ class WaterfallWindow(Hands, QtWidgets.QWidget):
         self._drawn: tuple | None = None
         self._mouse: QtCore.QPointF | None = None
         self._near: int | None = None
-        self._said: tuple[float, Note] | None = None
+        self._said: Said | None = None
         self._ticks = 0
         self.plot.setMinimumSize(480, 320)
         self._build()
@@ -192,15 +190,16 @@ class WaterfallWindow(Hands, QtWidgets.QWidget):
             self.plot.view.setXRange(lower, upper, padding=0)
 
     def _say_notes(self) -> None:
-        if self.model.notes:
-            note = self.model.notes.popleft()
-            self._said = time.monotonic(), note
+        before, self._said = self._said, said_now(self._said, self.model.notes, _SAID)
+        if self._said is before:
+            return
+        if self._said:
+            note = self._said[1]
             self.note.setText(note.text)
             self.note.setToolTip(note.text)
             colour = self._look.good if note.good else self._look.bad
             self.note.setStyleSheet(f"color: {colour}; background: transparent; font-weight: bold")
-        elif self._said and time.monotonic() - self._said[0] > _SAID:
-            self._said = None
+        else:
             self.note.clear()
 
     # -- time -----------------------------------------------------------------------------------------

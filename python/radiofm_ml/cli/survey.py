@@ -136,7 +136,8 @@ def _show(lines: Sequence[Line], recordings: int) -> None:
     shown = Table(pad_edge=False)
     shown.add_column("label", overflow="fold")
     # headings break, so that 'unknown 1' has room on 80 columns
-    for name in ("count", "seconds", "MHz", "SNR\n(dB)", "confi-\ndence", *["recor-\ndings"][:recordings > 1]):
+    names = ["count", "seconds", "MHz", "SNR\n(dB)", "confi-\ndence"]
+    for name in names + ["recor-\ndings"] * (recordings > 1):
         shown.add_column(name, justify="right", no_wrap=True)
     for line in lines:
         edges = f"{line.freq_lower_edge / 1e6:.4f} to {line.freq_upper_edge / 1e6:.4f}"

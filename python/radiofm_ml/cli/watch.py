@@ -80,7 +80,8 @@ def watch(
     (NAME.groups.safetensors): the next run goes on there, with the settings that it has, but for those that
     are named anew.
 
-    Exit status: 0 if nothing is new, 3 if something is, 1 if a recording failed or a value or file will not do, 2 for wrong usage.
+    Exit status: 0 if nothing is new, 3 if something is, 1 if a recording failed or a value or file
+    will not do, 2 for wrong usage.
 
     `radiofm watch home.json monday.sigmf-meta --normal`
 

@@ -282,8 +282,9 @@ class PrototypeSet:
         if not isinstance(model, str):
             raise PrototypeError("model must be the id of a bundle")
         if own and model and own != model:
-            raise PrototypeError(f"taught by model '{model}', the prototypes here belong to '{own}'; what one model "
-                                 "was taught no other knows, nor signals what tiles were: keep a file for each")
+            raise PrototypeError(f"taught by model '{model}', the prototypes here belong to '{own}'; what "
+                                 "one model was taught no other knows, nor signals what tiles were: keep "
+                                 "a file for each")
         return model or own
 
     def _put(self, prototype: Prototype, model: str) -> Prototype:
